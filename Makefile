@@ -1,0 +1,123 @@
+# Stoker: one Makefile; folders are wildcards, one archive per floor.
+#   make            build everything into build/
+#   make run        a private instance under ./var in the foreground (PORT=9000 make run for another port)
+#   make up, down, status    the same in the background
+#   make deps       install what a fresh Debian 12 lacks (root)
+#   make check      every test;  make check-asan  the same under ASan and UBSan
+#   make lint       floors, rooms, calls we do not use, warnings of the static checkers
+#   make bench      ratios against physical limits and peers, side by side
+
+.DEFAULT_GOAL := all
+O        ?= build
+CC       ?= gcc
+PREFIX   ?= /usr/local
+VERSION  := $(shell sed -n 's/^\#define STOKER_VERSION "\(.*\)"/\1/p' lib/base/version.h)
+VAR      ?= $(CURDIR)/var
+PORT     ?= 8080
+export VAR PORT O
+
+# --- flags -------------------------------------------------------------------------------------
+PKGS     := jansson libxml-2.0 libcurl libcrypto zlib libutf8proc
+CPPFLAGS += -D_GNU_SOURCE -Ilib -I. -MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(shell mariadb_config --include 2>/dev/null)
+WARN     := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
+            -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wvla
+HARDEN   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+            -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
+            -fno-strict-overflow -fno-strict-aliasing
+SANITIZE ?=
+ifeq ($(SANITIZE),)
+CFLAGS   ?= -O2 -g
+ALLFLAGS  = $(WARN) $(CFLAGS) $(HARDEN) -fPIE -pthread
+LDALL     = $(LDFLAGS) -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+else
+CFLAGS   ?= -O1 -g -fno-omit-frame-pointer
+ALLFLAGS  = $(WARN) $(CFLAGS) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -pthread
+LDALL     = $(LDFLAGS) -fsanitize=$(SANITIZE) -pthread
+endif
+LIBS_BASE  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIBS_STORE := $(shell mariadb_config --libs 2>/dev/null)
+# the privileged half and what runs beside a job link as little as they can
+LIBS_LAUNCHER := $(shell pkg-config --libs jansson libseccomp libcrypto zlib libutf8proc 2>/dev/null)
+
+objs  = $(patsubst %.c,$O/%.o,$(wildcard $(addsuffix /*.c,$(1))))
+tests = $(patsubst %.c,$O/%,$(wildcard tests/$(1)/test_*.c))
+
+BASE_A  := $O/base.a
+MODEL_A := $O/model.a
+STORE_A := $O/store.a
+BINS    := $(addprefix $O/bin/,stoker-api stoker-worker stoker-launcher stoker-monitor stoker-init stoker)
+
+.PHONY: all
+all: $(BINS)
+
+$(BASE_A):  $(call objs,lib/base)
+$(MODEL_A): $(call objs,lib/model)
+$(STORE_A): $(call objs,lib/store)
+$O/%.a:
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$O/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALLFLAGS) -c $< -o $@
+
+LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) $^ -o $@ $(LDALL)
+
+# --- programs: they never include each other and meet only in tables -------------------------------
+$O/bin/stoker-api: $(call objs,fcgi fcgi/api fcgi/page) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
+$O/bin/stoker-worker: $(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine) \
+		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
+$O/bin/stoker: $(call objs,cli cli/admin worker/image) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
+$O/bin/stoker-launcher: $(call objs,worker/launcher) $(BASE_A)
+	$(LINK) $(LIBS_LAUNCHER)
+
+# static, and without the sanitizers' runtimes: they run where nothing of ours may be assumed
+STATIC_FLAGS := $(WARN) -O2 -g $(HARDEN) -fno-pie
+MONITOR_C := $(filter-out worker/monitor/init.c,$(wildcard worker/monitor/*.c))
+$O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static -no-pie $(MONITOR_C) -o $@
+$O/bin/stoker-init: worker/monitor/init.c $(wildcard worker/monitor/*.h)
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static -no-pie $< -o $@
+
+# --- tests --------------------------------------------------------------------------------------
+SUPPORT_O := $(call objs,tests/support)
+.SECONDARY:
+$O/tests/unit/%: $O/tests/unit/%.o $(MODEL_A) $(BASE_A)
+	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_BASE)
+$O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+$O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi fcgi/api fcgi/page)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+$O/tests/bench/%: $O/tests/bench/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)
+
+TESTS_C := $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
+
+.PHONY: deps run up down status check check-asan lint bench clean
+deps:
+	@conf/deps.sh build run test
+run:
+	@conf/deps.sh build run && $(MAKE) --no-print-directory all && exec conf/instance.sh run
+up:
+	@conf/deps.sh build run && $(MAKE) --no-print-directory all && exec conf/instance.sh up
+down status:
+	@exec conf/instance.sh $@
+check:
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all tests-built && tests/run.sh
+.PHONY: tests-built
+tests-built: $(TESTS_C)
+check-asan:
+	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
+lint:
+	@tests/lint/lint.sh
+BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))
+bench:
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(BENCH_BINS) && tests/bench/bench.sh
+clean:
+	rm -rf build build-asan
+
+-include $(shell find $O -name '*.d' 2>/dev/null)
