@@ -9,7 +9,9 @@
 
 .DEFAULT_GOAL := all
 O        ?= build
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 PREFIX   ?= /usr/local
 VERSION  := $(shell sed -n 's/^\#define STOKER_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 VAR      ?= $(CURDIR)/var
@@ -17,7 +19,7 @@ PORT     ?= 8080
 export VAR PORT O
 
 # --- flags -------------------------------------------------------------------------------------
-PKGS     := jansson libxml-2.0 libcurl libcrypto zlib libutf8proc
+PKGS     := jansson libxml-2.0 libcurl libcrypto zlib libutf8proc inih
 CPPFLAGS += -D_GNU_SOURCE -Ilib -I. -MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(shell mariadb_config --include 2>/dev/null)
 WARN     := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
             -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -57,8 +59,7 @@ $O/%.a:
 	@rm -f $@ && $(AR) rcs $@ $^
 
 $O/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALLFLAGS) -c $< -o $@
+	@mkdir -p $(@D); echo "cc $<"; $(CC) $(CPPFLAGS) $(ALLFLAGS) -c $< -o $@
 
 LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) $^ -o $@ $(LDALL)
 

@@ -1,0 +1,101 @@
+#include "base/crypt.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+void crypt_sha256(struct str in, unsigned char out[SHA256_BYTES])
+{
+	if (EVP_Digest(in.p, in.n, out, NULL, EVP_sha256(), NULL) != 1)
+		abort();
+}
+
+void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES])
+{
+	unsigned n = SHA256_BYTES;
+
+	if (!HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)in.p, in.n, out, &n))
+		abort();
+}
+
+void crypt_random(void *out, size_t bytes)
+{
+	unsigned char *p = out;
+
+	while (bytes) {
+		ssize_t n = getrandom(p, bytes, 0);
+
+		if (n < 0)
+			continue; /* EINTR */
+		p += n;
+		bytes -= (size_t)n;
+	}
+}
+
+bool crypt_equal(const void *a, const void *b, size_t bytes)
+{
+	return CRYPTO_memcmp(a, b, bytes) == 0;
+}
+
+void hex_format(const void *in, size_t bytes, char *out)
+{
+	static const char DIGITS[] = "0123456789abcdef";
+	const unsigned char *p = in;
+
+	for (size_t i = 0; i < bytes; i++) {
+		*out++ = DIGITS[p[i] >> 4];
+		*out++ = DIGITS[p[i] & 15];
+	}
+	*out = 0;
+}
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool hex_parse(struct str text, void *out, size_t bytes)
+{
+	unsigned char *p = out;
+
+	if (text.n != 2 * bytes)
+		return false;
+	for (size_t i = 0; i < text.n; i++)
+		if (digit(text.p[i]) < 0)
+			return false;
+	for (size_t i = 0; i < bytes; i++)
+		p[i] = (unsigned char)(digit(text.p[2 * i]) << 4 | digit(text.p[2 * i + 1]));
+	return true;
+}
+
+char *base64_format(struct arena *a, const void *in, size_t bytes)
+{
+	char *out = arena_take(a, (bytes + 2) / 3 * 4 + 1);
+
+	EVP_EncodeBlock((unsigned char *)out, in, (int)bytes);
+	return out;
+}
+
+bool base64_parse(struct arena *a, struct str text, struct str *out)
+{
+	unsigned char *p = arena_take(a, text.n / 4 * 3 + 4);
+	int n;
+
+	if (text.n % 4 || text.n > (1u << 30))
+		return false;
+	n = EVP_DecodeBlock(p, (const unsigned char *)text.p, (int)text.n);
+	if (n < 0)
+		return false;
+	for (size_t i = 0; i < 2 && text.n > i && text.p[text.n - 1 - i] == '='; i++)
+		n--;
+	*out = str_bytes(p, (size_t)n);
+	return true;
+}

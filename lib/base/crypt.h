@@ -1,0 +1,21 @@
+#pragma once
+#include "base/ctx.h"
+
+/* Faces of libcrypto. */
+enum { SHA256_BYTES = 32 };
+
+void crypt_sha256(struct str in, unsigned char out[SHA256_BYTES]);
+/* HMAC-SHA256. */
+void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES]);
+/* From the kernel (getrandom); never fails once the system is up. */
+void crypt_random(void *out, size_t bytes);
+/* Equal, in time that depends on the length only. */
+bool crypt_equal(const void *a, const void *b, size_t bytes);
+/* Lower-case hex of `bytes`, NUL-terminated; out has room for 2 * bytes + 1. */
+void hex_format(const void *in, size_t bytes, char *out);
+/* Exactly 2 * bytes hex digits, either case; false on anything else. */
+bool hex_parse(struct str text, void *out, size_t bytes);
+/* Standard base64 with padding, into the arena. */
+char *base64_format(struct arena *a, const void *in, size_t bytes);
+/* Standard base64; false on anything else. *out in the arena. */
+bool base64_parse(struct arena *a, struct str text, struct str *out);

@@ -1,0 +1,81 @@
+#include "base/http.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+
+struct call {
+	struct buf body;
+	struct http_answer *out;
+	struct arena *arena;
+};
+
+static size_t on_body(char *p, size_t size, size_t n, void *user)
+{
+	struct call *c = user;
+
+	buf_add(&c->body, p, size * n);
+	return c->body.full ? 0 : size * n;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *user)
+{
+	struct call *c = user;
+	struct str line = str_bytes(p, size * n), name;
+	int64_t seconds;
+
+	if (str_cut(&line, ':', &name)) {
+		if (str_is_nocase(name, "retry-after") && str_int(str_trim(line), &seconds) &&
+		    seconds >= 0 && seconds < 86400)
+			c->out->retry_after_s = (int)seconds;
+		if (str_is_nocase(name, "content-type"))
+			c->out->content_type = str_of(str_c(c->arena, str_trim(line)));
+	}
+	return size * n;
+}
+
+static void set_up(CURL *curl, const struct http_request *rq, struct call *c, struct curl_slist *headers)
+{
+	curl_easy_setopt(curl, CURLOPT_URL, rq->url);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(rq->connect_ms ? rq->connect_ms : 3000));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(rq->total_ms ? rq->total_ms : 60000));
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, rq->method);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
+	if (strcmp(rq->method, "HEAD") == 0)
+		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+	if (rq->body.p) {
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body.n);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, rq->body.p);
+	}
+}
+
+enum err http_call(struct ctx *cx, const struct http_request *rq, struct http_answer *out)
+{
+	struct call c = { .out = out, .arena = &cx->arena,
+	                  .body = { .ceiling = rq->answer_max ? rq->answer_max : 64u << 20 } };
+	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	CURL *curl = curl_easy_init();
+	CURLcode rc;
+
+	if (!curl || !headers)
+		abort();
+	*out = (struct http_answer){ .content_type = STR_LIT("") };
+	for (const char *const *h = rq->headers; h && *h; h++)
+		headers = curl_slist_append(headers, *h);
+	set_up(curl, rq, &c, headers);
+	rc = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
+	out->body = str_bytes(arena_copy(&cx->arena, c.body.p, c.body.n), c.body.n);
+	buf_free(&c.body);
+	curl_slist_free_all(headers);
+	curl_easy_cleanup(curl);
+	if (rc != CURLE_OK)
+		return err_set(cx, ERR_BUSY, "%s %s: %s", rq->method, rq->url, curl_easy_strerror(rc));
+	return OK;
+}

@@ -1,0 +1,161 @@
+#include "base/json.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <math.h>
+
+void json_unref(json_t **j)
+{
+	json_decref(*j);
+}
+
+/* Counts before parsing, so that a hostile document never becomes a tree. */
+static enum err check_size(struct ctx *cx, struct str s, struct json_limits limits)
+{
+	int depth = 0, nodes = 1;
+	bool in_text = false;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (in_text) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_text = false;
+			continue;
+		}
+		if (c == '"')
+			in_text = true;
+		else if (c == ',')
+			nodes++;
+		else if (c == '{' || c == '[')
+			depth++, nodes++;
+		else if (c == '}' || c == ']')
+			depth--;
+		if (depth > limits.depth)
+			return err_set(cx, ERR_INPUT, "JSON is nested deeper than %d", limits.depth);
+		if (nodes > limits.nodes)
+			return err_set(cx, ERR_INPUT, "JSON has more than %d values", limits.nodes);
+	}
+	return OK;
+}
+
+enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
+{
+	json_error_t e;
+	json_t *j;
+
+	if (!str_trim(text).n) {
+		*out = json_object();
+		return OK;
+	}
+	TRY(check_size(cx, text, limits));
+	text = text_utf8(&cx->arena, text);
+	j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+	if (!j)
+		return err_set(cx, ERR_INPUT, "body is not JSON: line %d column %d: %s", e.line,
+		               e.column, e.text);
+	*out = j;
+	return OK;
+}
+
+struct str json_write(struct arena *a, const json_t *j)
+{
+	size_t n = json_dumpb(j, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *p = arena_take(a, n + 1);
+
+	json_dumpb(j, p, n, JSON_COMPACT | JSON_ENCODE_ANY);
+	return str_bytes(p, n);
+}
+
+json_t *json_text(struct str s)
+{
+	struct arena scratch = { 0 };
+	struct str clean = text_utf8(&scratch, s);
+	json_t *j = json_stringn(clean.n ? clean.p : "", clean.n);
+
+	arena_release(&scratch);
+	return j;
+}
+
+json_t *json_time(int64_t us)
+{
+	struct arena scratch = { 0 };
+	json_t *j = json_string(time_rfc3339(&scratch, us));
+
+	arena_release(&scratch);
+	return j;
+}
+
+static json_t *field(const json_t *object, const char *name)
+{
+	json_t *j = json_object_get(object, name);
+
+	return json_is_null(j) ? NULL : j;
+}
+
+enum err json_get_text(struct ctx *cx, const json_t *object, const char *name, struct str *out)
+{
+	json_t *j = field(object, name);
+
+	if (!j)
+		return OK;
+	if (!json_is_string(j))
+		return err_set(cx, ERR_INPUT, "field %s: must be a text", name);
+	*out = str_bytes(json_string_value(j), json_string_length(j));
+	return OK;
+}
+
+enum err json_get_int(struct ctx *cx, const json_t *object, const char *name, int64_t *out)
+{
+	json_t *j = field(object, name);
+
+	if (!j)
+		return OK;
+	if (json_is_integer(j)) {
+		*out = json_integer_value(j);
+		return OK;
+	}
+	if (json_is_real(j) && fabs(json_real_value(j)) < 9e15) {
+		*out = (int64_t)json_real_value(j);
+		return OK;
+	}
+	if (json_is_string(j) &&
+	    str_whole(str_bytes(json_string_value(j), json_string_length(j)), out))
+		return OK;
+	return err_set(cx, ERR_INPUT, "field %s: must be a number", name);
+}
+
+enum err json_get_bool(struct ctx *cx, const json_t *object, const char *name, bool *out)
+{
+	json_t *j = field(object, name);
+
+	if (!j)
+		return OK;
+	if (!json_is_boolean(j))
+		return err_set(cx, ERR_INPUT, "field %s: must be true or false", name);
+	*out = json_is_true(j);
+	return OK;
+}
+
+enum err json_get_object(struct ctx *cx, const json_t *object, const char *name, json_t **out)
+{
+	json_t *j = field(object, name);
+
+	if (j && !json_is_object(j))
+		return err_set(cx, ERR_INPUT, "field %s: must be an object", name);
+	*out = j;
+	return OK;
+}
+
+enum err json_get_array(struct ctx *cx, const json_t *object, const char *name, json_t **out)
+{
+	json_t *j = field(object, name);
+
+	if (j && !json_is_array(j))
+		return err_set(cx, ERR_INPUT, "field %s: must be an array", name);
+	*out = j;
+	return OK;
+}
