@@ -1,0 +1,126 @@
+#pragma once
+#include <stdint.h>
+
+/* What the runner may ask of the launcher, the only privileged program of a node.
+ *
+ * Both ends are one machine and one build, so the structs travel as they are over the SOCK_SEQPACKET
+ * socket pair that is the launcher's fd 3: one request, one packet; one answer, one packet, in the
+ * order of the requests. A request names no path, mount, device, capability or argument of the
+ * runtime: every field is a number in stated bounds, an id or a digest. What the job is given
+ * (arguments, environment, payload) travels in sealed memfds, is never parsed with privileges, and
+ * reaches the job as the bytes it was.
+ *
+ * The launcher ends when the runner closes its end; containers and their monitors stay. */
+
+#define LAUNCH_MAGIC 0x4b4c5453u /* "STLK" */
+#define LAUNCH_VERSION 1
+
+enum launch_op {
+	LAUNCH_PROBE = 1,  /* what can this host do: answered by struct launch_probe */
+	LAUNCH_LAUNCH = 2, /* start a monitor, which starts the container; with 1 to 3 fds */
+	LAUNCH_REMOVE = 3, /* an attempt whose monitor is gone: kill what is left, cgroup, folder */
+	LAUNCH_SWEEP = 4,  /* every attempt without a living monitor and without `exit`: kill what is
+	                    * left of it and write its `exit` with verdict lost; folders stay */
+};
+
+enum launch_status {
+	LAUNCH_OK = 0,
+	LAUNCH_REFUSED = 1,  /* a field is out of bounds: a bug of the runner; nothing was done */
+	LAUNCH_NO_IMAGE = 2, /* no unpacked image of that digest on this node */
+	LAUNCH_BUSY = 3,     /* LAUNCH: that attempt has a folder. REMOVE: its monitor still lives */
+	LAUNCH_FAILED = 4,   /* the host refused; the message says what and why */
+};
+
+/* fds of LAUNCH_LAUNCH, by SCM_RIGHTS with the request: always LAUNCH_FD_SPEC; the payload if
+ * payload_fd is 1; the config if config_fd is 1; in this order. All are memfds sealed with
+ * F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE (and may be F_SEAL_SEAL). The sender keeps its own copies.
+ *
+ * The spec is argc strings, then envc strings "NAME=value", then the working directory, each ended
+ * by a NUL, and nothing else: exactly 1 + argc + envc NULs, the last byte being one. The environment
+ * is all the job gets, except that PATH is added if it is not there. An empty working directory
+ * means "/". Inside the job the payload is LAUNCH_PAYLOAD_FILE, the config LAUNCH_CONFIG_FILE. */
+#define LAUNCH_FDS_MAX 3
+#define LAUNCH_TASK_DIR "/task"
+#define LAUNCH_PAYLOAD_FILE "/task/task_payload.json"
+#define LAUNCH_CONFIG_FILE "/task/task_config.json"
+#define LAUNCH_PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#define LAUNCH_SPEC_MAX (1u << 20)       /* bytes of arguments, environment and directory */
+#define LAUNCH_STRINGS_MAX 8192u         /* argc and envc, each */
+#define LAUNCH_FILE_MAX (64u << 20)      /* bytes of a payload or a config */
+#define LAUNCH_MEMORY_MIN (8ull << 20)   /* below it not even the runtime's own init starts */
+#define LAUNCH_MEMORY_MAX (1ull << 44)
+#define LAUNCH_SCRATCH_MIN (1ull << 20)
+#define LAUNCH_SCRATCH_MAX (1ull << 44)
+#define LAUNCH_PIDS_MAX 32768u
+#define LAUNCH_CPU_MILLIS_MIN 10u
+#define LAUNCH_CPU_MILLIS_MAX 1024000u
+#define LAUNCH_TIMEOUT_MS_MAX (366ull * 86400 * 1000)
+#define LAUNCH_GRACE_MS_MAX (3600u * 1000)
+#define LAUNCH_SPOOL_MAX (1ull << 30)    /* head_max and tail_max, each */
+#define LAUNCH_ID_MAX 65535u             /* uid and gid inside: the range of a slot is 65536 wide */
+#define LAUNCH_UID_RANGE 65536u
+
+/* the container waits, created, until its ctl socket gets 'G'; without it the job begins at once */
+#define LAUNCH_WAIT_FOR_GO 1u
+
+struct launch_request {
+	uint32_t magic;   /* LAUNCH_MAGIC */
+	uint16_t version; /* LAUNCH_VERSION */
+	uint16_t op;      /* enum launch_op; PROBE and SWEEP need no more than this */
+	uint8_t task[12]; /* also the host name and, with the attempt, the name of folder and cgroup */
+	uint32_t attempt; /* from 1 */
+
+	uint32_t slot;  /* 0 .. slots - 1: uids uid_base + slot * 65536 up; never two lives in one slot */
+	uint32_t flags; /* LAUNCH_WAIT_FOR_GO */
+	uint8_t digest[32];     /* sha256 of the image */
+	uint64_t memory_bytes;  /* and no swap; LAUNCH_MEMORY_MIN .. MAX */
+	uint64_t scratch_bytes; /* all the job may write to its root; it counts as its memory */
+	uint64_t timeout_ms;    /* from the go to TERM; 1 .. LAUNCH_TIMEOUT_MS_MAX */
+	uint64_t head_max;      /* bytes of output kept from the beginning */
+	uint64_t tail_max;      /* and from the end */
+	uint32_t grace_ms;      /* between TERM and KILL */
+	uint32_t pids;          /* processes and threads at once; 1 .. LAUNCH_PIDS_MAX */
+	uint32_t cpu_millis;    /* thousandths of a core; 0 = no limit */
+	uint32_t uid;           /* inside; 0 .. LAUNCH_ID_MAX */
+	uint32_t gid;
+	uint32_t argc; /* 1 .. LAUNCH_STRINGS_MAX */
+	uint32_t envc; /* 0 .. LAUNCH_STRINGS_MAX */
+	uint8_t payload_fd;
+	uint8_t config_fd;
+	uint8_t reserved[14]; /* zero */
+};
+_Static_assert(sizeof(struct launch_request) == 152, "launch_request has no holes");
+
+struct launch_reply {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t op;
+	uint8_t task[12];
+	uint32_t attempt;
+	uint32_t status;      /* enum launch_status */
+	int32_t monitor;      /* LAUNCH: pid of the monitor; SWEEP: attempts that were found lost */
+	char message[224];    /* a sentence, ended by NUL; empty if status is LAUNCH_OK */
+};
+_Static_assert(sizeof(struct launch_reply) == 256, "launch_reply has no holes");
+
+/* Facts of the host; a job can run if one of LAUNCH_HOST_CRUN and LAUNCH_HOST_RUNC is there, which
+ * are true only if a whole hardened container was really started and ended with the right status. */
+enum launch_host {
+	LAUNCH_HOST_CRUN = 1 << 0,
+	LAUNCH_HOST_RUNC = 1 << 1,
+	LAUNCH_HOST_CGROUP_V2 = 1 << 2, /* unified; else v1 or hybrid */
+	LAUNCH_HOST_MEMORY = 1 << 3,    /* controllers there for jobs */
+	LAUNCH_HOST_SWAP = 1 << 4,      /* swap can be limited too */
+	LAUNCH_HOST_PIDS = 1 << 5,
+	LAUNCH_HOST_CPU = 1 << 6,
+	LAUNCH_HOST_IDMAP = 1 << 7,     /* idmapped mounts below overlay (Linux 5.19) */
+	LAUNCH_HOST_SECCOMP = 1 << 8,
+};
+
+struct launch_probe {
+	struct launch_reply reply; /* status LAUNCH_OK if a job can run, else LAUNCH_FAILED */
+	uint32_t host;             /* LAUNCH_HOST_ bits */
+	char runtime[60];          /* path of the runtime that will be used; empty if none works */
+	char text[2048];           /* a line for each thing that was tried: "ok crun: ..." or "no runc: why" */
+};
