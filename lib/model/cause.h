@@ -1,0 +1,37 @@
+#pragma once
+#include "base/ctx.h"
+#include "model/task_state.h"
+
+/* Why an attempt or task ended: one word in the column `cause`, and a sentence for people. */
+#define CAUSES(X)                                  \
+	X(EXIT,           "exit")            /* ended by itself; exit code says how */          \
+	X(SIGNAL,         "signal")          /* the job died of a signal of its own */          \
+	X(OUT_OF_MEMORY,  "out_of_memory")                                                      \
+	X(TIMEOUT,        "timeout")                                                            \
+	X(CANCELLED,      "cancelled")                                                          \
+	X(EXPIRED,        "expired")                                                            \
+	X(IMAGE,          "image")           /* not there, cannot be unpacked */                \
+	X(NOT_EXECUTABLE, "not_executable")  /* 126 */                                          \
+	X(NOT_FOUND,      "not_found")       /* 127 */                                          \
+	X(LAUNCH,         "launch")          /* the runtime could not start it */               \
+	X(NODE_LOST,      "node_lost")       /* no verdict: the next attempt follows */         \
+	X(NODE_STOPPED,   "node_stopped")    /* ended with its grace by `down`; next attempt */ \
+	X(MONITOR_LOST,   "monitor_lost")    /* its monitor was killed */
+#define X(name, text) CAUSE_##name,
+enum cause { CAUSES(X) CAUSE_COUNT };
+#undef X
+
+const char *cause_name(enum cause c);
+bool cause_parse(struct str text, enum cause *out);
+
+/* What a node saw of an attempt's end (from the monitor's exit file). */
+struct verdict {
+	enum task_state state;  /* settled state, or TASK_QUEUED = no verdict, next attempt */
+	enum cause cause;
+	int64_t exit_code;      /* -1 = none */
+	int64_t signal;         /* 0 = none */
+	int64_t oom_kills;
+	int64_t max_rss_bytes, cpu_us;
+	int64_t ran_us;         /* start to end by the node's CLOCK_BOOTTIME; 0 = never started */
+	char note[500];         /* the sentence */
+};

@@ -1,0 +1,34 @@
+#pragma once
+#include "base/clock.h"
+#include "base/id.h"
+
+/* What a job runs: a name in a project, and revisions that never change. */
+struct code {
+	struct id id, project_id, revision_id; /* revision_id: IronWorker's latest_history_id */
+	struct str name;
+	int64_t revision;         /* current number, from 1 */
+	struct str image;         /* as given; without a scheme a name in the nodes' own store */
+	struct str command;       /* text as given; "" = the image's own */
+	struct str env;           /* JSON object of texts, "{}" if none */
+	struct str config;        /* text for CONFIG_FILE, "" if none */
+	struct str callback;      /* URL or "" */
+	int64_t max_concurrency;  /* 0 = no limit */
+	int64_t retries, retries_delay_s;
+	int64_t default_priority; /* 0..2 */
+	int64_t timeout_s;        /* 0 = TASK_TIMEOUT_DEFAULT_S */
+	int64_t memory_mb;        /* 0 = the node's default */
+	int64_t grace_s;          /* between TERM and KILL; -1 = the node's default */
+	int64_t created_at, updated_at;
+	bool paused;
+};
+
+/* One field that a registration sends; what it does not send stays (or is the default). */
+struct code_order {
+	struct str name;
+	bool has_image, has_command, has_env, has_config, has_callback, has_max_concurrency, has_retries,
+		has_retries_delay, has_priority, has_timeout, has_memory, has_grace;
+	struct str image, command, env, config, callback;
+	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
+};
+
+enum { CODE_NAME_BYTES = 255, CODE_RETRIES_MOST = 10, CODE_CONFIG_BYTES = 65536 };

@@ -1,0 +1,110 @@
+#include "model/settings.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define AT(field) offsetof(struct settings, field)
+#define TEXT(section, key, value, field, what) { section, key, CONF_TEXT, value, 0, 0, AT(field), what }
+#define INT(section, key, value, least, most, field, what) \
+	{ section, key, CONF_INT, value, least, most, AT(field), what }
+#define BOOL(section, key, value, field, what) { section, key, CONF_BOOL, value, 0, 0, AT(field), what }
+
+static const struct conf_key KEYS[] = {
+	TEXT("database", "socket", "/run/mysqld/mysqld.sock", database.socket, "unix socket of MariaDB; empty = use host and port"),
+	TEXT("database", "host", "", database.host, "host name or address, used when socket is empty; several, comma separated, in order of preference"),
+	INT("database", "port", "3306", 1, 65535, database.port, "TCP port of MariaDB"),
+	TEXT("database", "name", "stoker", database.name, "database with the task tables"),
+	TEXT("database", "user", "stoker", database.user, "MariaDB account"),
+	TEXT("database", "password_file", "", database.password_file, "file whose first line is the password; empty = none"),
+	TEXT("logs", "socket", "", logs.socket, "the same for the logs' database; empty = as in [database]"),
+	TEXT("logs", "host", "", logs.host, "empty = as in [database]"),
+	INT("logs", "port", "3306", 1, 65535, logs.port, "TCP port of the logs' MariaDB, used with logs.host"),
+	TEXT("logs", "name", "stoker_logs", logs.name, "database with the log tables"),
+	TEXT("logs", "user", "", logs.user, "empty = as in [database]"),
+	TEXT("logs", "password_file", "", logs.password_file, "empty = as in [database]"),
+	TEXT("api", "socket", "/run/stoker/api.sock", api.socket, "unix socket that the web server connects to"),
+	TEXT("api", "user", "", api.user, "numeric uid, or name, to run as when started by root; empty = stay"),
+	TEXT("api", "base_path", "", api.base_path, "path prefix below which the web server mounts Stoker, such as /stoker"),
+	TEXT("api", "www", "www", api.www, "folder with templates and static files"),
+	INT("api", "processes", "4", 1, 256, api.processes, "single-threaded processes on the socket"),
+	INT("api", "recycle_requests", "10000", 1, 1000000000, api.recycle_requests, "a process is replaced after so many requests"),
+	INT("api", "recycle_mb", "128", 16, 65536, api.recycle_mb, "or when its resident memory passes so many MiB"),
+	INT("api", "backlog", "64", 1, 4096, api.backlog, "connections that may wait on the socket"),
+	INT("limits", "payload", "3145728", 0, 16777216, limits.payload_bytes, "bytes of one task's payload"),
+	INT("limits", "request", "33554432", 1024, 1073741824, limits.request_bytes, "bytes of a request that queues tasks; any other JSON body may have 1 MiB"),
+	INT("limits", "tasks_per_request", "10000", 1, 100000, limits.tasks_per_request, "tasks in one request"),
+	INT("limits", "json_depth", "32", 2, 512, limits.json_depth, "nesting of JSON"),
+	INT("limits", "timeout_s", "86400", 1, 31536000, limits.timeout_s, "longest timeout of a task in seconds; above: clamped"),
+	INT("limits", "log_head", "5242880", 4096, 1073741824, limits.log_head_bytes, "first bytes of output that are kept"),
+	INT("limits", "log_tail", "5242880", 4096, 1073741824, limits.log_tail_bytes, "last bytes of output that are kept"),
+	TEXT("node", "name", "", node.name, "name of this machine; empty = its host name"),
+	TEXT("node", "dir", "/var/lib/stoker/node", node.dir, "images, job folders, lease"),
+	TEXT("node", "cluster", "default", node.cluster, "the cluster whose tasks this node runs"),
+	TEXT("node", "doorbell", "127.0.0.1:0", node.doorbell, "UDP address that wakes the runner; port 0 = any free one"),
+	TEXT("node", "runtime", "auto", node.runtime, "auto, crun or runc"),
+	TEXT("node", "cgroup", "stoker", node.cgroup, "cgroup below which jobs get theirs"),
+	INT("node", "slots", "16", 1, 10000, node.slots, "jobs at the same time"),
+	INT("node", "uid_base", "1048576", 65536, 4000000000, node.uid_base, "first of the uid ranges, 65536 wide, one a slot"),
+	INT("node", "memory_mb", "512", 4, 1048576, node.memory_mb, "memory of a job in MiB unless its code says otherwise"),
+	INT("node", "pids", "256", 4, 4194304, node.pids, "processes and threads of a job"),
+	INT("node", "cpu_millis", "0", 0, 1024000, node.cpu_millis, "CPU of a job in thousandths of a core; 0 = no quota"),
+	INT("node", "scratch_mb", "1024", 1, 1048576, node.scratch_mb, "writable space of a job in MiB"),
+	INT("node", "grace_s", "10", 0, 3600, node.grace_s, "seconds between TERM and KILL"),
+	TEXT("runner", "user", "", runner.user, "numeric uid, or name, of the runner when started by root"),
+	TEXT("runner", "launcher", "", runner.launcher, "path of stoker-launcher; empty = beside stoker-worker"),
+	TEXT("runner", "monitor", "", runner.monitor, "path of stoker-monitor; empty = beside stoker-worker"),
+	TEXT("runner", "init", "", runner.init, "path of stoker-init; empty = beside stoker-worker"),
+	INT("runner", "lease_s", "12", 3, 600, runner.lease_s, "a node's lease, in seconds"),
+	INT("runner", "renew_s", "3", 1, 200, runner.renew_s, "renewed every so many seconds"),
+	INT("runner", "fence_s", "8", 2, 500, runner.fence_s, "jobs are killed so many seconds after the last good renewal"),
+	INT("runner", "poll_ms", "1000", 10, 60000, runner.poll_ms, "longest wait between polls at rest, in milliseconds"),
+	INT("runner", "store_threads", "3", 1, 64, runner.store_threads, "threads that speak to MariaDB"),
+	TEXT("scheduler", "user", "", scheduler.user, "numeric uid, or name, of the scheduler when started by root"),
+	INT("scheduler", "poll_ms", "1000", 10, 60000, scheduler.poll_ms, "wait between rounds, in milliseconds"),
+	INT("scheduler", "log_days", "30", 1, 3650, scheduler.log_days, "days that logs are kept; older partitions are dropped"),
+	TEXT("courier", "user", "", courier.user, "numeric uid, or name, of the courier when started by root"),
+	TEXT("courier", "retry_s", "5,300,1800,7200,18000,36000,50400,72000,86400", courier.retry_s, "seconds between tries of a callback, each plus or minus a fifth"),
+	BOOL("courier", "allow_private", "no", courier.allow_private, "callbacks to loopback, link-local and private addresses"),
+	INT("courier", "connect_timeout_s", "3", 1, 60, courier.connect_timeout_s, "seconds to connect"),
+	INT("courier", "timeout_s", "15", 1, 300, courier.timeout_s, "seconds for a whole delivery"),
+	INT("courier", "parallel", "32", 1, 1024, courier.parallel, "deliveries at the same time"),
+};
+enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
+
+static void inherit(char **field, char *from)
+{
+	if (!**field)
+		*field = from;
+}
+
+static void logs_as_database(struct settings *s)
+{
+	if (!*s->logs.socket && !*s->logs.host) {
+		s->logs.socket = s->database.socket;
+		s->logs.host = s->database.host;
+		s->logs.port = s->database.port;
+	}
+	if (!*s->logs.user)
+		inherit(&s->logs.password_file, s->database.password_file);
+	inherit(&s->logs.user, s->database.user);
+}
+
+enum err settings_read(struct ctx *cx, const char *path, struct settings *out)
+{
+	TRY(conf_read(cx, KEYS, KEY_COUNT, path, out));
+	logs_as_database(out);
+	if (!*out->node.name) {
+		char host[256] = "";
+
+		gethostname(host, sizeof host - 1);
+		out->node.name = arena_text(&cx->arena, host);
+	}
+	if (out->runner.fence_s >= out->runner.lease_s || out->runner.renew_s >= out->runner.fence_s)
+		return err_set(cx, ERR_INPUT, "runner.renew_s < runner.fence_s < runner.lease_s must hold");
+	return OK;
+}
+
+struct str settings_sample(struct arena *a)
+{
+	return conf_sample(a, KEYS, KEY_COUNT);
+}

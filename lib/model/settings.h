@@ -1,0 +1,42 @@
+#pragma once
+#include "base/conf.h"
+
+/* The one table of configuration keys; conf/stoker.conf is printed from it. */
+struct settings_database {
+	char *socket, *host, *name, *user, *password_file;
+	int64_t port;
+};
+struct settings {
+	struct settings_database database, logs; /* logs: empty fields are taken from database */
+	struct {
+		char *socket, *user, *base_path, *www;
+		int64_t processes, recycle_requests, recycle_mb, backlog;
+	} api;
+	struct {
+		int64_t payload_bytes, request_bytes, tasks_per_request, json_depth, timeout_s;
+		int64_t log_head_bytes, log_tail_bytes;
+	} limits;
+	struct {
+		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
+		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s;
+	} node;
+	struct {
+		char *user, *launcher, *monitor, *init;
+		int64_t lease_s, renew_s, fence_s, poll_ms, store_threads;
+	} runner;
+	struct {
+		char *user;
+		int64_t poll_ms, log_days;
+	} scheduler;
+	struct {
+		char *user, *retry_s;
+		bool allow_private;
+		int64_t connect_timeout_s, timeout_s, parallel;
+	} courier;
+};
+
+/* Reads file (NULL = none) and environment over the defaults, fills [logs] from [database].
+ * Texts live in the ctx's arena. */
+enum err settings_read(struct ctx *cx, const char *path, struct settings *out);
+/* The commented sample file. */
+struct str settings_sample(struct arena *a);

@@ -1,0 +1,44 @@
+#pragma once
+#include "base/clock.h"
+#include "base/id.h"
+#include "model/task_state.h"
+
+/* One job. Texts are views into the arena of the ctx that read it. Times are microseconds since
+ * 1970 by the database's clock, TIME_NONE = has not come. */
+struct task {
+	struct id id, project_id, code_id;
+	int64_t revision;
+	int64_t lane_id, cluster_id; /* small internal numbers; they never leave the database */
+	struct str code_name, cluster_name;
+	enum task_state state;
+	int64_t attempt;  /* number of the newest attempt, 0 before the first claim */
+	int64_t changes;  /* = number of the last event */
+	int64_t priority; /* 0 to 2; a higher one is a head start (model/rank) */
+	int64_t timeout_s, delay_s;
+	int64_t created_at, due_at, started_at, ended_at, updated_at;
+	int64_t exit_code;  /* -1 = none */
+	struct str cause;   /* "" or one of model/cause */
+	struct str note;    /* the cause as a sentence for people, or "" */
+	struct str label;   /* "" if none */
+	struct str msg;     /* set by progress, "" if none */
+	int64_t percent;
+	struct str callback; /* URL or "" */
+	struct id schedule_id, original_task_id, retry_task_id; /* zero = none */
+	int64_t retry;       /* 0 = the first task of its chain */
+	bool cancel_asked;   /* running, and somebody asked for its end */
+	struct str payload;  /* only where the reader asked for it */
+};
+
+/* What a client may say when it queues. */
+struct task_order {
+	struct id id;            /* made by the API before the INSERT */
+	struct str code_name, cluster_name; /* cluster "" = the code's, else "default" */
+	struct str payload;
+	int64_t priority;        /* out of 0..2 = unset: the code's default */
+	int64_t timeout_s;       /* 0 = the code's, else 3600 */
+	int64_t delay_s;
+	struct str label;
+	struct str callback;     /* "" = the code's */
+};
+
+enum { TASK_PRIORITY_UNSET = -1, TASK_TIMEOUT_DEFAULT_S = 3600, TASK_LABEL_BYTES = 255 };
