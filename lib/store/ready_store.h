@@ -1,0 +1,33 @@
+#pragma once
+#include "model/cause.h"
+#include "model/task.h"
+#include "store/db.h"
+
+/* What waits, and the right to take it (design.md 6, schema.md 3). */
+
+/* One task that this node now has; state preparing, attempt number raised. */
+struct claimed {
+	struct id task_id, project_id, code_id;
+	int64_t attempt, revision, lane_id;
+	int64_t timeout_s, grace_s, memory_mb;  /* grace -1, memory 0 = the node's default */
+	struct str image, command, env, config; /* of the revision that was current when it was queued */
+	struct str code_name, label, payload;
+	int64_t day;                            /* of its log, by the database's clock */
+};
+
+struct node_claim {
+	int64_t node_id, cluster_id;
+	struct str session; /* 16 bytes */
+};
+
+/* Is anything due in the cluster? One autocommit SELECT. */
+enum err ready_store_peek(struct db *db, struct ctx *cx, int64_t cluster_id, bool *any);
+/* One claim under the cluster's turn, at most `most` tasks in exact order of rank; *n = 0 if nothing
+ * may start now. The node row is locked and checked in the same transaction: a session whose lease
+ * is taken back claims nothing (ERR_CONFLICT), a draining one nothing (n = 0). */
+enum err ready_store_claim(struct db *db, struct ctx *cx, const struct node_claim *who, size_t most,
+                           struct claimed **out, size_t *n);
+/* All tasks this session has (adoption after a restart, or a lost answer to a claim). */
+enum err ready_store_mine(struct db *db, struct ctx *cx, const struct node_claim *who, struct claimed **out, size_t *n);
+/* Moves due rows from `delayed` to `ready`, at most `most`; *moved = how many. */
+enum err ready_store_promote(struct db *db, struct ctx *cx, size_t most, size_t *moved);

@@ -1,0 +1,74 @@
+#pragma once
+#include "model/cause.h"
+#include "model/task.h"
+#include "store/code_store.h"
+
+/* Queues all or none of the tasks: one array-bound INSERT, whose trigger adds payload, ready or
+ * delayed row and event (schema.md 2). `targets[i]` belongs to `orders[i]`; ids come from the orders.
+ * `deadline_us`: by the database's clock past it nothing is done (ERR_BUSY): reads the offset of the
+ * database's clock once per connection. A lost answer is resolved by asking for the first id. */
+enum err task_store_add(struct db *db, struct ctx *cx, const struct id *project,
+                        const struct task_order *orders, const struct code_target *targets, size_t n);
+/* ERR_NOT_FOUND also for what belongs to another project. With payload. */
+enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, struct task *out);
+
+struct task_filter {
+	unsigned states;        /* bit 1 << TASK_…; 0 = all */
+	struct str code_name, label, cluster; /* "" = all */
+	int64_t from, to;       /* created_at, TIME_NONE = open */
+	bool has_before, has_after;
+	struct id before, after; /* keyset: ids below / above */
+	int64_t page;           /* IronWorker's pages, from 0; 0 with a keyset */
+	int64_t per_page;       /* clamped to 1..100 */
+	bool with_payload;
+};
+struct task_page {
+	struct task *tasks;
+	size_t n;
+	bool more;              /* there are further ones */
+	int64_t searched_to;    /* created_at down to which a bounded search looked; TIME_NONE = to the end */
+};
+/* Newest first, always by a forced index; conditions without one look at no more than 20,000 rows. */
+enum err task_store_list(struct db *db, struct ctx *cx, const struct id *project,
+                         const struct task_filter *f, struct task_page *out);
+/* Tasks of each state, counted to at most `ceiling` each. */
+enum err task_store_count(struct db *db, struct ctx *cx, const struct id *project, int64_t ceiling,
+                          int64_t counts[TASK_STATE_COUNT]);
+/* Waiting → cancelled at once; preparing or running → its node is asked (running.stop), and the
+ * state turns when the container is dead. Over already: nothing. *state = the state afterwards;
+ * *node_doorbell ("" if none) = the address to ring. `who` goes into the event's note. */
+enum err task_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
+                           struct str who, enum task_state *state, struct str *node_doorbell);
+/* percent and msg, in any state; negative percent or msg.p NULL = leave. */
+enum err task_store_progress(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
+                             int64_t percent, struct str msg);
+
+struct task_event {
+	int64_t number, attempt;
+	enum task_state state;
+	int64_t at;
+	struct str cause, note;
+};
+enum err task_store_events(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
+                           struct task_event **out, size_t *n);
+
+struct task_attempt {
+	int64_t number, claimed_at, started_at, ended_at, exit_code, signal, oom_kills, max_rss_bytes, cpu_us, day;
+	struct str node_name, cause, note;
+};
+enum err task_store_attempts(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
+                             struct task_attempt **out, size_t *n);
+
+struct task_delivery {
+	int64_t number, tries, status, at, next_at;
+	struct str state, error; /* waiting | delivered | exhausted */
+};
+/* Callbacks of a task, one a notified event. */
+enum err task_store_deliveries(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
+                               struct task_delivery **out, size_t *n);
+
+/* Figures of the overview: waiting, running, ended by state in the last hour, oldest waiting. */
+struct task_overview {
+	int64_t waiting, running, oldest_waiting_at, complete_hour, failed_hour;
+};
+enum err task_store_overview(struct db *db, struct ctx *cx, const struct id *project, struct task_overview *out);
