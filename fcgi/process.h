@@ -1,0 +1,16 @@
+#pragma once
+#include "store/db.h"
+
+struct token_cache;
+struct doorbells;
+struct page_kit;
+
+/* What one process of the front door keeps from request to request. Everything else lives in the
+ * request and goes with it. */
+struct process {
+	const struct settings *set;
+	struct db *db, *logs;       /* task tables; log tables */
+	struct token_cache *tokens; /* fcgi/auth: principals, at most a second old */
+	struct doorbells *bells;    /* fcgi/doorbell: whom to wake after a commit */
+	struct page_kit *pages;     /* fcgi/page: parsed templates; NULL until a page was asked for */
+};
