@@ -90,6 +90,11 @@ enum err db_query(struct db *db, struct ctx *cx, const struct sql *sql, const st
 int64_t db_changed(const struct db *db);
 /* MariaDB's number of the last error (0 = none), for the table in txn.c. */
 unsigned db_errno(const struct db *db);
+/* The database's clock now, microseconds since 1970, from an offset measured when the connection was
+ * made: no round trip. Connects if need be. */
+enum err db_now(struct db *db, struct ctx *cx, int64_t *us);
+/* Whether the last error was that of a lost connection: what was sent may or may not have been done. */
+bool db_is_lost(const struct db *db);
 /* Statements sent since db_new (tests and `idle_qps`). */
 int64_t db_statements(const struct db *db);
 /* Tests: the n-th statement from here (1 = the next; COMMIT counts) reports a lost connection,
@@ -97,3 +102,11 @@ int64_t db_statements(const struct db *db);
 void db_fail_at(struct db *db, int n, bool after);
 /* Tests: turns the session's clock (MariaDB's variable `timestamp`); TIME_NONE = the real one. */
 enum err db_set_clock(struct db *db, struct ctx *cx, int64_t us);
+
+/* For txn.c and schema_store.c only. */
+enum err db_begin(struct db *db, struct ctx *cx);
+enum err db_commit(struct db *db, struct ctx *cx);
+void db_rollback(struct db *db);
+int db_wait_s(const struct db *db);
+/* One statement as plain text without values (DDL, triggers). */
+enum err db_script(struct db *db, struct ctx *cx, struct str statement);
