@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# What a person sees first: a project with a token, a code, a task that runs, its log.
+
+stoker() {
+	"$home/app/bin/stoker" "$@" {lock}>&-
+}
+
+json_text() { # KEY: the value of a key whose value is a plain string, from stdin
+	sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1
+}
+
+# Made once; a later start finds token and project in stoker.env and writes the port anew.
+make_project() {
+	local project token prefix
+
+	project=$(sed -n 's/^IRON_PROJECT_ID=//p' "$home/stoker.env" 2>/dev/null)
+	token=$(sed -n 's/^IRON_TOKEN=//p' "$home/stoker.env" 2>/dev/null)
+	if [[ -z $project || -z $token ]]; then
+		project=$(stoker admin -c "$home/conf/admin.conf" project create demo --json | json_text id)
+		[[ -n $project ]] || return
+		token=$(stoker admin -c "$home/conf/admin.conf" token create --project "$project" --role operator \
+			--name demo --json | json_text token)
+		[[ -n $token ]] || return
+	fi
+	(
+		umask 077
+		printf 'IRON_TOKEN=%s\nIRON_PROJECT_ID=%s\n' "$token" "$project"
+		for prefix in IRON IRON_WORKER; do
+			printf "${prefix}_%s\n" HOST=127.0.0.1 "PORT=$port" SCHEME=http PROTOCOL=http
+		done
+	) >"$home/stoker.env.new" && mv "$home/stoker.env.new" "$home/stoker.env"
+}
+
+# A root file system of one static program under its many names.
+make_image() {
+	local root=$home/demo/rootfs name
+
+	[[ -e $home/demo/busybox.tar ]] && return
+	rm -rf "$home/demo" && mkdir -p "$root"/{bin,dev,etc,proc,sys,root,tmp} || return
+	cp "$(command -v busybox)" "$root/bin/busybox" || return
+	for name in $(busybox --list); do
+		[[ $name == busybox ]] || ln -s busybox "$root/bin/$name"
+	done
+	ln -s bin "$root/sbin"
+	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+	chmod 755 "$root" "$root"/* "$root/bin/busybox" && chmod 1777 "$root/tmp"
+	tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$home/demo/new.tar" . &&
+		mv "$home/demo/new.tar" "$home/demo/busybox.tar" && rm -rf "$root"
+}
+
+import_image() {
+	[[ -e $home/node/images/names/busybox ]] ||
+		stoker image import busybox "$home/demo/busybox.tar" -c "$home/conf/worker.conf" >>"$home/log/demo.log" 2>&1
+}
+
+register_code() {
+	[[ -e $home/demo/registered ]] && return
+	stoker code register hello --image busybox --command \
+		'sh -c "echo hello from $(hostname), attempt $TASK_ATTEMPT; cat $PAYLOAD_FILE; echo; echo and this went to stderr >&2"' \
+		>>"$home/log/demo.log" 2>&1 && : >"$home/demo/registered"
+}
+
+demo() {
+	make_project || { complain "cannot make the demo project and its token: $(last_words demo)" && return 1; }
+	set -a
+	# shellcheck source=/dev/null
+	. "$home/stoker.env"
+	set +a
+	[[ ${STOKER_DEMO:-yes} == no ]] && return
+	make_image && import_image || { complain "cannot make the demo's image: $(last_words demo)" && return 1; }
+	register_code || { complain "cannot register the demo's code: $(last_words demo)" && return 1; }
+	say "\$ stoker queue hello --wait"
+	stoker queue hello --payload 'the payload of the first task' --wait
+}
+
+show_demo() {
+	demo
+	[[ -n $ended_by ]] && return
+	say "Dashboard: http://127.0.0.1:$port/ui  token: $(sed -n 's/^IRON_TOKEN=//p' "$home/stoker.env")"
+	say "Command line: set -a; . $VAR/stoker.env; set +a; $O/bin/stoker queue hello --wait"
+}
