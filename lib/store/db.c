@@ -374,6 +374,7 @@ static void bind_column(struct arena *a, MYSQL_BIND *b, char type, const struct 
 	char *null = arena_take(a, n);
 	int64_t *ints = type == 'i' ? arena_array(a, n, sizeof *ints) : NULL;
 	MYSQL_TIME *times = type == 't' ? arena_array(a, n, sizeof *times) : NULL;
+	MYSQL_TIME **time_at = type == 't' ? arena_array(a, n, sizeof *time_at) : NULL; /* the library's form */
 	const char **texts = type == 's' ? arena_array(a, n, sizeof *texts) : NULL;
 	unsigned long *lengths = type == 's' ? arena_array(a, n, sizeof *lengths) : NULL;
 
@@ -383,15 +384,16 @@ static void bind_column(struct arena *a, MYSQL_BIND *b, char type, const struct 
 		       (type == 's' && v->type == VAL_BYTES) || (type == 't' && v->type == VAL_TIME));
 		if (type == 'i')
 			ints[i] = v->i;
-		else if (type == 't' && v->type == VAL_TIME)
-			to_mysql_time(v->i, &times[i]);
-		else if (type == 's') {
+		else if (type == 't') {
+			to_mysql_time(v->type == VAL_TIME ? v->i : 0, &times[i]);
+			time_at[i] = &times[i];
+		} else if (type == 's') {
 			texts[i] = v->s.n ? v->s.p : "";
 			lengths[i] = v->type == VAL_NULL ? 0 : v->s.n;
 		}
 	}
 	b->buffer_type = type == 'i' ? MYSQL_TYPE_LONGLONG : type == 't' ? MYSQL_TYPE_DATETIME : MYSQL_TYPE_STRING;
-	b->buffer = type == 'i' ? (void *)ints : type == 't' ? (void *)times : (void *)texts;
+	b->buffer = type == 'i' ? (void *)ints : type == 't' ? (void *)time_at : (void *)texts;
 	b->length = lengths;
 	b->u.indicator = null;
 }
@@ -403,6 +405,8 @@ static void bind_single(struct arena *a, MYSQL_BIND *b, char type, const struct 
 		b->buffer_length = *b->length;
 		b->buffer = (void *)(uintptr_t) * (const char **)b->buffer;
 	}
+	if (type == 't')
+		b->buffer = *(MYSQL_TIME **)b->buffer;
 	b->u.indicator = NULL;
 	b->is_null = arena_take(a, sizeof(my_bool));
 	*b->is_null = v->type == VAL_NULL;
