@@ -2,7 +2,8 @@
 #include "store/ready_store.h"
 
 /* The containers of these attempts have started, `started_us_ago` microseconds before now. Array;
- * ours are guarded by state, attempt and session. lost[i] = true: it is not ours any more (kill it). */
+ * ours are guarded by state, attempt and session. lost[i] = true: it is not ours any more (kill it);
+ * one that this session has and that runs already is not lost (the call may be repeated). */
 struct attempt_start {
 	struct id task_id;
 	int64_t attempt, started_us_ago;

@@ -5,9 +5,11 @@
 
 /* What waits, and the right to take it (design.md 6, schema.md 3). */
 
-/* One task that this node now has; state preparing, attempt number raised. */
+/* One task that this node now has; attempt number raised. State preparing; from ready_store_mine also
+ * running, when its start was stored. */
 struct claimed {
 	struct id task_id, project_id, code_id;
+	enum task_state state;
 	int64_t attempt, revision, lane_id;
 	int64_t timeout_s, grace_s, memory_mb;  /* grace -1, memory 0 = the node's default */
 	struct str image, command, env, config; /* of the revision that was current when it was queued */
