@@ -1,0 +1,85 @@
+#include "tests/bench/rounds.h"
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_MOST = 64 };
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double part_of(double *samples, size_t n, double p)
+{
+	if (!n)
+		return 0;
+	qsort(samples, n, sizeof *samples, by_value);
+	return samples[(size_t)((double)(n - 1) * p + 0.5)];
+}
+
+void figures_print(const char *name, const struct figures *f, const char *unit)
+{
+	struct figures s = *f;
+
+	qsort(s.v, ROUNDS, sizeof *s.v, by_value);
+	printf("  %-26s %10.2f / %10.2f / %10.2f %s\n", name, s.v[0], s.v[ROUNDS / 2], s.v[ROUNDS - 1], unit);
+	fflush(stdout);
+}
+
+void figures_ratio(const char *name, const struct figures *a, const struct figures *b, const char *floor)
+{
+	struct figures r;
+
+	for (int i = 0; i < ROUNDS; i++)
+		r.v[i] = b->v[i] > 0 ? a->v[i] / b->v[i] : 0;
+	struct figures s = r;
+	qsort(s.v, ROUNDS, sizeof *s.v, by_value);
+	printf("%-28s %6.2f  (", name, s.v[ROUNDS / 2]);
+	for (int i = 0; i < ROUNDS; i++)
+		printf("%s%.2f", i ? " " : "", r.v[i]);
+	printf(")  floor %s\n", floor);
+	fflush(stdout);
+}
+
+struct lane {
+	double (*fn)(void *, int);
+	void *arg;
+	int thread;
+	int64_t until;
+	double done;
+};
+
+static void *run_lane(void *p)
+{
+	struct lane *l = p;
+
+	while (clock_boot_us() < l->until)
+		l->done += l->fn(l->arg, l->thread);
+	return NULL;
+}
+
+double rate_of(int threads, double seconds, double (*fn)(void *, int), void *arg)
+{
+	struct lane lanes[THREADS_MOST];
+	pthread_t ids[THREADS_MOST];
+	int64_t began = clock_boot_us();
+	double done = 0;
+
+	for (int i = 0; i < threads; i++) {
+		lanes[i] = (struct lane){ fn, arg, i, began + (int64_t)(seconds * 1e6), 0 };
+		if (pthread_create(&ids[i], NULL, run_lane, &lanes[i]))
+			abort();
+	}
+	for (int i = 0; i < threads; i++) {
+		pthread_join(ids[i], NULL);
+		done += lanes[i].done;
+	}
+	return done / ((double)(clock_boot_us() - began) / 1e6);
+}

@@ -1,0 +1,22 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/* Figures of a benchmark: members of a ratio are measured in turn within each round, five rounds;
+ * printed are least, median and most of each and the ratio of each round. Nothing here fails a
+ * build: only ratios carry over from one machine to another. */
+enum { ROUNDS = 5 };
+
+struct figures {
+	double v[ROUNDS];
+};
+
+/* "name  min / median / max unit" */
+void figures_print(const char *name, const struct figures *f, const char *unit);
+/* "name  median  (r1 r2 r3 r4 r5)  floor F" of a ÷ b by round. */
+void figures_ratio(const char *name, const struct figures *a, const struct figures *b, const char *floor);
+/* The p-th part (0 to 1) of n samples, which are sorted in place. */
+double part_of(double *samples, size_t n, double p);
+/* Runs fn(arg, thread number) on `threads` threads for about `seconds`; fn does one unit of work per
+ * call and returns how much that counts. Gives units a second. */
+double rate_of(int threads, double seconds, double (*fn)(void *arg, int thread), void *arg);
