@@ -10,7 +10,7 @@ set -uo pipefail
 # The first of a|b is what gets installed, any of them will do.
 declare -A PACKAGES=(
 	[build]="gcc make pkg-config libfcgi-dev libmariadb-dev libxml2-dev zlib1g-dev libjansson-dev
-		libcurl4-openssl-dev libssl-dev libutf8proc-dev libarchive-dev libseccomp-dev"
+		libcurl4-openssl-dev libssl-dev libutf8proc-dev libarchive-dev libseccomp-dev libinih-dev"
 	[run]="mariadb-server nginx-light|nginx crun runc busybox-static iproute2 util-linux curl"
 	[test]="check libsubunit-dev python3 chromium valgrind clang cppcheck shellcheck wrk"
 )
