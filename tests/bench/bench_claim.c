@@ -1,0 +1,253 @@
+/* claim_1m/claim_1k and claim_conflicts on a throw-away MariaDB (docs/performance.md).
+ *
+ *   bench_claim [FINISHED]   (default 1,000,000) */
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "store/attempt_store.h"
+#include "store/node_store.h"
+#include "store/project_store.h"
+#include "store/schema_store.h"
+#include "store/task_store.h"
+#include "tests/bench/rounds.h"
+#include "tests/support/throwaway_db.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BATCH = 10, CLAIMS = 100, CLAIMERS = 8, ENQUEUERS = 4, CONFLICT_S = 5 };
+
+struct bench {
+	struct settings settings;
+	struct db *db;
+	struct project project;
+	struct code code;
+	struct code_target target;
+	struct node_claim who;
+};
+
+static void must(enum err e, const struct ctx *cx, const char *what)
+{
+	if (e == OK)
+		return;
+	fprintf(stderr, "bench_claim: %s: %s\n", what, cx->message);
+	exit(1);
+}
+
+static struct node_claim new_node(struct db *db, struct ctx *cx, const char *name)
+{
+	struct node_claim who = { .session = str_bytes(arena_take(&cx->arena, 16), 16) };
+
+	crypt_random((void *)(uintptr_t)who.session.p, 16);
+	must(node_store_register(db, cx, str_of(name), STR_LIT("default"), who.session, 1000000, STR_LIT(""), STR_LIT("none"),
+	                         600, &who.node_id, &who.cluster_id),
+	     cx, "register node");
+	return who;
+}
+
+static void set_up(struct bench *b, struct ctx *cx)
+{
+	struct code_order order = { .name = STR_LIT("noop"), .has_image = true, .image = STR_LIT("busybox") };
+	struct db *logs;
+	int applied;
+
+	setenv("STOKER_DATABASE_SOCKET", throwaway_db_start(), 1);
+	setenv("STOKER_DATABASE_USER", "root", 1);
+	must(settings_read(cx, NULL, &b->settings), cx, "settings");
+	b->db = db_new(&b->settings, DB_TASKS, 600);
+	logs = db_new(&b->settings, DB_LOGS, 600);
+	must(schema_store_migrate(b->db, logs, cx, "sql", &applied), cx, "migrate");
+	db_free(logs);
+	must(project_store_add(b->db, cx, STR_LIT("bench"), &b->project), cx, "project");
+	must(code_store_put(b->db, cx, &b->project.id, &order, &b->code), cx, "code");
+	must(code_store_target(b->db, cx, &b->project.id, STR_LIT("noop"), STR_LIT(""), &b->target), cx, "target");
+	b->who = new_node(b->db, cx, "bench");
+}
+
+/* Rows of the past cannot come in through the triggers, which make every new task queued: they are
+ * put aside for the load and put back from the server's own text. */
+static void without_triggers(struct bench *b, struct ctx *cx, void (*load)(struct bench *, struct ctx *, int64_t), int64_t n)
+{
+	static const struct sql NAMES = { "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS"
+		" WHERE TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = 'task'", "" };
+	struct rows names, text;
+	struct str *create;
+
+	must(db_query(b->db, cx, &NAMES, NULL, 0, &names), cx, "list triggers");
+	create = arena_array(&cx->arena, names.n, sizeof *create);
+	for (size_t i = 0; i < names.n; i++) {
+		char *name = str_c(&cx->arena, val_str(&row(&names, i)[0]));
+		struct sql show = { arena_printf(&cx->arena, "SHOW CREATE TRIGGER %s", name), "" };
+		char *drop = arena_printf(&cx->arena, "DROP TRIGGER %s", name);
+
+		must(db_query(b->db, cx, &show, NULL, 0, &text), cx, "show trigger");
+		create[i] = val_str(&row(&text, 0)[2]);
+		must(db_script(b->db, cx, str_of(drop)), cx, "drop trigger");
+	}
+	load(b, cx, n);
+	for (size_t i = 0; i < names.n; i++)
+		must(db_script(b->db, cx, create[i]), cx, "create trigger");
+}
+
+static void load_finished(struct bench *b, struct ctx *cx, int64_t n)
+{
+	static const struct sql LOAD = {
+		"INSERT INTO task (id, project_id, code_id, revision, lane_id, state, attempt, changes, priority, head_start_s,"
+		" timeout_s, created_at, updated_at, due_at, rank_at, started_at, ended_at, node_session, exit_code, cause)"
+		" SELECT CONCAT(UNHEX(LPAD(HEX(1700000000000 + seq), 12, '0')), RANDOM_BYTES(6)), ?, ?, 1, ?, 'complete', 1, 4, 0, 300,"
+		" 60, NOW(6), NOW(6), NOW(6), NOW(6), NOW(6), NOW(6), RANDOM_BYTES(16), 0, 'exit' FROM seq_1_to_1000000 WHERE seq <= ?", "ssii" };
+
+	must(db_exec(b->db, cx, &LOAD, VALS(v_id(&b->project.id), v_id(&b->code.id), v_i(b->target.lane_id), v_i(n))), cx, "load");
+}
+
+static void enqueue(struct bench *b, struct db *db, struct ctx *cx, size_t n, int64_t delay_s)
+{
+	struct task_order *orders = arena_array(&cx->arena, n, sizeof *orders);
+	struct code_target *targets = arena_array(&cx->arena, n, sizeof *targets);
+	struct id *ids = arena_array(&cx->arena, n, sizeof *ids);
+
+	id_make_many(clock_wall_us(), ids, n);
+	for (size_t i = 0; i < n; i++) {
+		orders[i] = (struct task_order){ .id = ids[i], .code_name = STR_LIT("noop"), .timeout_s = 60, .delay_s = delay_s,
+		                                 .priority = (int64_t)i % 3 };
+		targets[i] = b->target;
+	}
+	must(task_store_add(db, cx, &b->project.id, orders, targets, n), cx, "enqueue");
+}
+
+static void enqueue_many(struct bench *b, size_t n, int64_t delay_s)
+{
+	for (size_t done = 0; done < n; done += 1000) {
+		auto_ctx cx = { 0 };
+
+		enqueue(b, b->db, &cx, 1000, delay_s);
+	}
+}
+
+/* The other half of a life: what was claimed is started and settled, or limits would fill up. */
+static void finish(struct db *db, struct ctx *cx, const struct node_claim *who, const struct claimed *claimed, size_t n)
+{
+	struct attempt_start *starts = arena_array(&cx->arena, n, sizeof *starts);
+	struct attempt_end *ends = arena_array(&cx->arena, n, sizeof *ends);
+	bool *lost = arena_array(&cx->arena, n, sizeof *lost);
+
+	for (size_t i = 0; i < n; i++) {
+		starts[i] = (struct attempt_start){ .task_id = claimed[i].task_id, .attempt = claimed[i].attempt, .digest = STR_LIT("") };
+		ends[i] = (struct attempt_end){ .task_id = claimed[i].task_id, .attempt = claimed[i].attempt, .lane_id = claimed[i].lane_id,
+		                                .verdict = { .state = TASK_COMPLETE, .cause = CAUSE_EXIT, .exit_code = 0 } };
+	}
+	must(attempt_store_start(db, cx, who, starts, n, lost), cx, "start");
+	must(attempt_store_settle(db, cx, who, ends, n, lost), cx, "settle");
+}
+
+static double claim_p50_ms(struct bench *b)
+{
+	double samples[CLAIMS];
+
+	for (int i = 0; i < CLAIMS; i++) {
+		auto_ctx cx = { 0 };
+		struct claimed *claimed;
+		int64_t began = clock_boot_us();
+		size_t n;
+
+		must(ready_store_claim(b->db, &cx, &b->who, BATCH, &claimed, &n), &cx, "claim");
+		samples[i] = (double)(clock_boot_us() - began) / 1000;
+		if (n != BATCH)
+			fprintf(stderr, "bench_claim: a claim of %zu\n", n);
+		finish(b->db, &cx, &b->who, claimed, n);
+	}
+	return part_of(samples, CLAIMS, 0.5);
+}
+
+static void measure(struct bench *b, struct figures *out)
+{
+	for (int r = 0; r < ROUNDS; r++) {
+		enqueue_many(b, (size_t)CLAIMS * BATCH, 0);
+		out->v[r] = claim_p50_ms(b);
+	}
+}
+
+/* --- claim_conflicts --- */
+
+struct worker {
+	struct bench *b;
+	int64_t until;
+	bool claims;
+	int64_t done;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct db *db = db_new(&w->b->settings, DB_TASKS, 10);
+	auto_ctx keep = { 0 };
+	struct node_claim who = w->claims ? new_node(db, &keep, "conflict") : w->b->who;
+
+	while (clock_boot_us() < w->until) {
+		auto_ctx cx = { 0 };
+		struct claimed *claimed;
+		size_t n = BATCH;
+
+		if (w->claims) {
+			must(ready_store_claim(db, &cx, &who, BATCH, &claimed, &n), &cx, "claim");
+			finish(db, &cx, &who, claimed, n);
+		} else {
+			enqueue(w->b, db, &cx, BATCH, 0);
+		}
+		w->done += (int64_t)n;
+	}
+	db_free(db);
+	return NULL;
+}
+
+static int64_t deadlocks(struct bench *b, struct ctx *cx)
+{
+	static const struct sql COUNT = { "SELECT CAST(VARIABLE_VALUE AS SIGNED) FROM information_schema.GLOBAL_STATUS"
+		" WHERE VARIABLE_NAME = 'INNODB_DEADLOCKS'", "" };
+	struct rows r;
+
+	must(db_query(b->db, cx, &COUNT, NULL, 0, &r), cx, "count deadlocks");
+	return r.n ? val_int(&row(&r, 0)[0]) : -1;
+}
+
+static void conflicts(struct bench *b, struct ctx *cx)
+{
+	struct worker w[CLAIMERS + ENQUEUERS];
+	pthread_t t[CLAIMERS + ENQUEUERS];
+	int64_t before = deadlocks(b, cx), until = clock_boot_us() + CONFLICT_S * 1000000, claimed = 0;
+
+	for (int i = 0; i < CLAIMERS + ENQUEUERS; i++) {
+		w[i] = (struct worker){ b, until, i < CLAIMERS, 0 };
+		if (pthread_create(&t[i], NULL, work, &w[i]))
+			abort();
+	}
+	for (int i = 0; i < CLAIMERS + ENQUEUERS; i++) {
+		pthread_join(t[i], NULL);
+		claimed += w[i].claims ? w[i].done : 0;
+	}
+	printf("%-28s %6lld  (%lld whole lives in %d s)  floor <= 5\n", "claim_conflicts",
+	       (long long)(deadlocks(b, cx) - before), (long long)claimed, CONFLICT_S);
+}
+
+int main(int argc, char **argv)
+{
+	int64_t finished = argc > 1 ? strtoll(argv[1], NULL, 10) : 1000000;
+	static struct bench b;
+	auto_ctx cx = { 0 };
+	struct figures small, large;
+
+	set_up(&b, &cx);
+	enqueue_many(&b, 1000, 0);
+	measure(&b, &small);
+	conflicts(&b, &cx);
+	without_triggers(&b, &cx, load_finished, finished);
+	enqueue_many(&b, 200000, 86400);
+	enqueue_many(&b, 10000, 0);
+	measure(&b, &large);
+	figures_print("claim_1k", &small, "ms p50");
+	figures_print("claim_1m", &large, "ms p50");
+	figures_ratio("claim_1m/claim_1k", &large, &small, "<= 1.3");
+	db_free(b.db);
+	return 0;
+}
