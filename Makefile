@@ -68,10 +68,10 @@ $O/bin/stoker-api: $(call objs,fcgi fcgi/api fcgi/page) $(STORE_A) $(MODEL_A) $(
 	$(LINK) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-worker: $(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine) \
 		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
+	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
-$O/bin/stoker-launcher: $(call objs,worker/launcher) $(BASE_A)
+$O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
 	$(LINK) $(LIBS_LAUNCHER)
 
 # static, and without the sanitizers' runtimes: they run where nothing of ours may be assumed

@@ -88,7 +88,7 @@ struct launch_request {
 	uint32_t envc; /* 0 .. LAUNCH_STRINGS_MAX */
 	uint8_t payload_fd;
 	uint8_t config_fd;
-	uint8_t reserved[14]; /* zero */
+	uint8_t reserved[18]; /* zero */
 };
 _Static_assert(sizeof(struct launch_request) == 152, "launch_request has no holes");
 

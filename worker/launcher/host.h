@@ -1,0 +1,43 @@
+#pragma once
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/ctx.h"
+
+/* What the launcher was started with: the runner's supervisor, still root, put it on the command line
+ * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc). */
+struct launcher_options {
+	char node_dir[PATH_MAX];
+	uid_t runner_uid;
+	gid_t runner_gid;
+	uint32_t uid_base;
+	uint32_t slots;
+	char cgroup[80];  /* "/stoker": below the root of every hierarchy, for all jobs of this node */
+	char runtime[16]; /* "auto", "crun", "runc" */
+};
+
+struct runtime {
+	bool is_crun;
+	char path[64]; /* "" if it is not installed */
+	int fd;        /* a sealed copy in memory, or -1 */
+};
+
+enum { RUNTIME_CRUN, RUNTIME_RUNC, RUNTIME_COUNT };
+
+/* The host as jobs find it. */
+struct host {
+	bool cgroup_v2;
+	bool has_memory, has_swap, has_pids, has_cpu;
+	char stage[32];          /* folder that the monitors hide behind their tmpfs */
+	uint64_t nofile_hard;    /* of ours: a spec cannot ask for more */
+	struct runtime runtimes[RUNTIME_COUNT];
+};
+
+/* Enters a mount namespace of our own in which nothing we mount reaches the host, with the v2 half of
+ * a hybrid cgroup host unmounted (crun refuses it otherwise), and looks at what there is. */
+enum err host_open(struct ctx *cx, const struct launcher_options *opt, struct host *out);
+
+/* Makes the node's cgroup and, on v2, turns the controllers on for what is below it. */
+enum err host_make_cgroup(struct ctx *cx, const struct launcher_options *opt, struct host *h);

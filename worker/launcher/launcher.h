@@ -1,0 +1,69 @@
+#pragma once
+#include "base/ctx.h"
+#include "worker/launcher/host.h"
+#include "worker/launcher/launch_request.h"
+#include "worker/launcher/spec.h"
+
+/* The launcher's state: what it opened once. All descriptors close on exec and are at least 16, so
+ * that those a monitor inherits can be put at their numbers. */
+struct launcher {
+	struct launcher_options opt;
+	struct host host;
+	struct spec_parts parts;
+	int node, jobs, images; /* folders */
+	int lease;              /* the file, for the monitors */
+	int monitor, init;      /* the programs */
+	int *userns;            /* per slot, -1 = not made yet */
+	int *starting;          /* read ends: one for each launch whose runtime still works */
+	size_t starting_count, starting_max;
+	int chosen;             /* RUNTIME_ that works, -1 = not known yet */
+	struct launch_probe probe; /* the last one */
+};
+
+/* Makes the node's folders, opens what is needed. */
+enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struct launcher *out);
+
+/* Removes the node's cgroup if no job is in it. The rest ends with the process. */
+void launcher_close(struct launcher *l);
+
+struct launch_fds {
+	int fd[LAUNCH_FDS_MAX];
+	size_t count;
+};
+
+/* Checks every field and every descriptor of a LAUNCH_LAUNCH; ERR_INPUT names what is wrong. `sizes`
+ * gets the bytes of spec, payload, config. */
+enum err request_check(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
+                       const struct launch_fds *fds, uint32_t sizes[LAUNCH_FDS_MAX]);
+
+/* What makes one attempt differ from another for attempt_start. */
+struct attempt {
+	const struct launch_request *request;
+	const struct launch_fds *fds;
+	uint32_t sizes[LAUNCH_FDS_MAX];
+	const struct runtime *runtime;
+	int parent; /* folder in which the attempt's is made */
+	int rootfs;
+	int lease;
+	char id[40];
+};
+
+/* "<task>-<attempt>". */
+void attempt_name(const struct launch_request *rq, char out[40]);
+
+/* Makes the folder with request and ctl, spawns the monitor. *monitor gets its pid. ERR_CONFLICT if
+ * the folder is there already; after any other error it is not. */
+enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt *a, pid_t *monitor);
+
+/* Whether the monitor that wrote monitor.pid in the folder still lives. */
+bool attempt_is_watched(int dir);
+
+/* Kills what is left, removes cgroup and folder. ERR_CONFLICT while its monitor lives; an attempt that
+ * is not there is removed already. */
+enum err attempt_remove(struct ctx *cx, struct launcher *l, int parent, const char *id);
+
+/* Ends every attempt nobody watches any more (see LAUNCH_SWEEP); *lost gets how many. */
+enum err attempt_sweep(struct ctx *cx, struct launcher *l, int *lost);
+
+/* Starts a real container per installed runtime and fills l->probe and l->chosen. */
+void probe_host(struct ctx *cx, struct launcher *l);

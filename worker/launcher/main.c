@@ -1,0 +1,360 @@
+/* stoker-launcher: the privileged half of a node. It is started by the runner's parent with one end of
+ * a SOCK_SEQPACKET socket pair as fd 3, answers the requests of launch_request.h, and knows neither
+ * network nor database. It ends with the runner; monitors and containers stay. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crypt.h"
+#include "base/log.h"
+#include "worker/launcher/launcher.h"
+#include "worker/monitor/monitor.h"
+
+enum { RUNNER_FD = 3, STARTING_MAX = 64 };
+
+/* --- options ------------------------------------------------------------------------------------ */
+
+static enum err parse_number(struct ctx *cx, const char *option, const char *text, uint64_t max,
+                             uint32_t *out)
+{
+	int64_t v;
+
+	if (!str_int(str_of(text), &v) || v < 0 || (uint64_t)v > max)
+		return err_set(cx, ERR_INPUT, "--%s must be a number from 0 to %llu, not \"%s\"", option,
+		               (unsigned long long)max, text);
+	*out = (uint32_t)v;
+	return OK;
+}
+
+/* A name or a path of names below the hierarchies' roots; it becomes "/name". */
+static enum err parse_cgroup(struct ctx *cx, const char *text, struct launcher_options *opt)
+{
+	static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		                           "._-/";
+
+	text += *text == '/';
+	if (!*text || *text == '.' || strstr(text, "..") || strstr(text, "//") ||
+	    text[strlen(text) - 1] == '/' || strspn(text, letters) != strlen(text) ||
+	    strlen(text) > sizeof opt->cgroup - 2)
+		return err_set(cx, ERR_INPUT, "--cgroup must be a name or path of names, not \"%s\"", text);
+	snprintf(opt->cgroup, sizeof opt->cgroup, "/%s", text);
+	return OK;
+}
+
+static enum err parse_option(struct ctx *cx, const char *name, const char *text,
+                             struct launcher_options *opt)
+{
+	if (strcmp(name, "uid") == 0)
+		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->runner_uid);
+	if (strcmp(name, "gid") == 0)
+		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->runner_gid);
+	if (strcmp(name, "uid-base") == 0)
+		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->uid_base);
+	if (strcmp(name, "slots") == 0)
+		return parse_number(cx, name, text, 4096, &opt->slots);
+	if (strcmp(name, "cgroup") == 0)
+		return parse_cgroup(cx, text, opt);
+	if (strcmp(name, "runtime") == 0) {
+		if (strcmp(text, "auto") != 0 && strcmp(text, "crun") != 0 && strcmp(text, "runc") != 0)
+			return err_set(cx, ERR_INPUT, "--runtime must be auto, crun or runc, not \"%s\"", text);
+		snprintf(opt->runtime, sizeof opt->runtime, "%s", text);
+		return OK;
+	}
+	if (strlen(text) >= sizeof opt->node_dir)
+		return err_set(cx, ERR_INPUT, "--node is too long");
+	snprintf(opt->node_dir, sizeof opt->node_dir, "%s", text);
+	return OK;
+}
+
+static enum err check_options(struct ctx *cx, const struct launcher_options *opt)
+{
+	uint64_t end = opt->uid_base + ((uint64_t)opt->slots + 1) * LAUNCH_UID_RANGE;
+
+	if (!opt->node_dir[0] || !opt->cgroup[0])
+		return err_set(cx, ERR_INPUT, "--node and --cgroup must be given");
+	if (opt->slots < 1)
+		return err_set(cx, ERR_INPUT, "--slots must be at least 1");
+	if (opt->uid_base < LAUNCH_UID_RANGE)
+		return err_set(cx, ERR_INPUT, "--uid-base must be at least 65536: below it are this host's own");
+	if (end > UINT32_MAX)
+		return err_set(cx, ERR_INPUT, "--uid-base and --slots need ids beyond 32 bits");
+	return OK;
+}
+
+static enum err options_parse(struct ctx *cx, int argc, char **argv, struct launcher_options *opt)
+{
+	static const struct option options[] = {
+		{ "node", required_argument, NULL, 0 },    { "uid", required_argument, NULL, 0 },
+		{ "gid", required_argument, NULL, 0 },     { "uid-base", required_argument, NULL, 0 },
+		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
+		{ "runtime", required_argument, NULL, 0 }, { NULL, 0, NULL, 0 },
+	};
+	int index, c;
+
+	*opt = (struct launcher_options){ .uid_base = 1048576, .slots = 16, .runtime = "auto" };
+	while ((c = getopt_long(argc, argv, "", options, &index)) != -1) {
+		if (c != 0)
+			return err_set(cx, ERR_INPUT, "unknown option; the runner starts this program");
+		TRY(parse_option(cx, options[index].name, optarg, opt));
+	}
+	return check_options(cx, opt);
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+static enum launch_status status_of(enum err e)
+{
+	switch (e) {
+	case OK:
+		return LAUNCH_OK;
+	case ERR_INPUT:
+		return LAUNCH_REFUSED;
+	case ERR_NOT_FOUND:
+		return LAUNCH_NO_IMAGE;
+	case ERR_CONFLICT:
+		return LAUNCH_BUSY;
+	default:
+		return LAUNCH_FAILED;
+	}
+}
+
+static enum err open_image(struct ctx *cx, const struct launcher *l,
+                           const struct launch_request *rq, int *rootfs)
+{
+	char hex[2 * sizeof rq->digest + 1], name[96];
+
+	hex_format(rq->digest, sizeof rq->digest, hex);
+	snprintf(name, sizeof name, "sha256-%s/rootfs", hex);
+	*rootfs = openat(l->images, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*rootfs >= 0)
+		return OK;
+	if (errno == ENOENT)
+		return err_set(cx, ERR_NOT_FOUND, "no image sha256:%s on this node", hex);
+	return err_errno(cx, "open the image sha256:%s", hex);
+}
+
+static enum err do_launch(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
+                          const struct launch_fds *fds, int32_t *monitor)
+{
+	struct attempt a = { .request = rq, .fds = fds, .parent = l->jobs, .lease = l->lease };
+	enum err e;
+
+	TRY(request_check(cx, l, rq, fds, a.sizes));
+	if (l->chosen < 0)
+		probe_host(cx, l);
+	if (l->chosen < 0)
+		return err_set(cx, ERR_INTERNAL, "%s", l->probe.reply.message);
+	a.runtime = &l->host.runtimes[l->chosen];
+	attempt_name(rq, a.id);
+	TRY(open_image(cx, l, rq, &a.rootfs));
+	e = attempt_start(cx, l, &a, monitor);
+	close(a.rootfs);
+	return e;
+}
+
+static enum err do_remove(struct ctx *cx, struct launcher *l, const struct launch_request *rq)
+{
+	char id[40];
+
+	attempt_name(rq, id);
+	return attempt_remove(cx, l, l->jobs, id);
+}
+
+static void put_reply(const struct ctx *cx, const struct launch_request *rq, enum err e,
+                      struct launch_reply *r)
+{
+	r->magic = LAUNCH_MAGIC;
+	r->version = LAUNCH_VERSION;
+	r->op = rq->op;
+	memcpy(r->task, rq->task, sizeof r->task);
+	r->attempt = rq->attempt;
+	if (rq->op == LAUNCH_PROBE)
+		return;
+	r->status = status_of(e);
+	if (e)
+		snprintf(r->message, sizeof r->message, "%.*s", (int)sizeof r->message - 1, cx->message);
+}
+
+static void answer(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
+                   const struct launch_fds *fds)
+{
+	struct launch_probe out = { 0 };
+	size_t n = sizeof out.reply;
+	enum err e = OK;
+
+	switch (rq->op) {
+	case LAUNCH_PROBE:
+		probe_host(cx, l);
+		out = l->probe;
+		n = sizeof out;
+		break;
+	case LAUNCH_LAUNCH:
+		e = do_launch(cx, l, rq, fds, &out.reply.monitor);
+		break;
+	case LAUNCH_REMOVE:
+		e = do_remove(cx, l, rq);
+		break;
+	case LAUNCH_SWEEP:
+		e = attempt_sweep(cx, l, &out.reply.monitor);
+		break;
+	default:
+		e = err_set(cx, ERR_INPUT, "launch request: unknown op %u", rq->op);
+		break;
+	}
+	put_reply(cx, rq, e, &out.reply);
+	if (send(RUNNER_FD, &out, n, MSG_NOSIGNAL) < 0)
+		log_error("answer", "op=%u error=\"%s\"", rq->op, strerror(errno));
+}
+
+static void collect_fds(struct msghdr *h, struct launch_fds *fds)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			if (fds->count < LAUNCH_FDS_MAX)
+				fds->fd[fds->count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+/* One request; false when the runner is gone. */
+static bool serve(struct ctx *cx, struct launcher *l)
+{
+	struct launch_request rq;
+	struct launch_fds fds = { .count = 0 };
+	union {
+		char bytes[CMSG_SPACE((LAUNCH_FDS_MAX + 1) * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { &rq, sizeof rq };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		            .msg_controllen = sizeof control };
+	ssize_t n = recvmsg(RUNNER_FD, &h, MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return n < 0 && (errno == EINTR || errno == EAGAIN);
+	collect_fds(&h, &fds);
+	ctx_reset(cx);
+	if (n != (ssize_t)sizeof rq || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+	    rq.magic != LAUNCH_MAGIC || rq.version != LAUNCH_VERSION) {
+		rq = (struct launch_request){ 0 }; /* refused as an unknown op */
+	}
+	answer(cx, l, &rq, &fds);
+	for (size_t i = 0; i < fds.count; i++)
+		close(fds.fd[i]);
+	return true;
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+/* Launches that are over, by the end of their pipe. */
+static void drop_started(struct launcher *l, const struct pollfd *polls)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->starting_count; i++)
+		if (polls[i].revents)
+			close(l->starting[i]);
+		else
+			l->starting[kept++] = l->starting[i];
+	l->starting_count = kept;
+}
+
+/* False when it is time to end. */
+static bool turn(struct ctx *cx, struct launcher *l, int signals)
+{
+	struct pollfd p[2 + STARTING_MAX + 1] = { { .fd = signals, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	size_t n = l->starting_count;
+
+	/* at the limit requests wait in the socket: runtimes that all start at once start later */
+	p[1] = (struct pollfd){ .fd = n < l->starting_max ? RUNNER_FD : -1, .events = POLLIN };
+	for (size_t i = 0; i < n; i++)
+		p[2 + i] = (struct pollfd){ .fd = l->starting[i], .events = POLLIN };
+	if (poll(p, 2 + n, -1) < 0)
+		return errno == EINTR;
+	drop_started(l, p + 2);
+	if (p[0].revents) {
+		while (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
+			if (info.ssi_signo != SIGCHLD)
+				return false;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+	return !p[1].revents || serve(cx, l);
+}
+
+static int watch_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What a monitor's descriptors are numbered must be free of ours, and fd 3 must be a socket. */
+static enum err reserve_fds(struct ctx *cx)
+{
+	int type, fd;
+	socklen_t n = sizeof type;
+
+	if (getsockopt(RUNNER_FD, SOL_SOCKET, SO_TYPE, &type, &n) || type != SOCK_SEQPACKET)
+		return err_set(cx, ERR_INPUT, "fd 3 is not the runner's socket; the runner starts this program");
+	if (fcntl(RUNNER_FD, F_SETFD, FD_CLOEXEC))
+		return err_errno(cx, "prepare fd 3");
+	close_range(RUNNER_FD + 1, ~0u, 0); /* whatever else was inherited is not ours */
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd < MONITOR_FD_END - 1);
+	return fd >= 0 ? OK : err_errno(cx, "open /dev/null");
+}
+
+int main(int argc, char **argv)
+{
+	auto_ctx cx = { 0 };
+	struct launcher l;
+	struct launcher_options opt;
+	int signals;
+
+	log_name("stoker-launcher");
+	if (options_parse(&cx, argc, argv, &opt) || reserve_fds(&cx)) {
+		log_error("start", "error=\"%s\"", cx.message);
+		return 2;
+	}
+	signals = watch_signals();
+	if (launcher_open(&cx, &opt, &l)) {
+		log_error("start", "error=\"%s\"", cx.message);
+		return 1;
+	}
+	if (l.starting_max > STARTING_MAX)
+		l.starting_max = STARTING_MAX;
+	log_info("start", "node=%s slots=%u cgroup=%s stage=%s", opt.node_dir, opt.slots, opt.cgroup,
+	         l.host.stage);
+	while (turn(&cx, &l, signals))
+		;
+	launcher_close(&l);
+	log_info("stop", "node=%s", opt.node_dir);
+	return 0;
+}

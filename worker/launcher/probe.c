@@ -1,0 +1,251 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/ctx.h"
+#include "worker/launcher/launcher.h"
+#include "worker/monitor/exit_file.h"
+#include "worker/monitor/init_link.h"
+#include "worker/monitor/monitor.h"
+
+enum { PROBE_TIMEOUT_MS = 20000 };
+#define PROBE_MEMORY (16ull << 20)
+#define PROBE_FOLDER "probe"
+
+static void say(struct launcher *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct launcher *l, const char *format, ...)
+{
+	size_t n = strlen(l->probe.text);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(l->probe.text + n, sizeof l->probe.text - n, format, ap);
+	va_end(ap);
+}
+
+static int sealed_memfd(const void *p, size_t n)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && (write(fd, p, n) != (ssize_t)n ||
+	                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Waits for the monitor's end; one that does not come is killed, and its container with it. */
+static enum err wait_monitor(struct ctx *cx, pid_t pid)
+{
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	bool ended = p.fd >= 0 && poll(&p, 1, PROBE_TIMEOUT_MS) == 1;
+
+	if (!ended)
+		kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (p.fd >= 0)
+		close(p.fd);
+	return ended ? OK : err_set(cx, ERR_BUSY, "it did not end in %d s", PROBE_TIMEOUT_MS / 1000);
+}
+
+static enum err read_exit(struct ctx *cx, int parent, const char *id, struct exit_file *out)
+{
+	char name[64], text[EXIT_FILE_MAX];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(name, sizeof name, "%s/exit", id);
+	fd = openat(parent, name, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		n = read(fd, text, sizeof text);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0 || !exit_file_parse(text, (size_t)n, out))
+		return err_set(cx, ERR_INTERNAL, "its monitor told no end");
+	return OK;
+}
+
+struct folders {
+	int probe, rootfs;
+};
+
+static enum err run_attempt(struct ctx *cx, struct launcher *l, struct attempt *a,
+                            struct exit_file *out)
+{
+	enum err e;
+	pid_t pid;
+
+	TRY(attempt_remove(cx, l, a->parent, a->id));
+	TRY(attempt_start(cx, l, a, &pid));
+	e = wait_monitor(cx, pid);
+	if (!e)
+		e = read_exit(cx, a->parent, a->id, out);
+	attempt_remove(cx, l, a->parent, a->id);
+	return e;
+}
+
+/* A whole attempt in a slot behind the jobs', without an image: stoker-init is there anyway. */
+static enum err run(struct ctx *cx, struct launcher *l, const struct runtime *runtime,
+                    const char *mode, const struct folders *f, struct exit_file *out)
+{
+	char spec[128];
+	int n = snprintf(spec, sizeof spec, "%s%c%s%c%c", INIT_PATH, 0, mode, 0, 0);
+	struct launch_request rq = {
+		.slot = l->opt.slots, .memory_bytes = PROBE_MEMORY, .scratch_bytes = LAUNCH_SCRATCH_MIN,
+		.timeout_ms = PROBE_TIMEOUT_MS, .pids = 8, .cpu_millis = 1000, .argc = 2,
+	};
+	uint64_t forever = UINT64_MAX;
+	struct launch_fds fds = { .fd = { sealed_memfd(spec, (size_t)n) }, .count = 1 };
+	struct attempt a = { .request = &rq, .fds = &fds, .sizes = { (uint32_t)n }, .runtime = runtime,
+		             .parent = f->probe, .rootfs = f->rootfs,
+		             .lease = sealed_memfd(&forever, sizeof forever) };
+	enum err e;
+
+	attempt_name(&rq, a.id);
+	e = fds.fd[0] < 0 || a.lease < 0 ? err_errno(cx, "make a memfd") : run_attempt(cx, l, &a, out);
+	if (fds.fd[0] >= 0)
+		close(fds.fd[0]);
+	if (a.lease >= 0)
+		close(a.lease);
+	return e;
+}
+
+static bool runtime_works(struct ctx *cx, struct launcher *l, const struct runtime *r,
+                          const struct folders *f)
+{
+	struct exit_file out;
+
+	if (run(cx, l, r, INIT_PROBE_EXIT, f, &out)) {
+		say(l, "no %s: %s\n", r->path, cx->message);
+		return false;
+	}
+	if (out.verdict != EXIT_EXITED || out.code != INIT_PROBE_CODE) {
+		say(l, "no %s: a test container ended as %s %d: %s\n", r->path,
+		    exit_verdict_name(out.verdict), out.code >= 0 ? out.code : out.signal, out.message);
+		return false;
+	}
+	say(l, "ok %s: a hardened test container ran\n", r->path);
+	return true;
+}
+
+/* A limit that is only written down is none: 64 MiB are taken under a limit of 16. */
+static bool memory_is_limited(struct ctx *cx, struct launcher *l, const struct runtime *r,
+                              const struct folders *f)
+{
+	struct exit_file out;
+
+	if (!run(cx, l, r, INIT_PROBE_MEMORY, f, &out) && out.verdict == EXIT_SIGNALED &&
+	    out.oom_kills > 0) {
+		say(l, "ok memory: a test container was killed at its limit and counted\n");
+		return true;
+	}
+	say(l, "no memory: a test container was not stopped at its memory limit\n");
+	return false;
+}
+
+static void probe_runtimes(struct ctx *cx, struct launcher *l, const struct folders *f)
+{
+	static const uint32_t bits[RUNTIME_COUNT] = { LAUNCH_HOST_CRUN, LAUNCH_HOST_RUNC };
+	static const char *const names[RUNTIME_COUNT] = { "crun", "runc" };
+
+	for (int i = 0; i < RUNTIME_COUNT; i++) {
+		struct runtime *r = &l->host.runtimes[i];
+		bool is_wanted = strcmp(l->opt.runtime, "auto") == 0 || strcmp(l->opt.runtime, names[i]) == 0;
+
+		if (!r->path[0]) {
+			say(l, "no %s: it is not installed\n", names[i]);
+			continue;
+		}
+		if (!runtime_works(cx, l, r, f))
+			continue;
+		l->probe.host |= bits[i];
+		if (is_wanted && l->chosen < 0)
+			l->chosen = i;
+	}
+}
+
+static void say_facts(struct launcher *l)
+{
+	const struct {
+		bool is_there;
+		uint32_t bit;
+		const char *what, *cost;
+	} facts[] = {
+		{ l->host.has_memory, LAUNCH_HOST_MEMORY, "cgroup memory", "jobs have no memory limit" },
+		{ l->host.has_swap, LAUNCH_HOST_SWAP, "cgroup swap", "a job may swap beyond its limit" },
+		{ l->host.has_pids, LAUNCH_HOST_PIDS, "cgroup pids", "jobs have no process limit" },
+		{ l->host.has_cpu, LAUNCH_HOST_CPU, "cgroup cpu", "jobs have no cpu limit" },
+	};
+
+	say(l, "ok cgroups: %s\n", l->host.cgroup_v2 ? "v2" : "v1 or hybrid");
+	l->probe.host |= l->host.cgroup_v2 ? LAUNCH_HOST_CGROUP_V2 : 0;
+	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+		l->probe.host |= facts[i].is_there ? facts[i].bit : 0;
+		if (facts[i].is_there)
+			say(l, "ok %s\n", facts[i].what);
+		else
+			say(l, "no %s: %s\n", facts[i].what, facts[i].cost);
+	}
+}
+
+static enum err open_folders(struct ctx *cx, const struct launcher *l, struct folders *f)
+{
+	if ((mkdirat(l->node, PROBE_FOLDER, 0700) || mkdirat(l->node, PROBE_FOLDER "/rootfs", 0755)) &&
+	    errno != EEXIST)
+		return err_errno(cx, "make the folder for test containers");
+	f->probe = openat(l->node, PROBE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->rootfs = openat(l->node, PROBE_FOLDER "/rootfs", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->probe < 0 || f->rootfs < 0)
+		return err_errno(cx, "open the folder for test containers");
+	return OK;
+}
+
+static void conclude(struct launcher *l)
+{
+	struct launch_probe *p = &l->probe;
+
+	if (l->chosen >= 0) {
+		/* a container ran: what it stands on works */
+		p->host |= LAUNCH_HOST_IDMAP | LAUNCH_HOST_SECCOMP;
+		p->reply.status = LAUNCH_OK;
+		snprintf(p->runtime, sizeof p->runtime, "%s", l->host.runtimes[l->chosen].path);
+		return;
+	}
+	p->reply.status = LAUNCH_FAILED;
+	snprintf(p->reply.message, sizeof p->reply.message,
+	         "no container runtime works here (%s asked for): %.150s", l->opt.runtime, p->text);
+	for (char *c = p->reply.message; *c; c++)
+		if (*c == '\n')
+			*c = ';';
+}
+
+void probe_host(struct ctx *cx, struct launcher *l)
+{
+	struct folders f = { -1, -1 };
+
+	l->chosen = -1;
+	l->probe = (struct launch_probe){ 0 };
+	if (open_folders(cx, l, &f))
+		say(l, "no test container: %s\n", cx->message);
+	else
+		probe_runtimes(cx, l, &f);
+	say_facts(l);
+	if (l->chosen >= 0 && l->host.has_memory &&
+	    !memory_is_limited(cx, l, &l->host.runtimes[l->chosen], &f))
+		l->probe.host &= ~(uint32_t)LAUNCH_HOST_MEMORY;
+	if (f.probe >= 0)
+		close(f.probe);
+	if (f.rootfs >= 0)
+		close(f.rootfs);
+	conclude(l);
+}

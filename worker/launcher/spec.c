@@ -1,0 +1,129 @@
+#include "worker/launcher/spec.h"
+
+#include <stdio.h>
+
+#include "base/crypt.h"
+#include "worker/launcher/seccomp.h"
+#include "worker/monitor/init_link.h"
+
+enum { CPU_PERIOD_US = 100000, CPU_QUOTA_MIN_US = 1000, OOM_SCORE = 500 };
+#define NOFILE_SOFT 1024ull
+#define NOFILE_HARD 65536ull
+#define SHM_BYTES "67108864"
+
+#define RO_BIND(to, from)                                                                          \
+	"{\"destination\":\"" to "\",\"type\":\"bind\",\"source\":\"%s/" from "\","                    \
+	"\"options\":[\"bind\",\"ro\",\"nosuid\",\"nodev\"]}"
+
+static const char MOUNTS[] =
+	"\"mounts\":["
+	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
+	"{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+	"\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
+	"{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\","
+	"\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
+	"{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=" SHM_BYTES "\"]},"
+	"{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]},";
+
+/* What Docker hides and freezes, and keys and interrupts besides. */
+static const char PATHS[] =
+	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
+	"\"/proc/keys\",\"/proc/key-users\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","
+	"\"/proc/timer_list\",\"/proc/timer_stats\",\"/sys/devices/virtual/powercap\",\"/sys/firmware\"],"
+	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]";
+
+static const char NAMESPACES[] =
+	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
+	"{\"type\":\"mount\"},{\"type\":\"user\"},{\"type\":\"cgroup\"}],";
+
+enum err spec_parts_open(struct ctx *cx, struct spec_parts *out)
+{
+	TRY(seccomp_bpf(cx, &out->bpf));
+	seccomp_json(&out->seccomp);
+	return OK;
+}
+
+static void add_process(const struct host *host, const struct launch_request *rq, struct buf *out)
+{
+	unsigned long long hard = host->nofile_hard < NOFILE_HARD ? host->nofile_hard : NOFILE_HARD;
+	unsigned long long soft = hard < NOFILE_SOFT ? hard : NOFILE_SOFT;
+
+	buf_printf(out,
+	           "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u},"
+	           "\"args\":[\"" INIT_PATH "\"],\"env\":[\"" LAUNCH_PATH_DEFAULT "\"],\"cwd\":\"/\","
+	           "\"capabilities\":{\"bounding\":[],\"effective\":[],\"inheritable\":[],"
+	           "\"permitted\":[],\"ambient\":[]},"
+	           "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":%llu,\"hard\":%llu},"
+	           "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
+	           "\"noNewPrivileges\":true,\"oomScoreAdj\":%d},",
+	           rq->uid, rq->gid, soft, hard, OOM_SCORE);
+}
+
+static void add_mounts(const struct monitor_setup *setup, struct buf *out)
+{
+	buf_text(out, MOUNTS);
+	buf_printf(out, RO_BIND(INIT_PATH, STAGE_INIT), setup->stage);
+	if (setup->request.payload_fd)
+		buf_printf(out, "," RO_BIND(LAUNCH_PAYLOAD_FILE, STAGE_PAYLOAD), setup->stage);
+	if (setup->request.config_fd)
+		buf_printf(out, "," RO_BIND(LAUNCH_CONFIG_FILE, STAGE_CONFIG), setup->stage);
+	buf_text(out, "],");
+}
+
+static void add_resources(const struct host *host, const struct launch_request *rq, struct buf *out)
+{
+	unsigned long long memory = rq->memory_bytes;
+
+	buf_text(out, "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]");
+	if (host->has_memory)
+		buf_printf(out, ",\"memory\":{\"limit\":%llu", memory);
+	if (host->has_memory && host->has_swap)
+		buf_printf(out, ",\"swap\":%llu", memory); /* of both together: no swap */
+	if (host->has_memory)
+		buf_text(out, "}");
+	if (host->has_pids) /* one more for stoker-init */
+		buf_printf(out, ",\"pids\":{\"limit\":%u}", rq->pids + 1);
+	if (host->has_cpu && rq->cpu_millis) {
+		unsigned long long quota = (unsigned long long)rq->cpu_millis * CPU_PERIOD_US / 1000;
+
+		buf_printf(out, ",\"cpu\":{\"quota\":%llu,\"period\":%d}",
+		           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
+	}
+	buf_text(out, "},");
+}
+
+static void add_seccomp(const struct spec_parts *parts, bool is_crun, struct buf *out)
+{
+	buf_text(out, "\"seccomp\":");
+	/* crun looks for the section, and then takes the compiled program instead of it */
+	buf_text(out, is_crun ? "{\"defaultAction\":\"SCMP_ACT_ERRNO\"}" : parts->seccomp.p);
+	buf_text(out, ",");
+}
+
+void spec_format(const struct spec_parts *parts, const struct host *host,
+                 const struct monitor_setup *setup, struct buf *out)
+{
+	const struct launch_request *rq = &setup->request;
+	char host_name[2 * sizeof rq->task + 1];
+
+	hex_format(rq->task, sizeof rq->task, host_name);
+	buf_printf(out, "{\"ociVersion\":\"1.0.2\",\"hostname\":\"%s\",", host_name);
+	buf_text(out, "\"root\":{\"path\":\"rootfs\",\"readonly\":false},");
+	add_process(host, rq, out);
+	add_mounts(setup, out);
+	if (setup->is_crun)
+		buf_printf(out, "\"annotations\":{\"run.oci.seccomp_bpf_data\":\"%s\"},", parts->bpf.p);
+	buf_printf(out, "\"linux\":{\"cgroupsPath\":\"%s\",", setup->cgroup);
+	buf_printf(out,
+	           "\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],"
+	           "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],",
+	           setup->base, LAUNCH_UID_RANGE, setup->base, LAUNCH_UID_RANGE);
+	add_resources(host, rq, out);
+	add_seccomp(parts, setup->is_crun, out);
+	buf_text(out, NAMESPACES);
+	buf_text(out, PATHS);
+	buf_text(out, "}}");
+}

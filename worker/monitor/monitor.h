@@ -1,0 +1,67 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "worker/monitor/event.h"
+#include "worker/monitor/exit_file.h"
+#include "worker/monitor/init_link.h"
+#include "worker/monitor/setup.h"
+#include "worker/monitor/spool_write.h"
+
+#define MONITOR_CONFIG_MAX 49152 /* bytes of config.json; fits into the pipe it comes through */
+#define MONITOR_TICK_MS 1000     /* longest time without a look at the lease */
+#define MONITOR_OUTPUT_MS 50     /* between two MONITOR_OUTPUT */
+/* A flood is read at this rate and no faster; beyond it the job waits for its pipe, not its
+ * neighbours for the disk. */
+#define MONITOR_DRAIN_RATE (128u << 20)
+
+struct monitor {
+	struct monitor_setup setup;
+	struct spool spool;
+	int signals;   /* signalfd */
+	int link;      /* to init; -1 once init is gone */
+	int pipes[2];  /* read ends of stdout and stderr; -1 once ended */
+	pid_t runtime; /* 0 once reaped */
+	pid_t init;    /* 0 until it is known, -1 once reaped */
+	int runtime_status, init_status;
+	bool childless; /* runtime, init and what they left are all reaped */
+	bool starting;  /* the launcher still counts us among its launches */
+	bool ready;     /* init waits for go, or has got it */
+	uint64_t started_us; /* go was given; 0 before */
+	bool has_status;     /* the job's own end, as init told it */
+	int status;
+	int failed_errno, failed_step; /* the job could not begin, as init told it */
+	bool ending;                   /* we end it, for `why` */
+	enum exit_verdict why;
+	uint64_t kill_us;   /* then everything is killed; 0 = never */
+	uint64_t drain_us;  /* then pipes that are still open are left; 0 = init is alive */
+	uint64_t launch_us; /* when the runtime must have done its part */
+	uint64_t told_us;   /* last MONITOR_OUTPUT */
+	uint64_t told_size; /* size of head then */
+	uint64_t rate_us;   /* the drain budget is of the second that began then */
+	uint64_t rate_bytes;
+	char words[256];   /* the end of what the runtime said, before the job began */
+	size_t words_n;
+	char failure[200]; /* why nothing could be begun; "" if it could */
+	struct {
+		uint8_t header[SPOOL_FRAME_BYTES]; /* room for spool_put */
+		uint8_t data[SPOOL_DATA_MAX];
+	} buffer;
+};
+
+/* CLOCK_BOOTTIME in microseconds. */
+uint64_t now_us(void);
+
+/* A datagram to the runner; nobody there is no error. */
+void monitor_tell(const struct monitor *m, enum monitor_event_type type);
+
+/* launching: sandbox, pipes, runtime. False with m->failure set. */
+bool monitor_launch(struct monitor *m, const char *config, size_t n);
+
+/* Gives go: the job begins. */
+void monitor_go(struct monitor *m);
+
+/* What the attempt has come to, with the counters of its cgroup. */
+void monitor_verdict(const struct monitor *m, struct exit_file *out);

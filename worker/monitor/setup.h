@@ -1,0 +1,54 @@
+#pragma once
+#include <stdint.h>
+
+#include "worker/launcher/launch_request.h"
+
+/* What the launcher hands to a new monitor: open files at fixed numbers, and through
+ * MONITOR_FD_SETUP this struct, followed by the container's config.json up to the end of the pipe. */
+
+enum monitor_fd {
+	MONITOR_FD_STARTING = 3, /* write end of a pipe of the launcher's; closed = launch is over */
+	MONITOR_FD_SETUP = 4,
+	MONITOR_FD_JOB = 5,     /* the job's folder */
+	MONITOR_FD_NODE = 6,    /* the node's folder */
+	MONITOR_FD_ROOTFS = 7,  /* the image's unpacked files */
+	MONITOR_FD_USERNS = 8,  /* a user namespace with the slot's mapping */
+	MONITOR_FD_LEASE = 9,
+	MONITOR_FD_CTL = 10,    /* the bound socket `ctl` */
+	MONITOR_FD_INIT = 11,   /* the file stoker-init */
+	MONITOR_FD_RUNTIME = 12, /* the runtime, as a sealed copy in memory if that is possible */
+	MONITOR_FD_SPEC = 13,   /* sealed memfds of the request */
+	MONITOR_FD_PAYLOAD = 14, /* may be absent */
+	MONITOR_FD_CONFIG = 15,  /* may be absent */
+	MONITOR_FD_END = 16,
+};
+
+/* Below the stage, a folder that always exists, hidden by a tmpfs in the monitor's own mount
+ * namespace; every folder on the way to it can be entered by the container's users. */
+#define STAGE_BUNDLE "b"
+#define STAGE_ROOT "b/rootfs"
+#define STAGE_STATE "r"
+#define STAGE_LOWER "l"
+#define STAGE_SCRATCH "s"
+#define STAGE_INIT "init"
+#define STAGE_PAYLOAD "payload"
+#define STAGE_CONFIG "config"
+
+#define MONITOR_START_TIMEOUT_MS 60000 /* for the runtime, from its exec to the container's init */
+#define MONITOR_DRAIN_MS 2000          /* for output that a stray process still holds open */
+
+struct monitor_setup {
+	struct launch_request request;
+	uint32_t base;       /* first uid and gid of the slot's range outside */
+	uint32_t runner_gid; /* group of the folder's files */
+	uint32_t spec_bytes;
+	uint32_t payload_bytes;
+	uint32_t config_bytes;
+	uint8_t cgroup_v2;
+	uint8_t is_crun; /* else runc */
+	uint8_t pad[2];
+	char id[40];       /* "<task>-<attempt>": name of container, folder and cgroup */
+	char cgroup[128];  /* path below every hierarchy's root, "/stoker/<id>" */
+	char runtime[256]; /* its path, for argv[0] */
+	char stage[32];    /* "/mnt" */
+};

@@ -1,0 +1,91 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "worker/monitor/cgroup.h"
+#include "worker/monitor/monitor.h"
+
+static void put_status(struct exit_file *f, int status)
+{
+	f->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	f->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	f->verdict = WIFSIGNALED(status) ? EXIT_SIGNALED : EXIT_EXITED;
+}
+
+/* The last line of what the runtime said. */
+static void quote_runtime(const struct monitor *m, struct exit_file *f)
+{
+	size_t end = m->words_n, begin;
+
+	while (end && (m->words[end - 1] == '\n' || m->words[end - 1] == ' '))
+		end--;
+	for (begin = end; begin && m->words[begin - 1] != '\n'; begin--)
+		;
+	if (end > begin)
+		snprintf(f->message, sizeof f->message, "%.*s", (int)(end - begin), m->words + begin);
+	else if (f->oom_kills)
+		snprintf(f->message, sizeof f->message, "the memory limit is too small to begin");
+	else
+		snprintf(f->message, sizeof f->message, "the runtime ended with status %d and no word",
+		         WIFEXITED(m->runtime_status) ? WEXITSTATUS(m->runtime_status) : 128);
+}
+
+static void put_not_begun(const struct monitor *m, struct exit_file *f)
+{
+	char name[81] = "";
+	ssize_t n = pread(MONITOR_FD_SPEC, name, sizeof name - 1, 0);
+
+	name[n > 0 ? n : 0] = '\0';
+	if (m->failed_step == INIT_STEP_SPEC) {
+		f->verdict = EXIT_LAUNCH_FAILED;
+		snprintf(f->message, sizeof f->message, "stoker-init cannot read its orders: %s",
+		         strerrordesc_np(m->failed_errno));
+		return;
+	}
+	f->verdict = EXIT_EXITED;
+	f->code = m->failed_step == INIT_STEP_EXEC && m->failed_errno == ENOENT ? 127 : 126;
+	snprintf(f->message, sizeof f->message, "%s%s: %s",
+	         m->failed_step == INIT_STEP_WORKDIR ? "enter the working directory of " : "run ", name,
+	         strerrordesc_np(m->failed_errno));
+}
+
+static void put_end(const struct monitor *m, struct exit_file *f)
+{
+	if (m->failed_step) {
+		put_not_begun(m, f);
+	} else if (m->has_status) {
+		put_status(f, m->status);
+	} else if (m->init == -1 && WIFSIGNALED(m->init_status) && m->started_us) {
+		put_status(f, m->init_status); /* all were killed, init with them */
+	} else if (m->started_us) {
+		f->verdict = EXIT_LOST;
+		snprintf(f->message, sizeof f->message, "stoker-init ended without a word");
+	} else {
+		f->verdict = EXIT_LAUNCH_FAILED;
+		quote_runtime(m, f);
+	}
+}
+
+void monitor_verdict(const struct monitor *m, struct exit_file *f)
+{
+	struct cgroup_counts counts;
+
+	cgroup_read(m->setup.cgroup, m->setup.cgroup_v2, &counts);
+	*f = (struct exit_file){ .code = -1, .started_us = m->started_us, .ended_us = now_us(),
+		                 .oom_kills = counts.oom_kills, .pids_hits = counts.pids_hits,
+		                 .max_rss = counts.memory_peak, .cpu_us = counts.cpu_us,
+		                 .bytes = m->spool.bytes, .lines = m->spool.lines, .head = m->spool.head,
+		                 .missing = spool_missing(&m->spool) };
+	if (m->failure[0]) {
+		f->verdict = EXIT_LAUNCH_FAILED;
+		snprintf(f->message, sizeof f->message, "%s", m->failure);
+	} else if (m->ending && !m->started_us) {
+		f->verdict = m->why;
+	} else {
+		put_end(m, f);
+		if (m->ending && f->verdict != EXIT_LAUNCH_FAILED)
+			f->verdict = m->why;
+	}
+}
