@@ -7,8 +7,9 @@
 #   conf/instance.sh status   what runs; exit status 3 when nothing does
 #
 # From the environment: VAR (data, default ./var), PORT (default 8080; 0: any free one), O (the
-# build folder), STOKER_UID (who runs what needs no root, default 63210), STOKER_DEMO=no (no demo
-# project, code and task), and STOKER_<SECTION>_<KEY> for any key of the configuration.
+# build folder), STOKER_UID (who runs what needs no root, default 63210), STOKER_DEMO (image: no demo
+# code and task; no: no image either), STOKER_THROWAWAY (a process: when it ends, the instance ends
+# and VAR is removed), and STOKER_<SECTION>_<KEY> for any key of the configuration.
 #
 # Everything runs in a mount namespace of its own, where VAR is also /run/stoker-<hash of its
 # path>/var: paths stay short, closed folders above VAR do not matter, and no mount is ever seen

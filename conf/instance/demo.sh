@@ -1,4 +1,6 @@
 # shellcheck shell=bash
+DEMO=${STOKER_DEMO:-yes} # yes, image (no code and no task) or no (only project and token)
+
 # What a person sees first: a project with a token, a code, a task that runs, its log.
 
 stoker() {
@@ -16,10 +18,10 @@ make_project() {
 	project=$(sed -n 's/^IRON_PROJECT_ID=//p' "$home/stoker.env" 2>/dev/null)
 	token=$(sed -n 's/^IRON_TOKEN=//p' "$home/stoker.env" 2>/dev/null)
 	if [[ -z $project || -z $token ]]; then
-		project=$(stoker admin -c "$home/conf/admin.conf" project create demo --json | json_text id)
+		project=$(stoker admin -c "$home/conf/admin.conf" project create demo --json 2>>"$home/log/demo.log" | json_text id)
 		[[ -n $project ]] || return
 		token=$(stoker admin -c "$home/conf/admin.conf" token create --project "$project" --role operator \
-			--name demo --json | json_text token)
+			--name demo --json 2>>"$home/log/demo.log" | json_text token)
 		[[ -n $token ]] || return
 	fi
 	(
@@ -62,14 +64,21 @@ register_code() {
 }
 
 demo() {
-	make_project || { complain "cannot make the demo project and its token: $(last_words demo)" && return 1; }
+	make_project || give_up "cannot make the demo project and its token: $(last_words demo)"
 	set -a
 	# shellcheck source=/dev/null
 	. "$home/stoker.env"
 	set +a
-	[[ ${STOKER_DEMO:-yes} == no ]] && return
-	make_image && import_image || { complain "cannot make the demo's image: $(last_words demo)" && return 1; }
-	register_code || { complain "cannot register the demo's code: $(last_words demo)" && return 1; }
+	[[ $DEMO == no ]] && return
+	if ! make_image || ! import_image; then
+		complain "cannot make the demo's image: $(last_words demo)"
+		return 1
+	fi
+	[[ $DEMO == image ]] && return
+	if ! register_code; then
+		complain "cannot register the demo's code: $(last_words demo)"
+		return 1
+	fi
 	say "\$ stoker queue hello --wait"
 	stoker queue hello --payload 'the payload of the first task' --wait
 }

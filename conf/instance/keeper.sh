@@ -90,6 +90,11 @@ start_web() {
 	printf '%s\n' "$port" >"$run/port"
 }
 
+# Tests name the process that the instance is for: without it nobody would ever stop it.
+is_orphaned() {
+	[[ -n ${STOKER_THROWAWAY:-} && ! -e /proc/$STOKER_THROWAWAY ]]
+}
+
 platform_is_ready() {
 	is_alive scheduler && is_alive courier &&
 		curl -fsS -m 5 -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null
@@ -157,7 +162,7 @@ start_due() {
 watch() {
 	local gone status role tick
 
-	while [[ -z $ended_by ]]; do
+	while [[ -z $ended_by ]] && ! is_orphaned; do
 		start_due
 		sleep 1 {lock}>&- &
 		tick=$!
@@ -187,6 +192,7 @@ stop_all() {
 	sweep_jobs
 	umount "$home" 2>/dev/null
 	rm -rf --one-file-system -- "$run"
+	is_orphaned && rm -rf --one-file-system -- "$VAR"
 }
 
 keep() {

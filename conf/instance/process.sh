@@ -56,7 +56,7 @@ await() { # ROLE SECONDS CHECK...
 
 	shift 2
 	until "$@"; do
-		[[ -z $ended_by ]] || give_up "asked to stop"
+		[[ -z $ended_by ]] && ! is_orphaned || give_up "asked to stop while it was starting"
 		if ! is_alive "$role"; then
 			wait "${pid_of[$role]}" 2>/dev/null
 			status=$?

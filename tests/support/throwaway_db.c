@@ -257,9 +257,11 @@ static void wait_until_ready(void)
 
 const char *throwaway_db_start(void)
 {
+	const char *parent = getenv("STOKER_TEST_TMP"); /* tests/run.sh sets it, and looks into it at its end */
+
 	if (db.server)
 		return db.socket;
-	snprintf(db.folder, sizeof(db.folder), "/tmp/stoker-test-XXXXXX");
+	snprintf(db.folder, sizeof(db.folder), "%.40s/stoker-test-XXXXXX", parent ? parent : "/tmp");
 	if (!mkdtemp(db.folder))
 		die("make the folder", db.folder);
 	snprintf(db.socket, sizeof(db.socket), "%s/s", db.folder);
