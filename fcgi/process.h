@@ -1,4 +1,5 @@
 #pragma once
+#include "fcgi/breaker.h"
 #include "store/db.h"
 
 struct token_cache;
@@ -12,5 +13,7 @@ struct process {
 	struct db *db, *logs;       /* task tables; log tables */
 	struct token_cache *tokens; /* fcgi/auth: principals, at most a second old */
 	struct doorbells *bells;    /* fcgi/doorbell: whom to wake after a commit */
+	struct breaker breaker;     /* is the database answering? */
+	bool schema_known;          /* the schema was found to be one that this program may use */
 	struct page_kit *pages;     /* fcgi/page: parsed templates; NULL until a page was asked for */
 };

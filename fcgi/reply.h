@@ -18,6 +18,7 @@ struct reply {
 /* Where the answer goes: false when nobody listens any more. */
 struct reply_sink {
 	bool (*write)(void *arg, const char *p, size_t n);
+	void (*finish)(void *arg); /* nothing follows: let the client have it; may be NULL */
 	void *arg;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/ctx.h"
 #include "base/id.h"
 #include "fcgi/process.h"
@@ -46,7 +47,7 @@ struct request {
 	enum method method;
 	struct str path;       /* REQUEST_URI less scheme, host, query and base path; still encoded */
 	struct str query_text; /* behind the '?', encoded */
-	struct str segment[REQUEST_SEGMENTS_MOST]; /* of the path, decoded one by one ("a%2Fb" is one) */
+	struct str segment[REQUEST_SEGMENTS_MOST]; /* decoded one by one ("a%2Fb" is one), UTF-8 */
 	size_t segment_count;
 	struct request_pair query[REQUEST_QUERY_PAIRS];
 	size_t query_count;
@@ -55,7 +56,9 @@ struct request {
 	struct principal who;      /* set unless the row says AUTH_NONE */
 	struct id project_id;      /* {project} of the path; `who.role` is the role in it */
 
+	struct buf raw;            /* owns the body */
 	struct str body;           /* raw bytes, as far as the row allows */
+	bool body_read;            /* the source is at its end */
 	json_t *json;              /* BODY_JSON, BODY_TASKS: always an object; owned by the request */
 	struct request_pair *form; /* BODY_FORM */
 	size_t form_count;
@@ -84,10 +87,13 @@ struct str request_param(const struct request *rq, const char *name);
 enum err request_id(struct request *rq, const char *name, const char *what, struct id *out);
 /* The path prefix that links must begin with: settings' base path, "" or "/stoker". */
 struct str request_base(const struct request *rq);
-/* Decodes "a=b&c=d" with + and %XX (urlencoded); at most `most` pairs. ERR_INPUT above. */
+/* Decodes "a=b&c=d" with + and %XX (urlencoded) into UTF-8; at most `most` pairs. ERR_INPUT above. */
 enum err request_pairs(struct ctx *cx, struct str text, struct request_pair *out, size_t most, size_t *n);
 /* Reads the body into rq->body. ERR_TOO_LARGE past `most` bytes, after dropping a bounded rest;
  * ERR_INPUT when it ended before CONTENT_LENGTH. */
 enum err request_read_body(struct request *rq, size_t most);
+/* Reads and drops a body that nobody asked for, up to a bound: under mod_cgid ending with unread
+ * input resets the connection, and the client never sees the answer. */
+void request_drop_body(struct request *rq);
 /* "GET" …; "OTHER". */
 const char *method_name(enum method m);

@@ -88,6 +88,8 @@ static enum err read_text(struct ctx *cx, const json_t *j, const char *key, size
 	*has = is_given(j, key);
 	if (out->n > most)
 		return err_set(cx, ERR_INPUT, "field %s: is longer than %zu bytes", key, most);
+	if (out->n && memchr(out->p, 0, out->n))
+		return err_set(cx, ERR_INPUT, "field %s: must not hold a NUL", key);
 	return OK;
 }
 

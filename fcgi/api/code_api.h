@@ -1,0 +1,9 @@
+#pragma once
+#include "fcgi/reply.h"
+
+/* Codes on the wire (ironworker-api.md 4): image codes. */
+enum err code_api_put(struct request *rq, struct reply *rp);
+enum err code_api_list(struct request *rq, struct reply *rp);
+enum err code_api_get(struct request *rq, struct reply *rp);
+enum err code_api_pause(struct request *rq, struct reply *rp);
+enum err code_api_resume(struct request *rq, struct reply *rp);

@@ -1,0 +1,190 @@
+#include "fcgi/api/log_api.h"
+
+#include "model/log_notice.h"
+#include "store/log_store.h"
+#include "store/task_store.h"
+
+enum {
+	STREAM_ALL = 0,
+	STREAM_OUT = 1,
+	CHUNKS_A_ROUND = 64,
+	PIECE_BYTES = 1 << 20, /* about so much is sent before more is read */
+};
+
+/* Where a reader stands. */
+struct log_reader {
+	struct id task;
+	struct log_head *heads;
+	size_t head_count, at; /* the attempt that is being read */
+	int64_t chunk;         /* its next chunk */
+	int64_t next_byte;     /* of what the job wrote; a chunk that begins later leaves a gap */
+	int64_t skip, left;    /* bytes of the answer: still to be left out, still to be sent */
+	int stream;
+};
+
+static void add(struct log_reader *r, struct buf *out, struct str bytes)
+{
+	int64_t skipped = r->skip < (int64_t)bytes.n ? r->skip : (int64_t)bytes.n;
+
+	r->skip -= skipped;
+	bytes = str_bytes(bytes.p + skipped, bytes.n - (size_t)skipped);
+	if ((int64_t)bytes.n > r->left)
+		bytes.n = (size_t)r->left;
+	r->left -= (int64_t)bytes.n;
+	buf_str(out, bytes);
+}
+
+static void add_pieces(struct log_reader *r, struct buf *out, const struct log_chunk *c)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < c->piece_count; i++) {
+		size_t n = c->pieces[i].bytes;
+
+		if (n > c->plain.n - at)
+			n = c->plain.n - at;
+		if (c->pieces[i].stream == r->stream)
+			add(r, out, str_bytes(c->plain.p + at, n));
+		at += n;
+	}
+}
+
+static void add_chunk(struct log_reader *r, struct buf *out, struct ctx *cx, const struct log_chunk *c)
+{
+	add(r, out, log_notice(&cx->arena, r->next_byte, c->first_byte)); /* "" when nothing is missing */
+	r->next_byte = c->first_byte + (int64_t)c->plain.n;
+	r->chunk = c->number + 1;
+	if (r->stream == STREAM_ALL)
+		add(r, out, c->plain);
+	else
+		add_pieces(r, out, c);
+}
+
+/* As long as nothing was left out, a byte of the answer is that byte of the job: the chunk can be
+ * looked up. Else, and for one stream alone, everything before is read and left out. */
+static enum err seek(struct log_reader *r, struct request *rq, struct ctx *cx)
+{
+	const struct log_head *head = &r->heads[r->at];
+	int64_t number;
+	struct log_chunk *chunk;
+	size_t n;
+
+	if (r->stream != STREAM_ALL || !r->skip || head->kept != head->bytes)
+		return OK;
+	if (r->skip >= head->kept) {
+		r->skip -= head->kept;
+		r->chunk = head->next;
+		return OK;
+	}
+	TRY(log_store_seek(rq->logs, cx, &r->task, head, r->skip, &number));
+	TRY(log_store_read(rq->logs, cx, &r->task, head, number, 1, &chunk, &n));
+	if (!n)
+		return OK;
+	r->chunk = number;
+	r->next_byte = chunk->first_byte;
+	r->skip -= chunk->first_byte;
+	return OK;
+}
+
+static enum err open_attempt(struct log_reader *r, struct request *rq, struct ctx *cx)
+{
+	r->chunk = 0;
+	r->next_byte = 0;
+	return seek(r, rq, cx);
+}
+
+/* One round of reading; *end = the attempt is over. */
+static enum err read_round(struct log_reader *r, struct request *rq, struct ctx *cx, struct buf *out, bool *end)
+{
+	const struct log_head *head = &r->heads[r->at];
+	struct log_chunk *chunks;
+	size_t n = 0;
+
+	if (r->chunk < head->next)
+		TRY(log_store_read(rq->logs, cx, &r->task, head, r->chunk, CHUNKS_A_ROUND, &chunks, &n));
+	for (size_t i = 0; i < n && r->left; i++)
+		add_chunk(r, out, cx, &chunks[i]);
+	*end = n == 0 || r->chunk >= head->next;
+	return OK;
+}
+
+static enum err read_more(struct request *rq, struct reply *rp)
+{
+	struct log_reader *r = rp->more_arg;
+	bool end;
+
+	while (r->at < r->head_count && r->left && rp->body.n < PIECE_BYTES) {
+		auto_ctx cx = { 0 }; /* what a round takes is given back after it */
+
+		if (read_round(r, rq, &cx, &rp->body, &end))
+			return err_set(&rq->cx, cx.err, "%s", cx.message);
+		if (!end)
+			continue;
+		if (++r->at < r->head_count && open_attempt(r, rq, &cx))
+			return err_set(&rq->cx, cx.err, "%s", cx.message);
+	}
+	if (r->at == r->head_count || !r->left)
+		rp->more = NULL;
+	return OK;
+}
+
+static enum err choose_attempt(struct request *rq, struct log_reader *r)
+{
+	int64_t attempt = 0;
+
+	TRY(request_query_int(rq, "attempt", &attempt));
+	if (!attempt)
+		return OK;
+	for (size_t i = 0; i < r->head_count; i++)
+		if (r->heads[i].attempt == attempt) {
+			r->heads += i;
+			r->head_count = 1;
+			return OK;
+		}
+	return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log of attempt %lld", (long long)attempt);
+}
+
+static enum err read_range(struct request *rq, struct log_reader *r)
+{
+	r->left = INT64_MAX;
+	TRY(request_query_int(rq, "offset", &r->skip));
+	TRY(request_query_int(rq, "limit", &r->left));
+	if (r->skip < 0)
+		return err_set(&rq->cx, ERR_INPUT, "query field offset: must not be negative");
+	if (r->left < 0)
+		return err_set(&rq->cx, ERR_INPUT, "query field limit: must not be negative");
+	return OK;
+}
+
+static enum err serve(struct request *rq, struct reply *rp, int stream)
+{
+	struct log_reader *r = arena_take(&rq->cx.arena, sizeof *r);
+	struct task task;
+
+	r->stream = stream;
+	TRY(request_id(rq, "id", "task", &r->task));
+	TRY(read_range(rq, r));
+	/* state first: if it is final, the log read after it is complete */
+	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &r->task, &task));
+	TRY(log_store_heads(rq->logs, &rq->cx, &r->task, &r->heads, &r->head_count));
+	if (!r->head_count && !task_state_is_settled(task.state))
+		return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log yet: the task is %s", task_state_wire(task.state));
+	TRY(choose_attempt(rq, r));
+	reply_text(rp, 200, STR_LIT(""));
+	reply_header(rp, "X-Task-Status", str_of(task_state_wire(task.state)));
+	rp->more = read_more;
+	rp->more_arg = r;
+	if (r->head_count)
+		TRY(open_attempt(r, rq, &rq->cx));
+	return read_more(rq, rp); /* the first piece before the status is out, so that it can be a 503 */
+}
+
+enum err log_api_log(struct request *rq, struct reply *rp)
+{
+	return serve(rq, rp, STREAM_ALL);
+}
+
+enum err log_api_outlog(struct request *rq, struct reply *rp)
+{
+	return serve(rq, rp, STREAM_OUT);
+}

@@ -1,0 +1,6 @@
+#pragma once
+#include "fcgi/reply.h"
+
+/* Projects on the wire (ironworker-api.md 7). */
+enum err project_api_list(struct request *rq, struct reply *rp);
+enum err project_api_get(struct request *rq, struct reply *rp);

@@ -1,0 +1,7 @@
+#pragma once
+#include "fcgi/reply.h"
+
+/* What watches the service asks, without a token. */
+enum err service_api_health(struct request *rq, struct reply *rp);  /* the process answers */
+enum err service_api_ready(struct request *rq, struct reply *rp);   /* database, schema, a live node */
+enum err service_api_version(struct request *rq, struct reply *rp);

@@ -1,0 +1,254 @@
+#include "fcgi/api/task_api.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "fcgi/doorbell.h"
+#include "model/order_json.h"
+#include "model/task_json.h"
+#include "store/log_store.h"
+#include "store/task_store.h"
+
+enum { MSG_BYTES = 65536 };
+
+/* --- queue ----------------------------------------------------------------------------------------- */
+/* One look-up for each pair of code and cluster in the request; requests name few. */
+static enum err find_target(struct request *rq, const struct task_order *orders, const struct code_target *targets,
+                            size_t i, struct code_target *out)
+{
+	for (size_t back = 1; back <= i && back <= 16; back++) {
+		const struct task_order *other = &orders[i - back];
+
+		if (str_equal(other->code_name, orders[i].code_name) &&
+		    str_equal(other->cluster_name, orders[i].cluster_name)) {
+			*out = targets[i - back];
+			return OK;
+		}
+	}
+	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].code_name, orders[i].cluster_name, out);
+}
+
+static enum err queue(struct request *rq, const struct task_order *orders, size_t n)
+{
+	struct code_target *targets = arena_array(&rq->cx.arena, n, sizeof *targets);
+
+	for (size_t i = 0; i < n; i++)
+		if (find_target(rq, orders, targets, i, &targets[i]))
+			return n > 1 ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;
+	TRY(task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n));
+	for (size_t i = 0; i < n; i++)
+		if (!orders[i].delay_s)
+			doorbells_note(rq->process->bells, targets[i].cluster_id);
+	return OK;
+}
+
+/* {"msg": "Queued up", "tasks": [{"id"}, …]} in the request's order: clients pair them by position. */
+static enum err reply_queued(struct reply *rp, const struct task_order *orders, size_t n)
+{
+	json_t *j = json_object(), *tasks = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		struct id_text text = id_format(&orders[i].id);
+
+		json_array_append_new(tasks, json_pack("{s:s}", "id", text.s));
+	}
+	json_object_set_new(j, "msg", json_string("Queued up"));
+	json_object_set_new(j, "tasks", tasks);
+	return reply_json(rp, 200, j);
+}
+
+enum err task_api_queue(struct request *rq, struct reply *rp)
+{
+	struct task_order *orders;
+	size_t n;
+
+	TRY(orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
+	TRY(queue(rq, orders, n));
+	return reply_queued(rp, orders, n);
+}
+
+/* The raw body is the payload, whatever its Content-Type says (5.2). */
+enum err task_api_webhook(struct request *rq, struct reply *rp)
+{
+	struct task_order order = { .priority = TASK_PRIORITY_UNSET, .payload = rq->body };
+
+	request_query(rq, "code_name", &order.code_name);
+	request_query(rq, "cluster", &order.cluster_name);
+	request_query(rq, "label", &order.label);
+	TRY(request_query_int(rq, "priority", &order.priority));
+	TRY(request_query_int(rq, "timeout", &order.timeout_s));
+	TRY(request_query_int(rq, "delay", &order.delay_s));
+	TRY(order_check(&rq->cx, rq->set, &order));
+	order.id = id_make(clock_wall_us());
+	TRY(queue(rq, &order, 1));
+	return reply_msg(rp, 200, "Queued up.", &order.id);
+}
+
+/* --- list ------------------------------------------------------------------------------------------ */
+/* Names on the wire → states they stand for. preparing shows as queued (rule 18), expired as
+ * cancelled. */
+static const struct {
+	const char *name;
+	unsigned states;
+} STATUS_FILTERS[] = {
+	{ "queued", 1u << TASK_QUEUED | 1u << TASK_PREPARING },
+	{ "preparing", 1u << TASK_PREPARING },
+	{ "running", 1u << TASK_RUNNING },
+	{ "complete", 1u << TASK_COMPLETE },
+	{ "error", 1u << TASK_ERROR },
+	{ "cancelled", 1u << TASK_CANCELLED | 1u << TASK_EXPIRED },
+	{ "killed", 1u << TASK_KILLED },
+	{ "timeout", 1u << TASK_TIMEOUT },
+};
+
+/* Any value but empty, 0 and false switches a filter on (rule 22). */
+static bool is_on(const struct request *rq, const char *name)
+{
+	struct str value;
+
+	return request_query(rq, name, &value) && value.n && !str_is(value, "0") && !str_is_nocase(value, "false");
+}
+
+/* Seconds since 1970 → microseconds; what does not fit is an end of time. */
+static enum err read_time(struct request *rq, const char *name, int64_t *out)
+{
+	int64_t seconds = INT64_MIN;
+
+	TRY(request_query_int(rq, name, &seconds));
+	if (seconds == INT64_MIN)
+		return OK;
+	if (seconds < 0)
+		seconds = 0;
+	if (seconds > INT64_C(253402300799)) /* the last second of year 9999 */
+		seconds = INT64_C(253402300799);
+	*out = seconds * 1000000;
+	return OK;
+}
+
+static enum err read_keyset(struct request *rq, const char *name, bool *has, struct id *out)
+{
+	struct str text = { 0 };
+
+	if (!request_query(rq, name, &text) || !text.n)
+		return OK;
+	*has = id_parse(text, out);
+	return *has ? OK : err_set(&rq->cx, ERR_INPUT, "query field %s: must be the id of a task", name);
+}
+
+static int64_t clamped(int64_t i, int64_t least, int64_t most)
+{
+	return i < least ? least : i > most ? most : i;
+}
+
+static enum err read_filter(struct request *rq, struct task_filter *f)
+{
+	*f = (struct task_filter){ .from = TIME_NONE, .to = TIME_NONE, .per_page = 30, .with_payload = true };
+	for (size_t i = 0; i < sizeof STATUS_FILTERS / sizeof *STATUS_FILTERS; i++)
+		if (is_on(rq, STATUS_FILTERS[i].name))
+			f->states |= STATUS_FILTERS[i].states;
+	request_query(rq, "code_name", &f->code_name);
+	request_query(rq, "label", &f->label);
+	request_query(rq, "cluster", &f->cluster);
+	TRY(read_time(rq, "from_time", &f->from));
+	TRY(read_time(rq, "to_time", &f->to));
+	TRY(read_keyset(rq, "before", &f->has_before, &f->before));
+	TRY(read_keyset(rq, "after", &f->has_after, &f->after));
+	TRY(request_query_int(rq, "page", &f->page));
+	TRY(request_query_int(rq, "per_page", &f->per_page));
+	f->page = clamped(f->page, 0, 100);
+	f->per_page = f->per_page ? clamped(f->per_page, 1, 100) : 30;
+	return OK;
+}
+
+static void show_payload(struct task *t)
+{
+	if (!t->payload.p)
+		t->payload = STR_LIT("");
+}
+
+enum err task_api_list(struct request *rq, struct reply *rp)
+{
+	struct task_filter filter;
+	struct task_page page;
+	json_t *tasks;
+
+	TRY(read_filter(rq, &filter));
+	TRY(task_store_list(rq->db, &rq->cx, &rq->project_id, &filter, &page));
+	tasks = json_array();
+	for (size_t i = 0; i < page.n; i++) {
+		show_payload(&page.tasks[i]);
+		json_array_append_new(tasks, task_to_json(&page.tasks[i]));
+	}
+	return reply_json(rp, 200, json_pack("{s:o}", "tasks", tasks));
+}
+
+/* --- one ------------------------------------------------------------------------------------------- */
+enum err task_api_get(struct request *rq, struct reply *rp)
+{
+	struct id id;
+	struct task task;
+	int64_t log_bytes = 0;
+	json_t *j;
+
+	TRY(request_id(rq, "id", "task", &id));
+	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &id, &task));
+	show_payload(&task);
+	j = task_to_json(&task);
+	/* the logs' server may be away while the task's is not: then the rest of the answer is worth more */
+	if (log_store_size(rq->logs, &rq->cx, &id, &log_bytes) == OK)
+		json_object_set_new(j, "log_size", json_integer(log_bytes));
+	return reply_json(rp, 200, j);
+}
+
+enum err task_api_cancel(struct request *rq, struct reply *rp)
+{
+	struct str node = { 0 }, who = rq->who.token_name.n ? rq->who.token_name : rq->who.user_name;
+	enum task_state state;
+	struct id id;
+
+	TRY(request_id(rq, "id", "task", &id));
+	TRY(task_store_cancel(rq->db, &rq->cx, &rq->project_id, &id, who, &state, &node));
+	doorbells_note_address(rq->process->bells, node);
+	return reply_msg(rp, 200, "Cancelled", NULL); /* also when it was over already: rule 23 */
+}
+
+/* In any state (5.5); percent and msg are both optional. */
+enum err task_api_progress(struct request *rq, struct reply *rp)
+{
+	struct str msg = { 0 };
+	int64_t percent = -1;
+	struct id id;
+
+	TRY(request_id(rq, "id", "task", &id));
+	TRY(json_get_int(&rq->cx, rq->json, "percent", &percent));
+	TRY(json_get_text(&rq->cx, rq->json, "msg", &msg));
+	if (percent > 100 || percent < -1)
+		return err_set(&rq->cx, ERR_INPUT, "field percent: must be 0 to 100");
+	if (msg.n > MSG_BYTES)
+		return err_set(&rq->cx, ERR_INPUT, "field msg: is longer than %d bytes", MSG_BYTES);
+	TRY(task_store_progress(rq->db, &rq->cx, &rq->project_id, &id, percent, msg));
+	return reply_msg(rp, 200, "Progress set", NULL);
+}
+
+/* A new task with the payload and options of the old one, in whatever state that is. */
+enum err task_api_retry(struct request *rq, struct reply *rp)
+{
+	struct task_order order = { 0 };
+	struct task was;
+	struct id id;
+
+	TRY(request_id(rq, "id", "task", &id));
+	TRY(json_get_int(&rq->cx, rq->json, "delay", &order.delay_s));
+	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &id, &was));
+	order.id = id_make(clock_wall_us());
+	order.code_name = was.code_name;
+	order.cluster_name = was.cluster_name;
+	order.payload = was.payload;
+	order.priority = was.priority;
+	order.timeout_s = was.timeout_s;
+	order.label = was.label;
+	order.callback = was.callback;
+	TRY(order_check(&rq->cx, rq->set, &order));
+	TRY(queue(rq, &order, 1));
+	return reply_queued(rp, &order, 1);
+}

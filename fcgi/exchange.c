@@ -1,0 +1,51 @@
+#include "fcgi/exchange.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fcgi/auth.h"
+#include "fcgi/doorbell.h"
+#include "fcgi/route.h"
+
+static const int64_t SLOW_US = 1000000;
+
+/* The web server's access log has every request; here is what somebody should look at. */
+static void log_request(const struct request *rq, int status, bool sent)
+{
+	long long ms = (clock_boot_us() - rq->begun_us) / 1000;
+
+	if (status >= 500)
+		log_warn("request", "status=%d method=%s path=\"" STR_FMT "\" ms=%lld trace=%s error=\"%s\"", status,
+		         method_name(rq->method), STR_ARG(rq->path), ms, rq->cx.trace, rq->cx.message);
+	else if (!sent)
+		log_warn("request", "status=%d method=%s path=\"" STR_FMT "\" ms=%lld trace=%s error=\"broken off: %s\"",
+		         status, method_name(rq->method), STR_ARG(rq->path), ms, rq->cx.trace, rq->cx.message);
+	else if (ms * 1000 >= SLOW_US)
+		log_info("request", "status=%d method=%s path=\"" STR_FMT "\" ms=%lld trace=%s", status,
+		         method_name(rq->method), STR_ARG(rq->path), ms, rq->cx.trace);
+}
+
+void exchange(struct process *process, struct request *rq, const struct request_source *source,
+              const struct reply_sink *sink)
+{
+	struct reply rp = { 0 };
+	bool sent;
+	int status;
+
+	if (request_init(rq, process, source)) {
+		reply_error(rq, &rp);
+		request_drop_body(rq);
+	} else {
+		route_serve(rq, &rp);
+	}
+	status = rp.status ? rp.status : 200;
+	sent = reply_send(rq, &rp, sink);
+	if (sent && sink->finish)
+		sink->finish(sink->arg);
+	log_request(rq, status, sent);
+	if (status < 500) {
+		doorbells_ring(process->bells, process->db, &rq->cx);
+		auth_touch(rq);
+	}
+	reply_release(&rp);
+	request_release(rq);
+}

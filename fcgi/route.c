@@ -1,0 +1,348 @@
+#include "fcgi/route.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "fcgi/auth.h"
+#include "fcgi/multipart.h"
+#include "store/schema_store.h"
+
+enum {
+	SMALL_BODY_BYTES = 1 << 20,
+	JSON_NODES = 10000,
+	NODES_A_TASK = 32, /* a queueing request may have so many values a task */
+	FORM_FIELDS = 256,
+};
+static const int64_t WAITED_US_MOST = 2000000;
+
+/* --- finding the row --------------------------------------------------------------------------- */
+static bool is_name(struct str s)
+{
+	return s.n > 2 && s.p[0] == '{' && s.p[s.n - 1] == '}';
+}
+
+/* Does the pattern fit? Then *literal has a bit for each segment that is no {name}, the first
+ * segment in the highest: the larger, the more particular. */
+static bool fits(const struct request *rq, const char *path, unsigned *literal)
+{
+	struct str pattern = str_of(path + 1), one;
+	size_t i = 0;
+
+	for (*literal = 0; str_cut(&pattern, '/', &one); i++) {
+		if (i == rq->segment_count)
+			return false;
+		if (is_name(one))
+			continue;
+		if (!str_equal(one, rq->segment[i]))
+			return false;
+		*literal |= 1u << (REQUEST_SEGMENTS_MOST - i);
+	}
+	return i == rq->segment_count;
+}
+
+static unsigned answered_by(const struct route *r)
+{
+	return r->method == METHOD_GET ? METHOD_GET | METHOD_HEAD : (unsigned)r->method;
+}
+
+enum err route_find(struct request *rq, unsigned *allowed)
+{
+	unsigned best = 0, literal;
+	bool any = false;
+
+	*allowed = 0;
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		const struct route *r = &ROUTES[i];
+
+		if (!fits(rq, r->path, &literal) || (any && literal < best))
+			continue;
+		if (!any || literal > best) {
+			*allowed = 0;
+			rq->route = NULL;
+		}
+		any = true;
+		best = literal;
+		*allowed |= answered_by(r);
+		if (answered_by(r) & (unsigned)rq->method || !rq->route)
+			rq->route = r;
+	}
+	if (!any)
+		return err_set(&rq->cx, ERR_NOT_FOUND, "there is nothing at this path");
+	*allowed |= METHOD_OPTIONS;
+	if (answered_by(rq->route) & (unsigned)rq->method || rq->method == METHOD_OPTIONS)
+		return OK;
+	return err_set(&rq->cx, ERR_METHOD, "this path does not answer " STR_FMT,
+	               STR_ARG(request_env(rq, "REQUEST_METHOD")));
+}
+
+/* The row's; for a path without one, that of the rows which begin alike. */
+static const struct surface *surface_of(const struct request *rq)
+{
+	struct str first, path;
+
+	if (rq->route)
+		return rq->route->surface;
+	for (size_t i = 0; i < ROUTE_COUNT && rq->segment_count; i++) {
+		path = str_of(ROUTES[i].path + 1);
+		if (str_cut(&path, '/', &first) && str_equal(first, rq->segment[0]))
+			return ROUTES[i].surface;
+	}
+	return &API;
+}
+
+/* --- who may ----------------------------------------------------------------------------------- */
+static enum err no_project(struct request *rq)
+{
+	struct str name = request_param(rq, "project");
+
+	return err_set(&rq->cx, ERR_NOT_FOUND, "there is no project '%.*s'", (int)(name.n < 64 ? name.n : 64), name.p);
+}
+
+static enum err check_role(struct request *rq, enum role least)
+{
+	if (rq->who.role == ROLE_NONE) /* the same words for "no such" and "not yours" */
+		return no_project(rq);
+	if (rq->who.role < least)
+		return err_set(&rq->cx, ERR_FORBIDDEN, "this needs the role %s; yours is %s",
+		               role_name(least), role_name(rq->who.role));
+	return OK;
+}
+
+static enum err admit(struct request *rq)
+{
+	bool has_project = str_find(str_of(rq->route->path), "/{project}") != (size_t)-1;
+	bool is_id = has_project && id_parse(request_param(rq, "project"), &rq->project_id);
+
+	TRY(rq->route->surface->identify(rq, is_id ? &rq->project_id : NULL));
+	if (has_project && !is_id)
+		return no_project(rq);
+	switch (rq->route->who) {
+	case AUTH_VIEWER:
+		return check_role(rq, ROLE_VIEWER);
+	case AUTH_DEVELOPER:
+		return check_role(rq, ROLE_DEVELOPER);
+	case AUTH_OPERATOR:
+		return check_role(rq, ROLE_OPERATOR);
+	case AUTH_ADMIN:
+		if (rq->who.role != ROLE_ADMIN)
+			return err_set(&rq->cx, ERR_FORBIDDEN, "this needs the role admin");
+		return OK;
+	default:
+		return OK;
+	}
+}
+
+/* --- bodies ------------------------------------------------------------------------------------ */
+static enum err parse_json(struct request *rq, struct str text, int nodes)
+{
+	struct json_limits limits = { (int)rq->set->limits.json_depth, nodes };
+
+	TRY(json_read(&rq->cx, text, limits, &rq->json));
+	if (!json_is_object(rq->json))
+		return err_set(&rq->cx, ERR_INPUT, "the body must be a JSON object");
+	return OK;
+}
+
+static enum err read_json(struct request *rq, size_t most, int nodes)
+{
+	TRY(request_read_body(rq, most));
+	return parse_json(rq, rq->body, nodes);
+}
+
+/* The JSON of a registration, wherever the client put it (ironworker-api.md 4.1, forms a to f). */
+static enum err find_data(struct request *rq, struct str *data)
+{
+	struct str rest = rq->body, boundary = multipart_boundary(rest);
+	struct request_pair fields[16];
+	struct part part;
+	size_t n;
+
+	*data = rq->body;
+	if (boundary.n) {
+		*data = STR_LIT("");
+		while (multipart_next(&rest, boundary, &part)) {
+			if (str_is(part.name, "data") || (!part.name.n && !part.is_file && !data->n))
+				*data = part.bytes;
+			else if (part.bytes.n && (part.is_file || !part.name.n))
+				return err_set(&rq->cx, ERR_INPUT, "field file: zip packages are not taken; "
+				               "register a code by its image");
+		}
+		return OK;
+	}
+	if (str_trim(rq->body).n && str_trim(rq->body).p[0] == '{')
+		return OK;
+	TRY(request_pairs(&rq->cx, rq->body, fields, sizeof fields / sizeof *fields, &n));
+	for (size_t i = 0; i < n; i++)
+		if (str_is(fields[i].name, "data"))
+			*data = fields[i].value;
+	return OK;
+}
+
+static enum err read_code(struct request *rq)
+{
+	struct str data;
+
+	TRY(request_read_body(rq, (size_t)rq->set->limits.request_bytes));
+	TRY(find_data(rq, &data));
+	if (data.n > SMALL_BODY_BYTES)
+		return err_set(&rq->cx, ERR_TOO_LARGE, "the JSON is longer than %d bytes", SMALL_BODY_BYTES);
+	return parse_json(rq, data, JSON_NODES);
+}
+
+static enum err read_form(struct request *rq)
+{
+	TRY(request_read_body(rq, SMALL_BODY_BYTES));
+	rq->form = arena_array(&rq->cx.arena, FORM_FIELDS, sizeof *rq->form);
+	if (request_pairs(&rq->cx, rq->body, rq->form, FORM_FIELDS, &rq->form_count))
+		return err_wrap(&rq->cx, "form");
+	return OK;
+}
+
+static enum err read_body(struct request *rq)
+{
+	switch (rq->route->body) {
+	case BODY_JSON:
+		return read_json(rq, SMALL_BODY_BYTES, JSON_NODES);
+	case BODY_TASKS:
+		return read_json(rq, (size_t)rq->set->limits.request_bytes,
+		                 (int)rq->set->limits.tasks_per_request * NODES_A_TASK + JSON_NODES);
+	case BODY_CODE:
+		return read_code(rq);
+	case BODY_FORM:
+		return read_form(rq);
+	case BODY_PAYLOAD:
+		return request_read_body(rq, (size_t)rq->set->limits.payload_bytes);
+	default:
+		return request_read_body(rq, SMALL_BODY_BYTES);
+	}
+}
+
+/* For a client that says who it is in the body alone (the oldest Ruby library): it gets 1 MiB of
+ * patience, and what cannot be read says nothing about who asks. */
+static enum err admit_by_body(struct request *rq)
+{
+	struct str data = { 0 };
+
+	if (request_read_body(rq, SMALL_BODY_BYTES) == OK && rq->route->body != BODY_PAYLOAD &&
+	    find_data(rq, &data) == OK && parse_json(rq, data, JSON_NODES) == OK)
+		return admit(rq);
+	json_decref(rq->json);
+	rq->json = NULL;
+	return admit(rq);
+}
+
+static enum err admit_and_read(struct request *rq)
+{
+	struct str token;
+
+	if (rq->route->surface != &API || auth_token(rq, &token)) {
+		TRY(admit(rq));
+		return read_body(rq);
+	}
+	TRY(admit_by_body(rq));
+	json_decref(rq->json);
+	rq->json = NULL;
+	return read_body(rq); /* by the row's own rules; the bytes are there */
+}
+
+/* --- the database, and time -------------------------------------------------------------------- */
+/* How long the request stood in line, by the web server's clock ($msec, seconds with decimals). */
+static int64_t waited_us(const struct request *rq)
+{
+	struct str text = request_env(rq, "REQUEST_MSEC"), whole;
+	int64_t seconds, millis, us;
+
+	if (!str_cut(&text, '.', &whole) || !str_int(whole, &seconds) || text.n != 3 || !str_int(text, &millis))
+		return 0;
+	us = clock_wall_us() - (seconds * 1000 + millis) * 1000;
+	return us > 0 && us < INT64_C(3600) * 1000000 ? us : 0;
+}
+
+static enum err check_load(struct request *rq)
+{
+	int64_t waited = waited_us(rq);
+
+	if (waited > WAITED_US_MOST)
+		return err_set(&rq->cx, ERR_BUSY, "the server is busy: the request waited %lld ms and was not begun",
+		               (long long)(waited / 1000));
+	if (!breaker_allows(&rq->process->breaker, clock_boot_us(), waited))
+		return err_set(&rq->cx, ERR_BUSY, "the database does not answer; nothing was done");
+	return OK;
+}
+
+static enum err check_schema(struct request *rq)
+{
+	if (rq->process->schema_known)
+		return OK;
+	TRY(schema_store_check(rq->db, &rq->cx));
+	rq->process->schema_known = true;
+	return OK;
+}
+
+static enum err with_database(struct request *rq, struct reply *rp)
+{
+	TRY(check_schema(rq));
+	TRY(admit_and_read(rq));
+	if (rq->route->surface->guard && rq->method != METHOD_GET && rq->method != METHOD_HEAD)
+		TRY(rq->route->surface->guard(rq));
+	return rq->route->handler(rq, rp);
+}
+
+static enum err answer(struct request *rq, struct reply *rp, unsigned *allowed)
+{
+	enum err e;
+
+	TRY(route_find(rq, allowed));
+	if (rq->method == METHOD_OPTIONS) /* a browser asks before it lets a page ask: without a token */
+		return reply_json(rp, 200, json_object());
+	if (rq->route->who == AUTH_NONE) {
+		TRY(read_body(rq));
+		return rq->route->handler(rq, rp);
+	}
+	TRY(check_load(rq));
+	e = with_database(rq, rp);
+	breaker_note(&rq->process->breaker, rq->begun_us, clock_boot_us(), e == ERR_BUSY);
+	return e;
+}
+
+/* --- the answer -------------------------------------------------------------------------------- */
+static struct str methods_text(struct arena *a, unsigned methods)
+{
+	char *text = "";
+
+	for (unsigned m = 1; m < METHOD_OTHER; m <<= 1)
+		if (methods & m)
+			text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", method_name((enum method)m));
+	return str_of(text);
+}
+
+static void say_methods(struct request *rq, struct reply *rp, unsigned allowed)
+{
+	struct str methods = methods_text(&rq->cx.arena, allowed);
+
+	reply_header(rp, "Allow", methods);
+	if (rq->method != METHOD_OPTIONS || surface_of(rq) != &API)
+		return;
+	reply_header(rp, "Access-Control-Allow-Methods", methods);
+	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type"));
+	reply_header(rp, "Access-Control-Max-Age", STR_LIT("86400"));
+}
+
+void route_serve(struct request *rq, struct reply *rp)
+{
+	unsigned allowed = 0;
+	enum err e = answer(rq, rp, &allowed);
+
+	if (e != OK) {
+		rq->cx.err = e;
+		surface_of(rq)->fail(rq, rp);
+	}
+	if (e == ERR_METHOD || rq->method == METHOD_OPTIONS)
+		say_methods(rq, rp, allowed);
+	if (surface_of(rq) == &API) {
+		reply_header(rp, "Access-Control-Allow-Origin", STR_LIT("*"));
+		reply_header(rp, "X-Content-Type-Options", STR_LIT("nosniff"));
+		reply_header(rp, "Cache-Control", STR_LIT("no-store"));
+	}
+	if (!rq->body_read) /* whatever was said before anybody looked at it */
+		request_drop_body(rq);
+}
