@@ -26,6 +26,10 @@ WARN     := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-con
 HARDEN   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
             -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
             -fno-strict-overflow -fno-strict-aliasing
+ifneq ($(findstring clang,$(CC)),)
+# clang 14 wants to hear that it is known to be an experiment; gcc does not know the flag
+HARDEN += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
+endif
 SANITIZE ?=
 ifeq ($(SANITIZE),)
 CFLAGS   ?= -O2 -g
@@ -78,9 +82,9 @@ $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monit
 STATIC_FLAGS := $(WARN) -O2 -g $(HARDEN) -fno-pie
 MONITOR_C := $(filter-out worker/monitor/init.c,$(wildcard worker/monitor/*.c))
 $O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static -no-pie $(MONITOR_C) -o $@
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
 $O/bin/stoker-init: worker/monitor/init.c $(wildcard worker/monitor/*.h)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static -no-pie $< -o $@
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $< -o $@
 
 # --- tests --------------------------------------------------------------------------------------
 SUPPORT_O := $(call objs,tests/support)

@@ -12,6 +12,7 @@ static void clean(char *s)
 			*s = ' ';
 }
 
+__attribute__((format(printf, 3, 0)))
 static enum err set(struct ctx *cx, enum err kind, const char *format, va_list ap)
 {
 	vsnprintf(cx->message, sizeof cx->message, format, ap);

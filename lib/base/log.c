@@ -29,6 +29,7 @@ static int stamp(char *out, size_t room, int priority)
 	return (int)n + snprintf(out + n, room - n, ".%03dZ ", (int)(us / 1000 % 1000));
 }
 
+__attribute__((format(printf, 3, 0)))
 static void line(int priority, const char *event, const char *format, va_list ap)
 {
 	char text[2000], out[4096];
