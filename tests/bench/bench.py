@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Prints the lines of docs/performance.md: ratios measured side by side in one run. Nothing here
+fails a build. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim idle rss."""
+import glob
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "flow"))
+import harness  # noqa: E402
+
+ROUNDS = 5
+JOBS = int(os.environ.get("BENCH_JOBS", "1000"))
+BENCH = os.path.join(harness.BUILD, "tests", "bench")
+
+
+def spread(name, values, unit):
+    values = sorted(values)
+    print("  %-26s %10.2f / %10.2f / %10.2f %s" % (name, values[0], statistics.median(values), values[-1], unit), flush=True)
+
+
+def ratio(name, over, under, floor):
+    rounds = [a / b for a, b in zip(over, under) if b]
+    print("%-28s %6.2f  (%s)  floor %s" % (name, statistics.median(rounds), " ".join("%.2f" % r for r in rounds), floor), flush=True)
+
+
+def config(stoker, program):
+    return os.path.join(stoker.var, "conf", program + ".conf")
+
+
+def program(name, *arguments):
+    done = subprocess.run([os.path.join(BENCH, name), *map(str, arguments)], stdout=subprocess.PIPE, text=True, cwd=TOP)
+    return done.stdout
+
+
+# --- the anchor: the runner's own bundle, prepared beforehand ------------------------------------------
+
+
+class Bundles:
+    """Eight bundles like the one of a running job: same namespaces, mappings, limits, seccomp, mounts;
+    the image's files owned by the mapping's first uid beforehand, the job's command as first process."""
+
+    def __init__(self, stoker):
+        self.folder = harness.scratch("stoker-test-bench-")
+        stoker.code("bench-sleep", "sleep 60")
+        task = stoker.queue("bench-sleep")
+        stoker.wait_state(task, "running")
+        name, = glob.glob(os.path.join(stoker.node, "jobs", task + "-1"))
+        with open(os.path.join(name, "monitor.pid")) as pid:
+            monitor = int(pid.read().split()[0])
+        with open("/proc/%d/root/mnt/b/config.json" % monitor) as file:
+            spec = json.load(file)
+        self.runtime = shutil.which("crun" if "annotations" in spec else "runc")
+        base = spec["linux"]["uidMappings"][0]["hostID"]
+        rootfs = os.path.join(self.folder, "rootfs")
+        image, = glob.glob(os.path.join(stoker.node, "images", "sha256-*", "rootfs"))[:1]
+        shutil.copytree(image, rootfs, symlinks=True)
+        for where, folders, files in os.walk(rootfs):
+            for entry in folders + files:
+                status = os.lstat(os.path.join(where, entry))
+                os.lchown(os.path.join(where, entry), base + status.st_uid, base + status.st_gid)
+        os.lchown(rootfs, base, base)
+        spec["process"]["args"] = ["/bin/echo", "x"]
+        spec["root"]["path"] = rootfs
+        spec["mounts"] = [m for m in spec["mounts"] if m["type"] != "bind"]
+        os.mkdir(os.path.join(self.folder, "r"))
+        cgroup = os.path.dirname(spec["linux"]["cgroupsPath"])
+        for n in range(8):
+            os.mkdir(os.path.join(self.folder, str(n)))
+            spec["linux"]["cgroupsPath"] = "%s/bench-%d" % (cgroup, n)
+            with open(os.path.join(self.folder, str(n), "config.json"), "w") as file:
+                json.dump(spec, file)
+        stoker.post("tasks/%s/cancel" % task)
+        stoker.wait_state(task, "cancelled")
+
+    def measure(self, *arguments):
+        return float(program("bench_crun", self.runtime, self.folder, *arguments))
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# --- lines ---------------------------------------------------------------------------------------------
+
+
+def machine(stoker, bundles):
+    print(program("bench_machine", config(stoker, "admin"), stoker.var), end="")
+    print("machine: bare %s run to its first byte %.2f ms" % (os.path.basename(bundles.runtime), bundles.measure("first", 30)), flush=True)
+
+
+def enqueue(stoker, _):
+    stoker.code("bench-paused", "true")
+    code = stoker.get("codes?per_page=100").json["codes"]
+    code = next(c for c in code if c["name"] == "bench-paused")
+    # nobody runs these: what is measured is the way in
+    stoker.post("codes/%s/pause_task_queue" % code["id"])
+    print(program("bench_enqueue", config(stoker, "admin"), stoker.port, stoker.project, stoker.token, "bench-paused"), end="")
+    stoker.sql("UPDATE turn SET number = number + 1")
+    cancel = stoker.post("codes/%s/cancel_all" % code["id"])
+    if cancel.status != 200:
+        print("  (the tasks of this line stay queued, paused)")
+
+
+def start_once(stoker):
+    began = time.time()
+    task = stoker.queue("bench-echo")
+    stoker.wait_state(task, "complete")
+    first = stoker.sql("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', first_at) FROM log_chunk WHERE task_id = UNHEX('%s')" % task,
+                       database="stoker_logs")
+    return int(first[0][0]) / 1000 - began * 1000
+
+
+def start(stoker, bundles):
+    stoker.code("bench-echo", "echo x")
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        ours.append(statistics.median(start_once(stoker) for _ in range(20)))
+        bare.append(bundles.measure("first", 20))
+    spread("start_byte", ours, "ms p50")
+    spread("crun_byte", bare, "ms p50")
+    rounds = [a - b for a, b in zip(ours, bare)]
+    print("%-28s %6.2f ms  (%s)  floor 8 ms" % ("start_byte-crun_byte", statistics.median(rounds), " ".join("%.2f" % r for r in rounds)), flush=True)
+
+
+def noop_rate(stoker):
+    tasks = [{"code_name": "bench-noop", "payload": ""}] * JOBS
+    began = time.monotonic()
+    ids = [t["id"] for t in stoker.post("tasks", {"tasks": tasks}).json["tasks"]]
+    query = "SELECT COUNT(*) FROM task WHERE id BETWEEN UNHEX('%s') AND UNHEX('%s') AND state = 'complete'" % (min(ids), max(ids))
+    harness.wait_for(lambda: int(stoker.sql(query)[0][0]) >= JOBS, 300, "all no-op jobs", every=0.2)
+    return JOBS / (time.monotonic() - began)
+
+
+def noop(stoker, bundles):
+    stoker.code("bench-noop", "true")
+    noop_rate(stoker)
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        ours.append(noop_rate(stoker))
+        bare.append(max(bundles.measure("rate", parallel, 150) for parallel in (2, 4, 8)))
+    spread("noop_rate", ours, "jobs/s")
+    spread("crun_rate", bare, "runs/s")
+    ratio("noop_rate/crun_rate", ours, bare, "0.70")
+
+
+def claim(_stoker, _bundles):
+    print(program("bench_claim"), end="")
+
+
+def cpu_ticks(stoker):
+    ticks = {}
+    for pid, name in stoker.processes().items():
+        try:
+            with open("/proc/%d/stat" % pid) as stat:
+                fields = stat.read().rpartition(")")[2].split()
+            ticks[(pid, name)] = int(fields[11]) + int(fields[12])
+        except OSError:
+            continue
+    return ticks
+
+
+def idle(stoker, _):
+    seconds = 30
+    time.sleep(3)
+    questions = lambda: int(stoker.sql("SHOW GLOBAL STATUS LIKE 'Questions'")[0][1])  # noqa: E731
+    before, ticks, asked = questions(), cpu_ticks(stoker), time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - asked
+    print("%-28s %6.2f  floor <= 10" % ("idle_qps", (questions() - before - 1) / took), flush=True)
+    after = cpu_ticks(stoker)
+    share = {key: (after[key] - ticks[key]) / os.sysconf("SC_CLK_TCK") / took * 100 for key in ticks if key in after}
+    (pid, name), most = max(share.items(), key=lambda item: item[1])
+    print("%-28s %6.2f %% of a core  (the busiest: %s; all %.2f %%)  floor 1 %%" % ("idle_cpu", most, name, sum(share.values())), flush=True)
+
+
+def pss_kb(pid):
+    with open("/proc/%d/smaps_rollup" % pid) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+
+
+def rss(_stoker, _bundles):
+    with harness.Instance(env={"STOKER_NODE_SLOTS": "200"}) as stoker:
+        def total():
+            names = {pid: name for pid, name in stoker.processes().items() if name == "stoker-monitor"}
+            return sum(pss_kb(pid) for pid in list(names) + [stoker.pid("runner")])
+
+        stoker.code("sleep", "sleep 600", memory=16)
+        nothing = total()
+        stoker.post("tasks", {"tasks": [{"code_name": "sleep"}] * 200})
+        harness.wait_for(lambda: int(stoker.sql("SELECT COUNT(*) FROM task WHERE state = 'running'")[0][0]) == 200, 120, "200 sleeping jobs", every=0.5)
+        print("%-28s %6.2f MB  floor <= 1.0 MB" % ("rss_job", (total() - nothing) / 200 / 1024), flush=True)
+
+
+PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "idle": idle, "rss": rss}
+
+
+def main():
+    wanted = sys.argv[1:] or list(PARTS)
+    print("min / median / max of %d rounds; ratios of each round; only ratios carry over" % ROUNDS)
+    with harness.Instance(env={"STOKER_NODE_SLOTS": "8"}) as stoker:
+        bundles = Bundles(stoker) if {"machine", "start", "noop"} & set(wanted) else None
+        try:
+            for name in wanted:
+                PARTS[name](stoker, bundles)
+        finally:
+            if bundles:
+                bundles.remove()
+
+
+if __name__ == "__main__":
+    main()
