@@ -11,5 +11,6 @@ struct project {
 /* Makes one; ERR_CONFLICT if the name is taken. Gives `id` and created_at. */
 enum err project_store_add(struct db *db, struct ctx *cx, struct str name, struct project *out);
 enum err project_store_get(struct db *db, struct ctx *cx, const struct id *id, struct project *out);
-/* Those that the user is a member of (an admin: all), by name, at most 1,000. */
+enum err project_store_find(struct db *db, struct ctx *cx, struct str name, struct project *out);
+/* Those that the user is a member of (an admin, or user NULL: all), by name, at most 1,000. */
 enum err project_store_list(struct db *db, struct ctx *cx, const struct id *user, struct project **out, size_t *n);

@@ -20,10 +20,11 @@ struct token_row {
 };
 /* Makes a token for `user` (made if there is none of that name), a member of `project` with `role`;
  * project NULL with ROLE_ADMIN = the whole instance. `imported` (n > 0): take this text as the token
- * instead of a new one (people who move from IronWorker). The text is given once. */
+ * instead of a new one (people who move from IronWorker; *text is "" then). The text is given once. */
 enum err token_store_add(struct db *db, struct ctx *cx, struct str user, struct str name,
                          const struct id *project, enum role role, int64_t expires_at,
                          struct str imported, struct token_text *text, struct id *id);
+/* Newest first, at most 1,000; project NULL = all. */
 enum err token_store_list(struct db *db, struct ctx *cx, const struct id *project, struct token_row **out, size_t *n);
 /* ERR_NOT_FOUND if it is not there. */
 enum err token_store_revoke(struct db *db, struct ctx *cx, const struct id *token);
