@@ -1,0 +1,183 @@
+#include "cli/client.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/version.h"
+#include "cli/client_config.h"
+#include "cli/interrupt.h"
+
+#include <stdio.h>
+
+enum { TRIES = 5, CALL_MS = 30000, JSON_DEPTH = 64, JSON_NODES = 2000000, ANSWER_BYTES = 512 << 20 };
+
+static enum err missing(struct cli *c, const char *what, const char *option)
+{
+	return cli_usage(c, "no %s: set IRON_WORKER_%s or IRON_%s, write it into iron.json, or give --%s", what,
+	                 strcmp(what, "project id") == 0 ? "PROJECT_ID" : strcmp(what, "host") == 0 ? "HOST" : "TOKEN",
+	                 strcmp(what, "project id") == 0 ? "PROJECT_ID" : strcmp(what, "host") == 0 ? "HOST" : "TOKEN",
+	                 option);
+}
+
+/* A host may carry the path that a web server mounts Stoker below: "example.org/stoker". */
+static enum err make_base(struct cli *c, const struct client_config *conf, struct client *out)
+{
+	const char *scheme = conf->scheme ? conf->scheme : "https";
+	struct str path = str_of(conf->host), host = { "", 0 };
+	int64_t port = strcmp(scheme, "http") == 0 ? 80 : 443;
+	struct id project;
+
+	if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+		return cli_usage(c, "the scheme must be http or https, not '%s'", scheme);
+	if (conf->port && (!str_int(str_of(conf->port), &port) || port < 1 || port > 65535))
+		return cli_usage(c, "the port must be 1 to 65535, not '%s'", conf->port);
+	if (!id_parse(str_of(conf->project), &project))
+		return cli_usage(c, "the project id must be 24 hex digits, not '%s'", conf->project);
+	str_cut(&path, '/', &host);
+	while (path.n && path.p[path.n - 1] == '/')
+		path.n--;
+	out->base = arena_printf(&c->cx.arena, "%s://" STR_FMT ":%d%s" STR_FMT "/2/projects/%s", scheme, STR_ARG(host),
+	                         (int)port, path.n ? "/" : "", STR_ARG(path), id_format(&project).s);
+	return OK;
+}
+
+enum err client_open(struct cli *c, struct client *out)
+{
+	struct client_config conf;
+
+	TRY(client_config_read(c, &conf));
+	if (!conf.host)
+		return missing(c, "host", "host");
+	if (!conf.token)
+		return missing(c, "token", "token");
+	if (!conf.project)
+		return missing(c, "project id", "project-id");
+	if (strpbrk(conf.token, "\r\n"))
+		return cli_usage(c, "the token must be one line");
+	TRY(make_base(c, &conf, out));
+	out->headers[0] = arena_printf(&c->cx.arena, "Authorization: OAuth %s", conf.token);
+	out->headers[1] = "Content-Type: application/json";
+	out->headers[2] = "User-Agent: stoker/" STOKER_VERSION;
+	out->headers[3] = NULL;
+	return OK;
+}
+
+static enum err kind_of(long status)
+{
+	switch (status) {
+	case 400: case 406: return ERR_INPUT;
+	case 401: return ERR_AUTH;
+	case 403: return ERR_FORBIDDEN;
+	case 404: return ERR_NOT_FOUND;
+	case 409: return ERR_CONFLICT;
+	case 413: return ERR_TOO_LARGE;
+	case 502: case 503: case 504: return ERR_BUSY;
+	default: return ERR_INTERNAL;
+	}
+}
+
+static enum err refused(struct cli *c, const struct http_answer *answer)
+{
+	static const struct json_limits LIMITS = { 8, 1000 };
+	auto_json *j = NULL;
+	const char *msg = NULL;
+
+	c->cx.retry_after_s = answer->retry_after_s;
+	if (json_read(&c->cx, answer->body, LIMITS, &j) == OK)
+		msg = json_string_value(json_object_get(j, "msg"));
+	return err_set(&c->cx, kind_of(answer->status), "the server answers %ld%s%s", answer->status, msg ? ": " : "",
+	               msg ? msg : "");
+}
+
+static enum err once(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
+                     struct http_answer *answer)
+{
+	struct http_request rq = { method, arena_printf(&c->cx.arena, "%s%s", to->base, path), to->headers, body,
+		                   3000, CALL_MS, ANSWER_BYTES };
+
+	c->cx.retry_after_s = 0;
+	TRY(http_call(&c->cx, &rq, answer));
+	return answer->status == 200 ? OK : refused(c, answer);
+}
+
+static enum err parse(struct cli *c, const struct http_answer *answer, json_t **out)
+{
+	static const struct json_limits LIMITS = { JSON_DEPTH, JSON_NODES };
+
+	if (json_read(&c->cx, answer->body, LIMITS, out) != OK)
+		return err_wrap(&c->cx, "read the server's answer");
+	if (json_is_object(*out))
+		return OK;
+	json_decref(*out);
+	*out = NULL;
+	return err_set(&c->cx, ERR_INTERNAL, "the server's answer is no JSON object: is it a Stoker?");
+}
+
+enum err client_get_once(struct cli *c, const struct client *to, const char *path, json_t **out)
+{
+	struct http_answer answer;
+
+	TRY(once(c, to, "GET", path, (struct str){ 0 }, &answer));
+	return parse(c, &answer, out);
+}
+
+enum err client_get_bytes(struct cli *c, const struct client *to, const char *path, struct str *out)
+{
+	struct http_answer answer;
+
+	TRY(once(c, to, "GET", path, (struct str){ 0 }, &answer));
+	*out = answer.body;
+	return OK;
+}
+
+enum err client_call(struct cli *c, const struct client *to, const char *method, const char *path, const json_t *body,
+                     json_t **out)
+{
+	struct str text = body ? json_write(&c->cx.arena, body) : (struct str){ 0 };
+	struct http_answer answer;
+	json_t *j = NULL;
+	enum err e;
+
+	for (int try = 1; ; try++) {
+		answer = (struct http_answer){ 0 };
+		e = once(c, to, method, path, text, &answer);
+		/* only 503 promises that nothing was done; after a broken connection nobody knows */
+		if (e != ERR_BUSY || answer.status != 503 || try == TRIES)
+			break;
+		cli_say(c, "%s; trying again", c->cx.message);
+		if (!pause_ms(1000 * (c->cx.retry_after_s ? c->cx.retry_after_s : 1)))
+			return interrupted(&c->cx);
+	}
+	if (e != OK)
+		return e;
+	TRY(parse(c, &answer, &j));
+	if (out)
+		*out = j;
+	else
+		json_decref(j);
+	return OK;
+}
+
+char *client_query(struct arena *a, const char *name, const char *value)
+{
+	static const char PLAIN[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	auto_buf b = { 0 };
+
+	buf_printf(&b, "%s=", name);
+	for (; *value; value++) {
+		if (strchr(PLAIN, *value))
+			buf_char(&b, *value);
+		else
+			buf_printf(&b, "%%%02X", (unsigned char)*value);
+	}
+	return arena_copy(a, b.p, b.n);
+}
+
+enum err client_id(struct cli *c, const char *text, struct id_text *out)
+{
+	struct id id;
+
+	if (!id_parse(str_of(text), &id))
+		return cli_usage(c, "'%s' is no task id (24 hex digits)", text);
+	*out = id_format(&id);
+	return OK;
+}

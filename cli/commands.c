@@ -1,0 +1,64 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+const struct command COMMANDS[] = {
+	{ "queue", CLI_HTTP, 1, 1, "CODE", "Queue a task and print its id", queue_command },
+	{ "wait", CLI_HTTP, 1, -1, "ID...", "Wait until tasks are over; ends with the first bad verdict", wait_command },
+	{ "log", CLI_HTTP, 1, 1, "ID", "Print what a task wrote; -f follows it and ends with its verdict", log_command },
+	{ "status", CLI_HTTP, 1, 1, "ID", "Show a task", status_command },
+	{ "cancel", CLI_HTTP, 1, -1, "ID...", "Cancel tasks: waiting ones at once, running ones with their grace", cancel_command },
+	{ "tasks", CLI_HTTP, 0, 0, "", "List tasks, newest first", tasks_command },
+	{ "code register", CLI_HTTP, 1, 1, "NAME", "Register a code, or give it a new revision", code_register_command },
+	{ "code list", CLI_HTTP, 0, 0, "", "List codes", code_list_command },
+	{ "config sample", 0, 0, 0, "", "Print the commented configuration file", config_sample_command },
+	{ "admin migrate", CLI_SETTINGS, 0, 0, "", "Bring the database's tables up to date", admin_migrate_command },
+	{ "admin project create", CLI_SETTINGS, 1, 1, "NAME", "Make a project and print its id", admin_project_create_command },
+	{ "admin project list", CLI_SETTINGS, 0, 0, "", "List projects", admin_project_list_command },
+	{ "admin token create", CLI_SETTINGS, 0, 0, "", "Make a token and print it, once", admin_token_create_command },
+	{ "admin token list", CLI_SETTINGS, 0, 0, "", "List tokens (never their text)", admin_token_list_command },
+	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back at once", admin_token_revoke_command },
+	{ NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+/* How many of args are the words of `row`; 0 if they are not. */
+static int match(const char *words, char **args, int n)
+{
+	struct str rest = str_of(words), word;
+	int used = 0;
+
+	while (str_cut(&rest, ' ', &word)) {
+		if (used >= n || !str_is(word, args[used]))
+			return 0;
+		used++;
+	}
+	return used;
+}
+
+const struct command *command_find(char **args, int n, int *used)
+{
+	for (const struct command *row = COMMANDS; row->words; row++) {
+		*used = match(row->words, args, n);
+		if (*used)
+			return row;
+	}
+	return NULL;
+}
+
+void command_help(const char *prefix)
+{
+	printf("Usage: stoker COMMAND [arguments] [options]\n\nCommands:\n");
+	for (const struct command *row = COMMANDS; row->words; row++) {
+		char left[64];
+
+		if (!str_starts(str_of(row->words), prefix))
+			continue;
+		snprintf(left, sizeof left, "%s %s", row->words, row->arguments);
+		printf("  %-28s %s\n", left, row->what);
+	}
+	printf("\nstoker COMMAND --help shows the options of one; --json and --quiet go with each.\n"
+	       "The server is found by options, then IRON_WORKER_*, IRON_* (HOST, PORT, SCHEME, TOKEN,\n"
+	       "PROJECT_ID), ./iron.json, ~/.iron.json, ~/.config/stoker/config.\n"
+	       "Exit status: 0 done, 1 failed, 2 usage; queue --wait, wait and log -f end as the job did:\n"
+	       "its own status, 124 timeout, 137 killed, 125 what the job did not decide.\n");
+}

@@ -1,0 +1,25 @@
+#pragma once
+#include "cli/cli.h"
+
+/* One function a command; each stands in the file of its noun. */
+enum err queue_command(struct cli *c);
+enum err wait_command(struct cli *c);
+enum err log_command(struct cli *c);
+enum err status_command(struct cli *c);
+enum err cancel_command(struct cli *c);
+enum err tasks_command(struct cli *c);
+enum err code_register_command(struct cli *c);
+enum err code_list_command(struct cli *c);
+enum err image_import_command(struct cli *c);
+enum err image_list_command(struct cli *c);
+enum err config_sample_command(struct cli *c);
+enum err admin_migrate_command(struct cli *c);
+enum err admin_project_create_command(struct cli *c);
+enum err admin_project_list_command(struct cli *c);
+enum err admin_token_create_command(struct cli *c);
+enum err admin_token_list_command(struct cli *c);
+enum err admin_token_revoke_command(struct cli *c);
+enum err admin_node_list_command(struct cli *c);
+enum err admin_node_drain_command(struct cli *c);
+enum err admin_node_resume_command(struct cli *c);
+enum err admin_doctor_command(struct cli *c);
