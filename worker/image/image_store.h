@@ -43,6 +43,6 @@ enum err image_find(struct ctx *cx, const char *node_dir, struct str name, struc
 /* All names, in order of name. */
 enum err image_list(struct ctx *cx, const char *node_dir, struct image_name **out, size_t *count);
 
-/* Takes the name away, and the files if no other name points at them. Running jobs keep theirs: the
- * kernel holds what is mounted. ERR_NOT_FOUND if there is no such name. Needs root. */
+/* Takes the name away, and the files if no other name points at them. ERR_CONFLICT while jobs run on
+ * them, ERR_NOT_FOUND if there is no such name. Needs root. */
 enum err image_remove(struct ctx *cx, const char *node_dir, struct str name);

@@ -1,0 +1,19 @@
+#pragma once
+#include "worker/image/image_store.h"
+
+/* What image_store.c and image_import.c share; nobody else's. */
+
+/* The file in names/ of a valid name: '/' is "%2F". In the arena. */
+char *image_file_name(struct arena *a, struct str name);
+
+/* Opens NODE/images or what is `below` it ("" for itself). ERR_NOT_FOUND if there is none. */
+enum err image_open_folder(struct ctx *cx, const char *node_dir, const char *below, int *fd);
+
+/* For cleanup attributes; -1 is nothing. */
+void image_close(int *fd);
+
+/* "sha256:<64 hex>". */
+void image_digest_text(const unsigned char digest[SHA256_BYTES], char out[72]);
+
+/* Removes a file or a whole folder, following no link. What cannot be removed stays. */
+void image_remove_tree(int at, const char *name);
