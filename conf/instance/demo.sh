@@ -57,10 +57,37 @@ import_image() {
 }
 
 register_code() {
+	local command='sh -c "echo hello from $(hostname); cat $PAYLOAD_FILE; echo; sleep 0.2; echo and this went to stderr >&2"'
+
 	[[ -e $home/demo/registered ]] && return
-	stoker code register hello --image busybox --command \
-		'sh -c "echo hello from $(hostname), attempt $TASK_ATTEMPT; cat $PAYLOAD_FILE; echo; echo and this went to stderr >&2"' \
-		>>"$home/log/demo.log" 2>&1 && : >"$home/demo/registered"
+	stoker code register hello --image busybox --command "$command" >>"$home/log/demo.log" 2>&1 &&
+		: >"$home/demo/registered"
+}
+
+# The states as they come, on one line.
+follow_states() { # TASK
+	local url="http://127.0.0.1:$port/2/projects/$IRON_PROJECT_ID/tasks/$1" state='' seen='' until=$((SECONDS + 30))
+
+	while [[ ! $state =~ ^(complete|error|timeout|cancelled|killed|expired)$ && -z $ended_by ]]; do
+		((SECONDS < until)) || { say " ..." && return 1; }
+		state=$(curl -fsS -m 5 -H "Authorization: OAuth $IRON_TOKEN" "$url" 2>/dev/null | json_text state)
+		[[ -z $state || $state == "$seen" ]] || printf '%s%s' "${seen:+ -> }" "$state"
+		seen=${state:-$seen}
+		sleep 0.03
+	done
+	say ""
+}
+
+show_task() {
+	local task
+
+	task=$(stoker queue hello --payload 'this is its payload' 2>>"$home/log/demo.log" | tail -n 1)
+	[[ $task =~ ^[0-9a-f]{24}$ ]] || return
+	say "\$ stoker queue hello --payload 'this is its payload'"
+	say "$task"
+	follow_states "$task" || return
+	say "\$ stoker log $task"
+	stoker log "$task"
 }
 
 demo() {
@@ -79,8 +106,7 @@ demo() {
 		complain "cannot register the demo's code: $(last_words demo)"
 		return 1
 	fi
-	say "\$ stoker queue hello --wait"
-	stoker queue hello --payload 'the payload of the first task' --wait
+	show_task || complain "the demo's task did not run: $(last_words demo)"
 }
 
 show_demo() {

@@ -184,7 +184,7 @@ stop_all() {
 	rm -f "$run/ready"
 	end_role nginx QUIT "$NGINX_STOP"
 	end_role api TERM "$API_STOP"
-	end_role runner TERM "$RUNNER_STOP"
+	end_role runner USR1 "$RUNNER_STOP" # the node stops; TERM would leave its jobs to the next runner
 	end_role courier TERM 5
 	end_role scheduler TERM 5
 	end_role mariadb TERM "$DATABASE_STOP"
