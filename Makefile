@@ -96,7 +96,7 @@ $O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A
 $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi fcgi/api fcgi/page)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)
 

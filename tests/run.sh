@@ -91,7 +91,7 @@ leftovers() {
 	grep -lsz "^STOKER_TEST_TMP=$STOKER_TEST_TMP" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do
 		# this script's own children are none
 		[[ $pid == "$$" || $(cut -d' ' -f4 "/proc/$pid/stat" 2>/dev/null) == "$$" ]] && continue
-		name=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)
+		name=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")
 		[[ -n $name && $name != "bash tests/run.sh"* ]] && echo "process $pid: $name"
 	done
 	while read -r hash; do
