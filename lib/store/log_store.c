@@ -149,7 +149,7 @@ static const struct sql READ = {
 static const struct sql PLACE = {
 	"SELECT first_byte + bytes, first_line + line_count " OF_ATTEMPT "AND number = ?", "isii" };
 static const struct sql GAPS = {
-	"SELECT gap FROM (SELECT first_byte - LAG(first_byte + bytes, 1, 0) OVER (ORDER BY number) AS gap " OF_ATTEMPT
+	"SELECT gap FROM (SELECT first_byte - COALESCE(LAG(first_byte + bytes) OVER (ORDER BY number), 0) AS gap " OF_ATTEMPT
 	") g WHERE gap > 0", "isi" };
 
 static enum err why_refused(struct db *db, struct ctx *cx, const struct id *task, int64_t attempt,
@@ -236,7 +236,7 @@ static enum err seek(struct db *db, struct ctx *cx, const struct id *task, const
 {
 	int64_t least = 0, most = head->next; /* the answer lies in least..most; most = none */
 	int64_t probe = most - 1;             /* followers ask for the end */
-	struct rows r;
+	struct rows r = { 0 };
 
 	while (least < most) {
 		TRY(db_query(db, cx, &PLACE, VALS(v_i(head->day), v_id(task), v_i(head->attempt), v_i(probe)), &r));

@@ -161,7 +161,9 @@ enum err token_store_add(struct db *db, struct ctx *cx, struct str user, struct 
 	a.prefix = str_of(prefix);
 	TRY(txn_run(db, cx, &ADDING, &a));
 	*id = a.id;
-	*text = imported.n ? (struct token_text){ "" } : fresh;
+	if (imported.n)
+		fresh.s[0] = 0; /* its owner has it */
+	*text = fresh;
 	return OK;
 }
 
