@@ -178,6 +178,8 @@ static void on_ready(struct monitor *m, pid_t init)
 	for (int i = 0; i < 2; i++) /* warnings of the runtime are not the job's output */
 		while (m->pipes[i] >= 0 && drain(m, i))
 			;
+	if (lease_is_past(now_us()))
+		begin_end(m, EXIT_FENCED, true);
 	if (m->ending || m->failure[0])
 		return;
 	if (m->setup.request.flags & LAUNCH_WAIT_FOR_GO)
@@ -398,9 +400,13 @@ int main(void)
 		return 125;
 	spool_init(&m.spool, MONITOR_FD_JOB, m.setup.runner_gid, m.setup.request.head_max,
 	           m.setup.request.tail_max);
-	if (launch(&m))
+	if (lease_is_past(now_us())) {
+		m.ending = true; /* no sandbox for a job that may not run */
+		m.why = EXIT_FENCED;
+	} else if (launch(&m)) {
 		while (!is_over(&m))
 			turn(&m);
+	}
 	end_starting(&m);
 	tell_exit(&m);
 	cgroup_destroy(m.setup.cgroup, m.setup.cgroup_v2, CLEAN_MS);
