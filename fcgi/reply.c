@@ -107,10 +107,24 @@ static int jittered_s(int seconds)
 	return seconds + random % (seconds / 2 + 1);
 }
 
+/* Of what is ours to mend people are told what, not where: names of hosts, sockets and tables stay in
+ * the log, under the request's id. */
+static const char *said_to_clients(struct request *rq, int status)
+{
+	char *cut;
+
+	if (status == 500)
+		return arena_printf(&rq->cx.arena, "the server failed; its log says more about request %s", rq->cx.trace);
+	if (status < 500)
+		return rq->cx.message;
+	cut = strstr(rq->cx.message, ": ");
+	return arena_copy(&rq->cx.arena, rq->cx.message, cut ? (size_t)(cut - rq->cx.message) : strlen(rq->cx.message));
+}
+
 void reply_error(struct request *rq, struct reply *rp)
 {
 	int status = reply_status_of(rq->cx.err ? rq->cx.err : ERR_INTERNAL);
-	const char *msg = *rq->cx.message ? rq->cx.message : "something went wrong in the server";
+	const char *msg = said_to_clients(rq, status);
 
 	rp->more = NULL;
 	buf_clear(&rp->headers);

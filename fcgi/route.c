@@ -262,7 +262,7 @@ static enum err check_load(struct request *rq)
 	int64_t waited = waited_us(rq);
 
 	if (waited > WAITED_US_MOST)
-		return err_set(&rq->cx, ERR_BUSY, "the server is busy: the request waited %lld ms and was not begun",
+		return err_set(&rq->cx, ERR_BUSY, "the server is busy, nothing was done: the request waited %lld ms",
 		               (long long)(waited / 1000));
 	if (!breaker_allows(&rq->process->breaker, clock_boot_us(), waited))
 		return err_set(&rq->cx, ERR_BUSY, "the database does not answer; nothing was done");

@@ -34,7 +34,7 @@ static enum err queue(struct request *rq, const struct task_order *orders, size_
 
 	for (size_t i = 0; i < n; i++)
 		if (find_target(rq, orders, targets, i, &targets[i]))
-			return n > 1 ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;
+			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;
 	TRY(task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n));
 	for (size_t i = 0; i < n; i++)
 		if (!orders[i].delay_s)
