@@ -57,24 +57,39 @@ static bool read_headers(struct str *rest, struct part *out)
 	return false;
 }
 
+/* The next boundary at the start of a line; NULL if there is none. */
+static const char *find_boundary(struct str in, struct str boundary)
+{
+	const char *from = in.p, *end = in.p + in.n, *hit;
+
+	while (from < end && (hit = memmem(from, (size_t)(end - from), boundary.p, boundary.n))) {
+		if (hit == in.p || hit[-1] == '\n')
+			return hit;
+		from = hit + 1;
+	}
+	return NULL;
+}
+
 bool multipart_next(struct str *rest, struct str boundary, struct part *out)
 {
 	struct part part = { .name = STR_LIT("") };
+	bool crlf;
 	struct str line;
 	const char *end;
 
-	if (!boundary.n || !next_line(rest, &line) || !str_equal(str_trim(line), boundary))
+	if (!boundary.n || !str_cut(rest, '\n', &line) || !str_equal(str_trim(line), boundary))
 		return false; /* the closing one has "--" behind */
+	crlf = line.p[line.n - 1] == '\r';
 	if (!read_headers(rest, &part))
 		return false;
-	end = rest->n ? memmem(rest->p, rest->n, boundary.p, boundary.n) : NULL;
+	end = find_boundary(*rest, boundary);
 	if (!end)
 		return false;
 	part.bytes = str_bytes(rest->p, (size_t)(end - rest->p));
 	*rest = str_bytes(end, rest->n - part.bytes.n);
-	if (part.bytes.n && part.bytes.p[part.bytes.n - 1] == '\n')
-		part.bytes.n--;
-	if (part.bytes.n && part.bytes.p[part.bytes.n - 1] == '\r')
+	if (part.bytes.n)
+		part.bytes.n--; /* exactly the line end that the sender uses: a zip may end in one of its own */
+	if (crlf && part.bytes.n && part.bytes.p[part.bytes.n - 1] == '\r')
 		part.bytes.n--;
 	*out = part;
 	return true;
