@@ -204,6 +204,7 @@ enum err code_order_from_json(struct ctx *cx, const struct settings *set, const 
 	struct code_order o = { .grace_s = -1 };
 
 	TRY(read_text(cx, j, "image", IMAGE_BYTES, &o.has_image, &o.image));
+	o.has_image = o.image.n > 0; /* "" from those who fill in every field */
 	TRY(read_text(cx, j, "command", COMMAND_BYTES, &o.has_command, &o.command));
 	TRY(read_name(cx, j, &o));
 	TRY(read_env(cx, j, &o));
