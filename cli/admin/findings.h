@@ -1,0 +1,26 @@
+#pragma once
+#include "cli/cli.h"
+
+/* What the doctor finds: one line a check. */
+enum finding_verdict { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+
+struct finding {
+	enum finding_verdict verdict;
+	const char *name, *sentence;
+};
+struct findings {
+	struct ctx *cx;
+	struct finding list[64];
+	size_t n;
+};
+
+void finding_add(struct findings *f, enum finding_verdict verdict, const char *name, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The worst of all. */
+enum finding_verdict finding_worst(const struct findings *f);
+
+struct settings;
+/* The database, its tables, the nodes that are alive. */
+void doctor_database(struct cli *c, const struct settings *set, struct findings *f);
+/* This machine: kernel, cgroups, runtimes, packages, files. */
+void doctor_host(const struct settings *set, struct findings *f);
