@@ -237,7 +237,7 @@ CREATE TABLE ready (
 	place INT NOT NULL,
 	attempt SMALLINT UNSIGNED NOT NULL,           -- what the claim's compare-and-set expects
 	PRIMARY KEY (lane_id, rank_at, task_id),
-	KEY flat (place, rank_at, task_id)
+	KEY flat (place, rank_at, task_id, attempt)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
 ;;
 -- What is not due yet.

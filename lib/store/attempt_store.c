@@ -1,0 +1,382 @@
+#include "store/attempt_store.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "store/lane_count.h"
+#include "store/task_insert.h"
+#include "store/txn.h"
+
+/* --- starts ------------------------------------------------------------------------------------ */
+
+static const struct sql TASK_START = {
+	"UPDATE task SET state = 'running', started_at = NOW(6) - INTERVAL ? MICROSECOND"
+	" WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?", "isis" };
+static const struct sql ATTEMPT_START = {
+	"UPDATE attempt SET started_at = IFNULL(started_at, NOW(6) - INTERVAL ? MICROSECOND), digest = ?"
+	" WHERE task_id = ? AND number = ? AND node_session = ? AND ended_at IS NULL", "issis" };
+static const struct sql TASK_RUNS_HERE = {
+	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND state = 'running'", "sis" };
+
+struct start_batch {
+	const struct node_claim *who;
+	const struct attempt_start *starts;
+	size_t n;
+	bool *lost;
+};
+
+/* An array tells only how many moved: when not all did, each is asked for. */
+static enum err find_lost_starts(struct db *db, struct ctx *cx, const struct start_batch *b)
+{
+	struct rows r;
+
+	for (size_t i = 0; i < b->n; i++) {
+		TRY(db_query(db, cx, &TASK_RUNS_HERE, VALS(v_id(&b->starts[i].task_id), v_i(b->starts[i].attempt),
+		                                           v_s(b->who->session)), &r));
+		b->lost[i] = r.n == 0;
+	}
+	return OK;
+}
+
+static enum err start_work(struct db *db, struct ctx *cx, void *arg)
+{
+	const struct start_batch *b = arg;
+	struct val *tasks = arena_array(&cx->arena, 4 * b->n, sizeof *tasks);
+	struct val *attempts = arena_array(&cx->arena, 5 * b->n, sizeof *attempts);
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct attempt_start *s = &b->starts[i];
+		const struct val t[4] = { v_i(s->started_us_ago), v_id(&s->task_id), v_i(s->attempt),
+			                  v_s(b->who->session) };
+		const struct val a[5] = { v_i(s->started_us_ago), s->digest.n ? v_s(s->digest) : v_null(),
+			                  v_id(&s->task_id), v_i(s->attempt), v_s(b->who->session) };
+
+		memcpy(tasks + 4 * i, t, sizeof t);
+		memcpy(attempts + 5 * i, a, sizeof a);
+		b->lost[i] = false;
+	}
+	TRY(db_exec_array(db, cx, &TASK_START, tasks, b->n));
+	if (db_changed(db) != (int64_t)b->n)
+		TRY(find_lost_starts(db, cx, b));
+	return db_exec_array(db, cx, &ATTEMPT_START, attempts, b->n);
+}
+
+enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_claim *who,
+                             const struct attempt_start *starts, size_t n, bool *lost)
+{
+	static const struct txn TXN = { start_work, NULL }; /* harmless to repeat */
+	struct start_batch b = { who, starts, n, lost };
+
+	return n ? txn_run(db, cx, &TXN, &b) : OK;
+}
+
+/* --- ends -------------------------------------------------------------------------------------- */
+
+static const struct sql TASK_SETTLE = {
+	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
+	" node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?", "sisss"
+	"sis" };
+/* One that ends before its start was told. */
+static const struct sql TASK_SETTLE_EARLY = {
+	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
+	" node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?", "sisss"
+	"sis" };
+static const struct sql TASK_GIVE_BACK = {
+	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL,"
+	" node_session = NULL WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ?"
+	" AND node_session = ?", "sssis" };
+static const struct sql READY_AGAIN = {
+	"INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)"
+	" SELECT t.lane_id, t.rank_at, t.id, l.cluster_id, t.attempt"
+	" FROM task t JOIN lane l ON l.id = t.lane_id WHERE t.id = ?", "s" };
+static const struct sql ATTEMPT_END = {
+	"UPDATE attempt SET ended_at = NOW(6), exit_code = ?, `signal` = ?, oom_kills = ?, max_rss = ?,"
+	" cpu_us = ?, cause = ?, note = ? WHERE task_id = ? AND number = ?", "iiiiisssi" };
+static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
+static const struct sql LOOK = {
+	"SELECT t.state, r.stop FROM task t LEFT JOIN running r ON r.node_id = ? AND r.task_id = t.id"
+	" WHERE t.id = ? AND t.attempt = ? AND t.node_session = ? AND t.state IN ('preparing', 'running')"
+	" FOR UPDATE", "isis" };
+static const struct sql SETTLED_HERE = {
+	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND ended_at IS NOT NULL", "sis" };
+static const struct sql STILL_HERE = {
+	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND ended_at IS NULL", "sis" };
+/* What a retry's new task is made of; nothing when its chain is at its end. */
+static const struct sql RETRY_OF = {
+	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
+	" t.timeout_s, t.label, t.callback, p.body, t.original_task_id, t.retry, c.retries_delay_s"
+	" FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
+	" LEFT JOIN payload p ON p.task_id = t.id WHERE t.id = ? AND t.retry < c.retries", "s" };
+
+/* The new task of one that failed. */
+struct retry {
+	struct id project;
+	struct task_order order;
+	struct code_target target;
+	struct task_chain chain;
+};
+
+struct end_batch {
+	const struct node_claim *who;
+	const struct attempt_end *ends;
+	size_t n;
+	bool *lost;
+	struct verdict *verdicts; /* as they are written: cleaned, and with who cancelled */
+	struct retry **retries;   /* NULL = none */
+	bool one_by_one, mixed;   /* mixed: the array did not move all of its rows */
+};
+
+static const struct id *retry_id(const struct end_batch *b, size_t i)
+{
+	static const struct id NONE;
+
+	return b->retries[i] ? &b->retries[i]->order.id : &NONE;
+}
+
+static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, const struct val *v, int64_t now)
+{
+	struct retry *r = arena_take(&cx->arena, sizeof *r);
+
+	r->project = val_id(&v[0]);
+	r->target = (struct code_target){ .code_id = val_id(&v[1]), .revision = val_int(&v[2]),
+		                          .lane_id = val_int(&v[3]), .cluster_id = val_int(&v[4]),
+		                          .head_start_s = val_int(&v[6]) };
+	r->order = (struct task_order){ .id = id_make(now), .priority = val_int(&v[5]), .timeout_s = val_int(&v[7]),
+		                        .label = val_str(&v[8]), .callback = val_str(&v[9]),
+		                        .payload = val_str(&v[10]), .delay_s = val_int(&v[13]) };
+	r->chain.original = v[11].type == VAL_NULL ? end->task_id : val_id(&v[11]);
+	r->chain.retry = val_int(&v[12]) + 1;
+	return r;
+}
+
+/* IronWorker 8.3: errors and kills are retried as new tasks, timeouts and cancels are not. */
+static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, size_t i)
+{
+	enum task_state state = b->verdicts[i].state;
+	struct rows r;
+	int64_t now;
+
+	b->retries[i] = NULL;
+	if (state != TASK_ERROR && state != TASK_KILLED)
+		return OK;
+	TRY(db_query(db, cx, &RETRY_OF, VALS(v_id(&b->ends[i].task_id)), &r));
+	if (!r.n)
+		return OK;
+	TRY(db_now(db, cx, &now));
+	b->retries[i] = retry_of(cx, &b->ends[i], row(&r, 0), now);
+	return OK;
+}
+
+static struct val code_or_null(int64_t exit_code)
+{
+	return exit_code < 0 ? v_null() : v_i(exit_code);
+}
+
+static void settle_row(struct val *out, const struct end_batch *b, size_t i)
+{
+	const struct verdict *v = &b->verdicts[i];
+	const struct val row[8] = { v_z(task_state_name(v->state)), code_or_null(v->exit_code), v_z(cause_name(v->cause)),
+		                    *v->note ? v_z(v->note) : v_null(), v_id_or_null(retry_id(b, i)),
+		                    v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt), v_s(b->who->session) };
+
+	memcpy(out, row, sizeof row);
+}
+
+/* The usual case: all of them run here and ended by themselves. */
+static enum err settle_array(struct db *db, struct ctx *cx, struct end_batch *b)
+{
+	struct val *v = arena_array(&cx->arena, 8 * b->n, sizeof *v);
+
+	for (size_t i = 0; i < b->n; i++) {
+		TRY(plan_retry(db, cx, b, i));
+		settle_row(v + 8 * i, b, i);
+	}
+	TRY(db_exec_array(db, cx, &TASK_SETTLE, v, b->n));
+	if (db_changed(db) == (int64_t)b->n)
+		return OK;
+	b->mixed = true;
+	return err_set(cx, ERR_CONFLICT, "settle: not all attempts are this node's any more");
+}
+
+/* Somebody asked for its end and the job gave no verdict of its own: that is why it ended. */
+static void note_who_cancelled(struct verdict *v, struct str who)
+{
+	if (v->state != TASK_QUEUED && v->state != TASK_CANCELLED)
+		return;
+	v->state = TASK_CANCELLED;
+	v->cause = CAUSE_CANCELLED;
+	snprintf(v->note, sizeof v->note, "cancelled by " STR_FMT, STR_ARG(text_cut(who, sizeof v->note - 14)));
+}
+
+static enum err give_back(struct db *db, struct ctx *cx, const struct end_batch *b, size_t i)
+{
+	const struct attempt_end *end = &b->ends[i];
+	const struct verdict *v = &b->verdicts[i];
+
+	TRY(db_exec(db, cx, &TASK_GIVE_BACK, VALS(v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(),
+	                                          v_id(&end->task_id), v_i(end->attempt), v_s(b->who->session))));
+	return db_exec(db, cx, &READY_AGAIN, VALS(v_id(&end->task_id)));
+}
+
+/* A job can be over before its start was told: the edges want the start first. */
+static bool needs_start(const struct verdict *v, enum task_state from)
+{
+	return from == TASK_PREPARING && (v->ran_us > 0 || !task_state_can_move(from, v->state));
+}
+
+static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, size_t i)
+{
+	const struct attempt_end *end = &b->ends[i];
+	struct verdict *v = &b->verdicts[i];
+	enum task_state from = TASK_QUEUED;
+	struct val row8[8];
+	struct rows r;
+
+	TRY(db_query(db, cx, &LOOK, VALS(v_i(b->who->node_id), v_id(&end->task_id), v_i(end->attempt),
+	                                 v_s(b->who->session)), &r));
+	b->lost[i] = r.n == 0;
+	if (b->lost[i])
+		return OK;
+	task_state_parse(val_str(&row(&r, 0)[0]), &from);
+	if (row(&r, 0)[1].type != VAL_NULL)
+		note_who_cancelled(v, val_str(&row(&r, 0)[1]));
+	if (v->state == TASK_QUEUED)
+		return give_back(db, cx, b, i);
+	if (needs_start(v, from)) {
+		TRY(db_exec(db, cx, &TASK_START, VALS(v_i(v->ran_us), v_id(&end->task_id), v_i(end->attempt),
+		                                      v_s(b->who->session))));
+		TRY(db_exec(db, cx, &ATTEMPT_START, VALS(v_i(v->ran_us), v_null(), v_id(&end->task_id),
+		                                         v_i(end->attempt), v_s(b->who->session))));
+		from = TASK_RUNNING;
+	}
+	TRY(plan_retry(db, cx, b, i));
+	settle_row(row8, b, i);
+	return db_exec(db, cx, from == TASK_RUNNING ? &TASK_SETTLE : &TASK_SETTLE_EARLY, row8, 8);
+}
+
+static enum err end_attempts(struct db *db, struct ctx *cx, const struct end_batch *b)
+{
+	struct val *ends = arena_array(&cx->arena, 9 * b->n, sizeof *ends);
+	struct val *gone = arena_array(&cx->arena, 2 * b->n, sizeof *gone);
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct verdict *v = &b->verdicts[i];
+		const struct val e[9] = { code_or_null(v->exit_code), v->signal ? v_i(v->signal) : v_null(),
+			                  v_i(v->oom_kills), v_i(v->max_rss_bytes), v_i(v->cpu_us),
+			                  v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(),
+			                  v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt) };
+		const struct val g[2] = { v_i(b->who->node_id), v_id(&b->ends[i].task_id) };
+
+		if (b->lost[i])
+			continue;
+		memcpy(ends + 9 * n, e, sizeof e);
+		memcpy(gone + 2 * n, g, sizeof g);
+		n++;
+	}
+	TRY(db_exec_array(db, cx, &ATTEMPT_END, ends, n));
+	return db_exec_array(db, cx, &RUNNING_DELETE, gone, n);
+}
+
+static enum err add_retries(struct db *db, struct ctx *cx, const struct end_batch *b)
+{
+	struct val *v = arena_array(&cx->arena, b->n * TASK_INSERT_COLUMNS, sizeof *v);
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct retry *r = b->retries[i];
+
+		if (r && !b->lost[i])
+			task_insert_row(v + n++ * TASK_INSERT_COLUMNS, &r->project, &r->order, &r->target, &r->chain,
+			                TIME_NONE);
+	}
+	return db_exec_array(db, cx, &TASK_INSERT, v, n);
+}
+
+static enum err release_lanes(struct db *db, struct ctx *cx, const struct end_batch *b)
+{
+	struct lane_count *counts = arena_array(&cx->arena, b->n, sizeof *counts);
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (!b->lost[i])
+			lane_count_add(counts, &n, b->ends[i].lane_id);
+	return lane_count_release(db, cx, counts, n);
+}
+
+/* What the node said, as text that the database takes. */
+static void copy_verdicts(struct ctx *cx, struct end_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct verdict *v = &b->verdicts[i];
+		struct str clean;
+
+		*v = b->ends[i].verdict;
+		v->note[sizeof v->note - 1] = '\0';
+		clean = text_cut(text_utf8(&cx->arena, str_of(v->note)), sizeof v->note - 1);
+		snprintf(v->note, sizeof v->note, STR_FMT, STR_ARG(clean));
+		b->lost[i] = false;
+		b->retries[i] = NULL;
+	}
+}
+
+static enum err settle_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct end_batch *b = arg;
+
+	copy_verdicts(cx, b);
+	if (!b->one_by_one)
+		TRY(settle_array(db, cx, b));
+	for (size_t i = 0; b->one_by_one && i < b->n; i++)
+		TRY(settle_one(db, cx, b, i));
+	TRY(end_attempts(db, cx, b));
+	TRY(add_retries(db, cx, b));
+	return release_lanes(db, cx, b);
+}
+
+/* All of it is there, or nothing: the first that was ours tells. */
+static enum err settle_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
+{
+	const struct end_batch *b = arg;
+	size_t i = 0;
+	struct rows r;
+	bool back;
+
+	while (i < b->n && b->lost[i])
+		i++;
+	*yes = i == b->n;
+	if (*yes)
+		return OK;
+	back = b->verdicts[i].state == TASK_QUEUED;
+	TRY(db_query(db, cx, back ? &STILL_HERE : &SETTLED_HERE,
+	             VALS(v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt), v_s(b->who->session)), &r));
+	*yes = back ? r.n == 0 : r.n == 1;
+	return OK;
+}
+
+static bool all_ended_by_themselves(const struct end_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->ends[i].verdict.state == TASK_QUEUED || b->ends[i].verdict.state == TASK_CANCELLED)
+			return false;
+	return true;
+}
+
+enum err attempt_store_settle(struct db *db, struct ctx *cx, const struct node_claim *who,
+                              const struct attempt_end *ends, size_t n, bool *lost)
+{
+	static const struct txn TXN = { settle_work, settle_done };
+	struct end_batch b = { .who = who, .ends = ends, .n = n, .lost = lost };
+	enum err e;
+
+	if (!n)
+		return OK;
+	b.verdicts = arena_array(&cx->arena, n, sizeof *b.verdicts);
+	b.retries = arena_array(&cx->arena, n, sizeof(struct retry *));
+	b.one_by_one = !all_ended_by_themselves(&b);
+	e = txn_run(db, cx, &TXN, &b);
+	if (e == OK || !b.mixed)
+		return e;
+	b.one_by_one = true;
+	return txn_run(db, cx, &TXN, &b);
+}

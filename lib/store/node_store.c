@@ -1,0 +1,349 @@
+#include "store/node_store.h"
+
+#include "base/clock.h"
+#include "model/cause.h"
+#include "store/lane_count.h"
+#include "store/txn.h"
+
+/* --- sessions ---------------------------------------------------------------------------------- */
+
+static const struct sql CLUSTER_FIND = {
+	"SELECT c.id, t.cluster_id FROM cluster c LEFT JOIN turn t ON t.cluster_id = c.id WHERE c.name = ?", "s" };
+static const struct sql CLUSTER_ADD = { "INSERT IGNORE INTO cluster (name) VALUES (?)", "s" };
+static const struct sql TURN_ADD = {
+	"INSERT IGNORE INTO turn (cluster_id) SELECT id FROM cluster WHERE name = ?", "s" };
+static const struct sql NODE_ADD = {
+	"INSERT INTO node (name, cluster_id, session, lease_until, beat_at, started_at, slots, doorbell, runtime)"
+	" VALUES (?, ?, ?, NOW(6) + INTERVAL ? SECOND, NOW(6), NOW(6), ?, ?, ?)"
+	" ON DUPLICATE KEY UPDATE lease_until = VALUES(lease_until)", "sisiiss" };
+static const struct sql NODE_FIND = { "SELECT id, cluster_id FROM node WHERE session = ? AND state <> 'gone'", "s" };
+static const struct sql NODE_RESUME = {
+	"UPDATE node SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), slots = ?,"
+	" doorbell = ? WHERE session = ? AND state <> 'gone'", "iiss" };
+static const struct sql NODE_RENEW = {
+	"UPDATE node SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), running = ?"
+	" WHERE id = ? AND session = ? AND state <> 'gone'", "iiis" };
+static const struct sql NODE_IS_DRAINING = { "SELECT 1 FROM node WHERE id = ? AND state = 'draining'", "i" };
+static const struct sql NODE_LEAVE = {
+	"UPDATE node SET state = 'gone', lease_until = NOW(6), running = 0 WHERE id = ? AND session = ?"
+	" AND NOT EXISTS (SELECT 1 FROM running r WHERE r.node_id = node.id)", "is" };
+static const struct sql STOPS = { "SELECT task_id, attempt FROM running WHERE node_id = ? AND stop IS NOT NULL", "i" };
+
+/* For single statements that may be done twice: an idle connection may have died unseen, which shows
+ * at once; a server that took its time to fail is not asked again. */
+static enum err exec_repeatable(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n)
+{
+	int64_t began = clock_boot_us();
+	enum err e = db_exec(db, cx, sql, v, n);
+
+	return e != OK && db_is_lost(db) && clock_boot_us() - began < 500000 ? db_exec(db, cx, sql, v, n) : e;
+}
+
+static enum err cluster_of(struct db *db, struct ctx *cx, struct str name, int64_t *id)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &CLUSTER_FIND, VALS(v_s(name)), &r));
+	if (!r.n || row(&r, 0)[1].type == VAL_NULL) {
+		TRY(exec_repeatable(db, cx, &CLUSTER_ADD, VALS(v_s(name))));
+		TRY(exec_repeatable(db, cx, &TURN_ADD, VALS(v_s(name))));
+		TRY(db_query(db, cx, &CLUSTER_FIND, VALS(v_s(name)), &r));
+	}
+	*id = val_int(&row(&r, 0)[0]);
+	return OK;
+}
+
+static enum err find_session(struct db *db, struct ctx *cx, struct str session, int64_t *node_id, int64_t *cluster_id)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &NODE_FIND, VALS(v_s(session)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "this node's session was taken back");
+	*node_id = val_int(&row(&r, 0)[0]);
+	*cluster_id = val_int(&row(&r, 0)[1]);
+	return OK;
+}
+
+enum err node_store_register(struct db *db, struct ctx *cx, struct str name, struct str cluster,
+                             struct str session, int64_t slots, struct str doorbell, struct str runtime,
+                             int64_t lease_s, int64_t *node_id, int64_t *cluster_id)
+{
+	int64_t id;
+
+	TRY(cluster_of(db, cx, cluster, &id));
+	TRY(exec_repeatable(db, cx, &NODE_ADD, VALS(v_s(name), v_i(id), v_s(session), v_i(lease_s), v_i(slots),
+	                                            v_s(doorbell), v_s(runtime))));
+	return find_session(db, cx, session, node_id, cluster_id);
+}
+
+enum err node_store_resume(struct db *db, struct ctx *cx, struct str session, int64_t slots,
+                           struct str doorbell, int64_t lease_s, int64_t *node_id, int64_t *cluster_id)
+{
+	TRY(exec_repeatable(db, cx, &NODE_RESUME, VALS(v_i(lease_s), v_i(slots), v_s(doorbell), v_s(session))));
+	return find_session(db, cx, session, node_id, cluster_id);
+}
+
+enum err node_store_renew(struct db *db, struct ctx *cx, int64_t node_id, struct str session,
+                          int64_t lease_s, int64_t running, bool *draining)
+{
+	struct rows r;
+
+	TRY(exec_repeatable(db, cx, &NODE_RENEW, VALS(v_i(lease_s), v_i(running), v_i(node_id), v_s(session))));
+	if (db_changed(db) != 1)
+		return err_set(cx, ERR_CONFLICT, "renew the lease: this node's session was taken back");
+	TRY(db_query(db, cx, &NODE_IS_DRAINING, VALS(v_i(node_id)), &r));
+	*draining = r.n == 1;
+	return OK;
+}
+
+enum err node_store_stops(struct db *db, struct ctx *cx, int64_t node_id, struct stop_request **out, size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &STOPS, VALS(v_i(node_id)), &r));
+	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
+	for (size_t i = 0; i < r.n; i++)
+		(*out)[i] = (struct stop_request){ val_id(&row(&r, i)[0]), val_int(&row(&r, i)[1]) };
+	*n = r.n;
+	return OK;
+}
+
+enum err node_store_leave(struct db *db, struct ctx *cx, int64_t node_id, struct str session)
+{
+	struct rows r;
+
+	TRY(exec_repeatable(db, cx, &NODE_LEAVE, VALS(v_i(node_id), v_s(session))));
+	if (db_changed(db) == 1)
+		return OK;
+	TRY(db_query(db, cx, &NODE_FIND, VALS(v_s(session)), &r));
+	return r.n ? err_set(cx, ERR_CONFLICT, "leave: this node still has tasks") : OK;
+}
+
+/* --- what people and the API ask ------------------------------------------------------------------ */
+
+static const struct sql NODE_DRAIN = { "UPDATE node SET state = 'draining' WHERE name = ? AND state = 'live'", "s" };
+static const struct sql NODE_UNDRAIN = { "UPDATE node SET state = 'live' WHERE name = ? AND state = 'draining'", "s" };
+static const struct sql NODE_EXISTS = { "SELECT 1 FROM node WHERE name = ? AND state <> 'gone' LIMIT 1", "s" };
+static const struct sql NODE_LIST = {
+	"SELECT n.id, n.cluster_id, n.slots, n.running, n.name, c.name, n.session, n.doorbell, n.runtime, n.state,"
+	" n.lease_until, n.beat_at, n.started_at FROM node n JOIN cluster c ON c.id = n.cluster_id"
+	" ORDER BY n.state, n.id DESC LIMIT 200", "" };
+static const struct sql DOORBELLS = {
+	"SELECT doorbell FROM node FORCE INDEX (lease) WHERE state = 'live' AND lease_until > NOW(6)"
+	" AND cluster_id = ? AND running < slots AND doorbell <> '' LIMIT 2", "i" };
+static const struct sql LIVE = {
+	"SELECT COUNT(*) FROM node WHERE state IN ('live', 'draining') AND lease_until > NOW(6)", "" };
+
+enum err node_store_drain(struct db *db, struct ctx *cx, struct str name, bool drain)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &NODE_EXISTS, VALS(v_s(name)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "there is no live node '" STR_FMT "'", STR_ARG(name));
+	return exec_repeatable(db, cx, drain ? &NODE_DRAIN : &NODE_UNDRAIN, VALS(v_s(name)));
+}
+
+static struct node node_of(const struct val *v)
+{
+	return (struct node){ .id = val_int(&v[0]), .cluster_id = val_int(&v[1]), .slots = val_int(&v[2]),
+		              .running = val_int(&v[3]), .name = val_str(&v[4]), .cluster_name = val_str(&v[5]),
+		              .session = val_str(&v[6]), .doorbell = val_str(&v[7]), .runtime = val_str(&v[8]),
+		              .state = val_str(&v[9]), .lease_until = val_time(&v[10]), .beat_at = val_time(&v[11]),
+		              .started_at = val_time(&v[12]) };
+}
+
+enum err node_store_list(struct db *db, struct ctx *cx, struct node **out, size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &NODE_LIST, NULL, 0, &r));
+	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
+	for (size_t i = 0; i < r.n; i++)
+		(*out)[i] = node_of(row(&r, i));
+	*n = r.n;
+	return OK;
+}
+
+enum err node_store_doorbells(struct db *db, struct ctx *cx, int64_t cluster_id, struct str out[2], size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &DOORBELLS, VALS(v_i(cluster_id)), &r));
+	for (size_t i = 0; i < r.n; i++)
+		out[i] = val_str(&row(&r, i)[0]);
+	*n = r.n;
+	return OK;
+}
+
+enum err node_store_live(struct db *db, struct ctx *cx, int64_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &LIVE, NULL, 0, &r));
+	*n = val_int(&row(&r, 0)[0]);
+	return OK;
+}
+
+/* --- the scheduler: beat and take-back ------------------------------------------------------------- */
+
+enum { PAGE = 500, NODES_AT_ONCE = 20 };
+
+/* grace_until first: it judges the old `at`. */
+static const struct sql BEAT = {
+	"UPDATE beat SET grace_until = IF(at < NOW(6) - INTERVAL 3 SECOND, NOW(6) + INTERVAL ? SECOND, grace_until),"
+	" at = NOW(6) WHERE id = 1", "i" };
+/* A beat that nobody kept says as little as one that lapsed. */
+static const struct sql IS_GRACE = {
+	"SELECT grace_until > NOW(6) OR at < NOW(6) - INTERVAL 3 SECOND FROM beat WHERE id = 1", "" };
+static const struct sql DEAD_NODES = {
+	"(SELECT id, session FROM node FORCE INDEX (lease)"
+	" WHERE state IN ('live', 'draining') AND lease_until < NOW(6) LIMIT 20)"
+	" UNION ALL (SELECT id, session FROM node FORCE INDEX (lease)"
+	" WHERE state = 'gone' AND EXISTS (SELECT 1 FROM running r WHERE r.node_id = node.id) LIMIT 20)", "" };
+static const struct sql NODE_GONE = {
+	"UPDATE node SET state = 'gone', claims = claims + 1, running = 0"
+	" WHERE id = ? AND session = ? AND (state = 'gone' OR lease_until < NOW(6))", "is" };
+static const struct sql RUNNING_PAGE = {
+	"SELECT r.task_id, r.attempt, r.lane_id, r.stop FROM running r WHERE r.node_id = ?"
+	" ORDER BY r.task_id LIMIT 500", "i" };
+static const struct sql TASK_AGAIN = {
+	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL, node_session = NULL"
+	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
+static const struct sql TASK_CANCEL_LOST = {
+	"UPDATE task SET state = 'cancelled', ended_at = NOW(6), cause = ?, note = ?, node_id = NULL"
+	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
+static const struct sql READY_AGAIN = {
+	"INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)"
+	" SELECT t.lane_id, t.rank_at, t.id, l.cluster_id, t.attempt"
+	" FROM task t JOIN lane l ON l.id = t.lane_id WHERE t.id = ? AND t.state = 'queued'", "s" };
+static const struct sql ATTEMPT_LOST = {
+	"UPDATE attempt SET ended_at = NOW(6), cause = ?, note = ? WHERE task_id = ? AND number = ?", "sssi" };
+static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
+
+struct lost_task {
+	struct id id;
+	int64_t attempt, lane_id;
+	struct val cause, note;
+	bool cancelled;
+};
+
+struct take_back {
+	int64_t node_id;
+	struct str session;
+	struct lost_task *tasks; /* those that were moved */
+	size_t n;
+};
+
+static enum err in_grace(struct db *db, struct ctx *cx, bool *grace)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &IS_GRACE, NULL, 0, &r));
+	*grace = !r.n || val_int(&row(&r, 0)[0]) != 0;
+	return OK;
+}
+
+enum err node_store_beat(struct db *db, struct ctx *cx, int64_t lease_s, bool *grace)
+{
+	TRY(exec_repeatable(db, cx, &BEAT, VALS(v_i(lease_s))));
+	return in_grace(db, cx, grace);
+}
+
+static struct lost_task lost_task_of(struct ctx *cx, const struct val *v)
+{
+	struct lost_task t = { .id = val_id(&v[0]), .attempt = val_int(&v[1]), .lane_id = val_int(&v[2]) };
+
+	t.cancelled = v[3].type != VAL_NULL;
+	if (t.cancelled) {
+		t.cause = v_z(cause_name(CAUSE_CANCELLED));
+		t.note = v_z(arena_printf(&cx->arena, "cancelled by " STR_FMT ", then its node was lost",
+		                          STR_ARG(val_str(&v[3]))));
+	} else {
+		t.cause = v_z(cause_name(CAUSE_NODE_LOST));
+		t.note = v_z("its node was lost");
+	}
+	return t;
+}
+
+/* One by one: each is a compare-and-set against a settlement that may come at the same time. */
+static enum err move_lost(struct db *db, struct ctx *cx, struct take_back *b, const struct rows *r)
+{
+	b->tasks = arena_array(&cx->arena, r->n + 1, sizeof *b->tasks);
+	b->n = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		struct lost_task *t = &b->tasks[b->n];
+
+		*t = lost_task_of(cx, row(r, i));
+		TRY(db_exec(db, cx, t->cancelled ? &TASK_CANCEL_LOST : &TASK_AGAIN,
+		            VALS(t->cause, t->note, v_id(&t->id), v_i(t->attempt), v_s(b->session))));
+		if (db_changed(db) == 1)
+			b->n++;
+	}
+	return OK;
+}
+
+static enum err write_lost(struct db *db, struct ctx *cx, const struct take_back *b)
+{
+	struct val *ids = arena_array(&cx->arena, b->n + 1, sizeof *ids);
+	struct val *attempts = arena_array(&cx->arena, 4 * b->n + 1, sizeof *attempts);
+	struct val *running = arena_array(&cx->arena, 2 * b->n + 1, sizeof *running);
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct lost_task *t = &b->tasks[i];
+		const struct val a[4] = { t->cause, t->note, v_id(&t->id), v_i(t->attempt) };
+
+		ids[i] = v_id(&t->id);
+		memcpy(attempts + 4 * i, a, sizeof a);
+		running[2 * i] = v_i(b->node_id);
+		running[2 * i + 1] = v_id(&t->id);
+	}
+	TRY(db_exec_array(db, cx, &READY_AGAIN, ids, b->n));
+	TRY(db_exec_array(db, cx, &ATTEMPT_LOST, attempts, b->n));
+	return db_exec_array(db, cx, &RUNNING_DELETE, running, b->n);
+}
+
+static enum err take_back_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct take_back *b = arg;
+	struct lane_count *counts;
+	size_t n = 0;
+	struct rows r;
+	bool grace;
+
+	b->n = 0;
+	TRY(db_exec(db, cx, &NODE_GONE, VALS(v_i(b->node_id), v_s(b->session))));
+	if (db_changed(db) != 1)
+		return OK; /* it renewed meanwhile */
+	TRY(in_grace(db, cx, &grace));
+	if (grace)
+		return err_set(cx, ERR_CONFLICT, "take back: the database was away, nobody's lease is judged yet");
+	TRY(db_query(db, cx, &RUNNING_PAGE, VALS(v_i(b->node_id)), &r));
+	TRY(move_lost(db, cx, b, &r));
+	TRY(write_lost(db, cx, b));
+	counts = arena_array(&cx->arena, b->n + 1, sizeof *counts);
+	for (size_t i = 0; i < b->n; i++)
+		lane_count_add(counts, &n, b->tasks[i].lane_id);
+	return lane_count_release(db, cx, counts, n);
+}
+
+enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
+{
+	static const struct txn TXN = { take_back_work, NULL }; /* what was moved is not moved again */
+	bool grace;
+	struct rows r;
+
+	*taken = 0;
+	TRY(in_grace(db, cx, &grace));
+	if (grace)
+		return OK;
+	TRY(db_query(db, cx, &DEAD_NODES, NULL, 0, &r));
+	for (size_t i = 0; i < r.n; i++) {
+		struct take_back b = { .node_id = val_int(&row(&r, i)[0]), .session = val_str(&row(&r, i)[1]) };
+
+		TRY(txn_run(db, cx, &TXN, &b));
+		*taken += (int64_t)b.n;
+	}
+	return OK;
+}

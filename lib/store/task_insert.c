@@ -1,0 +1,30 @@
+#include "store/task_insert.h"
+
+const struct sql TASK_INSERT = {
+	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
+	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsi" };
+
+static struct val text_or_null(struct str s)
+{
+	return s.n ? v_s(s) : v_null();
+}
+
+void task_insert_row(struct val *out, const struct id *project, const struct task_order *order,
+                     const struct code_target *target, const struct task_chain *chain, int64_t not_after)
+{
+	static const struct id NONE;
+	bool own_priority = order->priority >= 0 && order->priority <= 2;
+	int64_t timeout_s = order->timeout_s > 0 ? order->timeout_s : target->timeout_s;
+	const struct val v[TASK_INSERT_COLUMNS] = {
+		v_id(&order->id), v_id(project), v_id(&target->code_id), v_i(target->revision),
+		v_i(target->lane_id), v_i(target->cluster_id),
+		v_i(own_priority ? order->priority : target->default_priority), v_i(target->head_start_s),
+		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), v_i(order->delay_s),
+		text_or_null(order->label), text_or_null(order->callback.n ? order->callback : target->callback),
+		text_or_null(order->payload), v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE),
+		v_i(chain ? chain->retry : 0),
+	};
+
+	memcpy(out, v, sizeof v);
+}

@@ -1,0 +1,9 @@
+#pragma once
+#include "store/task_store.h"
+
+/* Inside lib/store: tasks by their ids, with the names of code and cluster. */
+enum { TASK_ROWS_MOST = 100 };
+/* Those of `ids` (n <= TASK_ROWS_MOST) that are the project's, in the order of `ids`; `out` has room
+ * for n. */
+enum err task_rows_read(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
+                        bool with_payload, struct task *out, size_t *found);
