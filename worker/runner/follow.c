@@ -1,0 +1,389 @@
+/* Output and end of an attempt: what its monitor writes becomes numbered chunks on the logs'
+ * connection, the first at once, later ones every 200 ms or 64 KiB; then the end is read, the rest is
+ * stored, the log closed, and only then the verdict goes to settle.c. */
+#include "worker/runner/inside.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker/launcher/launch_request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { FLUSH_US = 200000, RETRY_US = 700000 };
+
+/* One trip to the logs for one job: begin, a chunk, close, as far as each is due. */
+struct log_work {
+	struct store_work w;
+	struct job *job;
+	struct id task;
+	int64_t attempt, day;
+	bool ask, begin, close;
+	bool none;             /* asked: no log has begun */
+	struct spool_batch batch;
+	struct log_chunk chunk;
+	struct log_head head;
+};
+
+static void ship(struct job *j);
+
+/* --- in the store thread ------------------------------------------------------------------------- */
+
+static enum err append(struct log_work *l, struct db *logs)
+{
+	enum err e = log_store_append(logs, &l->w.cx, &l->task, l->attempt, l->day, &l->chunk, &l->head);
+
+	/* an answer that was lost: it was stored then */
+	return e == ERR_CONFLICT && l->head.next > l->chunk.number ? OK : e;
+}
+
+static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
+{
+	struct log_work *l = (struct log_work *)w;
+
+	(void)tasks;
+	if (l->ask) {
+		enum err e = log_store_head(logs, &w->cx, &l->task, l->attempt, &l->head);
+
+		l->none = e == ERR_NOT_FOUND;
+		return l->none ? OK : e;
+	}
+	if (l->begin)
+		TRY(log_store_begin(logs, &w->cx, &l->task, l->attempt, l->day));
+	if (l->chunk.plain.n)
+		TRY(append(l, logs));
+	return l->close ? log_store_close(logs, &w->cx, &l->task, l->attempt) : OK;
+}
+
+/* --- in the loop ----------------------------------------------------------------------------------- */
+
+static void log_free(struct log_work *l)
+{
+	spool_batch_free(&l->batch);
+	store_work_free(&l->w);
+}
+
+void follow_forget(struct job *j)
+{
+	if (j->log)
+		log_free(j->log);
+	j->log = NULL;
+}
+
+static void log_done(void *arg, struct store_work *w);
+
+static void log_send(struct job *j)
+{
+	const unsigned char *b = j->key.task.b;
+
+	store_pool_add(j->runner->store, STORE_LOG, (uint32_t)(b[8] << 16 | b[9] << 8 | b[10]), &j->log->w);
+}
+
+static void on_retry(void *arg)
+{
+	struct job *j = arg;
+
+	if (!j->log)
+		return;
+	ctx_reset(&j->log->w.cx);
+	log_send(j);
+}
+
+static struct log_work *log_new(struct job *j)
+{
+	struct log_work *l = store_work_new(sizeof *l);
+
+	l->w.run = log_run;
+	l->w.done = log_done;
+	l->job = j;
+	l->task = j->key.task;
+	l->attempt = j->key.attempt;
+	l->day = j->day;
+	return l;
+}
+
+static void tell_verdict(struct job *j)
+{
+	const struct settings *set = j->runner->set;
+	auto_ctx cx = { 0 };
+	struct verdict_facts facts = {
+		.memory_mb = j->memory_mb, .pids = set->node.pids, .timeout_s = j->timeout_s,
+		.last_line = verdict_last_line(&cx.arena, str_bytes(j->spool.last, j->spool.last_n)),
+		.adopted_dead = j->was_dead,
+	};
+	struct verdict v = verdict_of(&j->end, &facts);
+
+	settle_end(j, &v);
+}
+
+/* What was told is stored: on with the next. */
+static void log_stored(struct job *j, struct log_work *l)
+{
+	j->log_begun = j->log_begun || l->begin;
+	j->log_closed = j->log_closed || l->close;
+	if (l->chunk.plain.n)
+		j->next_chunk++;
+	if (l->ask && !l->none) {
+		j->log_begun = true;
+		j->log_closed = l->head.closed;
+		j->next_chunk = l->head.next;
+		spool_reader_skip(&j->spool, l->head.bytes);
+	}
+	if (l->ask)
+		follow_look(j);
+	else if (j->stage == JOB_ENDED)
+		ship(j);
+	else
+		follow_output(j);
+}
+
+static void log_done(void *arg, struct store_work *w)
+{
+	struct runner *r = arg;
+	struct log_work *l = (struct log_work *)w;
+	struct job *j = l->job;
+
+	if (w->err != OK && w->err != ERR_CONFLICT && !j->is_lost) {
+		log_warn("log_not_stored", "attempt=%s why=\"%s\"", j->name, w->cx.message);
+		loop_start(r->loop, &j->again, RETRY_US, on_retry, j); /* kept: it goes first */
+		runner_look_at_end(r);
+		return;
+	}
+	j->log = NULL;
+	if (w->err == ERR_CONFLICT && !j->is_lost) {
+		log_warn("log_refused", "attempt=%s why=\"%s\"", j->name, w->cx.message);
+		job_lose(j);
+	} else if (!j->is_lost) {
+		log_stored(j, l);
+	}
+	if (j->is_lost)
+		settle_remove(j);
+	log_free(l);
+	runner_look_at_end(r);
+}
+
+/* The monitor's stamps are of CLOCK_BOOTTIME; what is stored, of this node's wall clock. */
+static void fill(struct job *j, struct log_work *l)
+{
+	struct spool_batch *b = &l->batch;
+	int64_t offset = clock_wall_us() - clock_boot_us();
+
+	for (size_t i = 0; i < b->piece_count; i++)
+		b->pieces[i].at += offset;
+	l->chunk = (struct log_chunk){
+		.number = j->next_chunk, .first_byte = b->first_byte, .first_line = b->first_line,
+		.line_count = b->line_count, .first_at = b->first_at + offset,
+		.pieces = b->pieces, .piece_count = b->piece_count, .plain = buf_view(&b->plain),
+	};
+}
+
+static bool is_all_read(const struct job *j)
+{
+	return j->spool.file == 3 || j->spool.byte >= (int64_t)j->end.bytes;
+}
+
+/* Sends the next chunk, and with the last one the close; or tells the verdict when all is stored. */
+static void ship(struct job *j)
+{
+	struct runner *r = j->runner;
+	auto_ctx cx = { 0 };
+	struct log_work *l;
+
+	if (j->log || j->is_lost || r->ending == END_HAND_OVER)
+		return;
+	if (j->log_closed) {
+		if (j->stage == JOB_ENDED)
+			tell_verdict(j);
+		return;
+	}
+	l = log_new(j);
+	if (spool_read(&j->spool, &cx, &l->batch) != OK)
+		log_error("spool_unreadable", "attempt=%s why=\"%s\"", j->name, cx.message);
+	l->begin = !j->log_begun;
+	l->close = j->stage == JOB_ENDED && (is_all_read(j) || !l->batch.plain.n);
+	if (!l->batch.plain.n && !l->close) {
+		log_free(l);
+		return;
+	}
+	fill(j, l);
+	j->log = l;
+	j->shipped_us = clock_boot_us();
+	log_send(j);
+}
+
+static void on_flush(void *arg)
+{
+	ship(arg);
+}
+
+void follow_output(struct job *j)
+{
+	int64_t waiting, since;
+
+	if (j->stage != JOB_FOLLOWED || j->log || j->is_lost || loop_is_waiting(&j->flush))
+		return;
+	waiting = spool_waiting(&j->spool);
+	if (!waiting)
+		return;
+	since = clock_boot_us() - j->shipped_us;
+	if (since >= FLUSH_US || waiting >= SPOOL_CHUNK_BYTES)
+		ship(j);
+	else
+		loop_start(j->runner->loop, &j->flush, FLUSH_US - since, on_flush, j);
+}
+
+/* --- start and end --------------------------------------------------------------------------------- */
+
+void follow_started(struct job *j, int64_t started_us)
+{
+	if (j->started_us || j->is_lost)
+		return;
+	j->started_us = started_us;
+	launch_over(j);
+	if (j->start == START_UNKNOWN)
+		settle_start(j);
+	launch_next(j->runner);
+}
+
+static ssize_t read_file(const struct job *j, const char *name, char *out, size_t room)
+{
+	char path[96];
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "%s/%s", j->spool.folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -1;
+	n = read(fd, out, room - 1);
+	close(fd);
+	if (n >= 0)
+		out[n] = '\0';
+	return n;
+}
+
+static void look_at_start(struct job *j)
+{
+	char text[40];
+	int64_t us;
+
+	if (j->started_us || read_file(j, "started", text, sizeof text) <= 0)
+		return;
+	if (str_int(str_trim(str_of(text)), &us) && us > 0)
+		follow_started(j, us);
+}
+
+static void ended(struct job *j, const struct exit_file *end)
+{
+	j->end = *end;
+	j->has_end = true;
+	loop_stop(j->runner->loop, &j->flush);
+	launch_over(j);
+	if (j->end.started_us)
+		follow_started(j, (int64_t)j->end.started_us);
+	if (j->stage == JOB_FOLLOWED || j->stage == JOB_LAUNCHING)
+		j->stage = JOB_ENDED;
+	spool_reader_end(&j->spool, &j->end);
+	ship(j);
+	launch_next(j->runner);
+}
+
+void follow_end(struct job *j)
+{
+	char text[EXIT_FILE_MAX + 1];
+	struct exit_file end;
+	ssize_t n;
+
+	if (j->has_end || j->is_lost || j->stage != JOB_FOLLOWED || (j->log && j->log->ask))
+		return;
+	n = read_file(j, "exit", text, sizeof text);
+	if (n > 0 && exit_file_parse(text, (size_t)n, &end))
+		ended(j, &end);
+}
+
+/* --- monitors ---------------------------------------------------------------------------------------- */
+
+static void sweep(struct runner *r)
+{
+	if (r->sweeping) {
+		r->sweep_again = true;
+		return;
+	}
+	r->sweeping = true;
+	r->sweep_again = false;
+	r->engine->sweep(r->host);
+}
+
+static void gone(struct job *j)
+{
+	j->monitor_gone = true;
+	follow_end(j);
+	if (j->is_lost || j->stage == JOB_SETTLED)
+		settle_remove(j);
+	else if (!j->has_end && j->stage == JOB_FOLLOWED)
+		sweep(j->runner); /* it was killed: the launcher ends what it left, and says so */
+}
+
+static void on_gone(void *arg, uint32_t events)
+{
+	struct job *j = arg;
+
+	(void)events;
+	loop_remove(j->runner->loop, j->monitor_watch);
+	j->monitor_watch = NULL;
+	close(j->monitor_fd);
+	j->monitor_fd = -1;
+	gone(j);
+}
+
+void follow_monitor(struct job *j, int pid)
+{
+	j->monitor_watch = loop_process(j->runner->loop, pid, on_gone, j, &j->monitor_fd);
+	if (j->monitor_watch)
+		return;
+	if (errno != ESRCH)
+		log_error("monitor_unwatched", "attempt=%s why=\"%s\"", j->name, strerror(errno));
+	gone(j);
+}
+
+void follow_swept(struct runner *r)
+{
+	struct job *next;
+
+	r->sweeping = false;
+	for (struct job *j = r->jobs; j; j = next) {
+		next = j->next;
+		if (j->stage != JOB_FOLLOWED || !j->monitor_gone)
+			continue;
+		follow_end(j);
+		if (!j->has_end && !j->is_lost && !r->sweep_again)
+			log_warn("end_unknown", "attempt=%s why=\"no exit file after a sweep\"", j->name);
+	}
+	if (r->sweep_again)
+		sweep(r);
+}
+
+void follow_look(struct job *j)
+{
+	if (j->stage != JOB_FOLLOWED || j->is_lost || (j->log && j->log->ask))
+		return;
+	look_at_start(j);
+	follow_end(j);
+	if (j->stage != JOB_FOLLOWED)
+		return;
+	if (j->monitor_gone)
+		sweep(j->runner);
+	else
+		follow_output(j);
+}
+
+void follow_adopted(struct job *j)
+{
+	j->stage = JOB_FOLLOWED;
+	j->log = log_new(j);
+	j->log->ask = true;
+	log_send(j);
+}

@@ -1,0 +1,106 @@
+#pragma once
+#include "worker/runner/job.h"
+#include "worker/runner/lease.h"
+#include "worker/runner/runner.h"
+#include "worker/runner/store_thread.h"
+
+/* The runner's state and the calls between its files; nothing of this is for others. */
+
+enum { BUCKETS = 1024, BATCH_MOST = 50, SECOND_US = 1000000 };
+
+/* What waits for the next statement to the task tables. */
+struct batch {
+	struct job *first, **last;
+	size_t n;
+	bool open;   /* one is with the store */
+	bool single; /* the last one failed, and not for want of a server: one by one */
+	struct loop_timer timer;
+};
+
+enum runner_end {
+	END_NONE,
+	END_HAND_OVER, /* jobs stay */
+	END_STOP,      /* jobs end and are given back */
+};
+
+struct runner {
+	struct loop *loop;
+	const struct settings *set;
+	const struct engine_class *engine;
+	struct engine *host;
+	struct store_pool *store;
+	struct lease *lease;
+	struct lease_view held; /* the lease as last told */
+	bool adopted;           /* the jobs of the runner before are sorted out */
+	bool sweeping, sweep_again;
+
+	struct job *jobs, **jobs_end, *buckets[BUCKETS]; /* in the order they came */
+	struct job **slots; /* by number; NULL = free */
+	size_t slot_count, slots_used, launching, launching_most;
+
+	int events_fd, doorbell_fd; /* datagrams of monitors; of the API */
+	struct loop_watch *events_watch, *doorbell_watch;
+	char doorbell[64];
+
+	struct { /* claims */
+		bool open, rung, hungry; /* rung: asked to look while one was open; hungry: more waits */
+		int64_t pause_us;        /* of the adaptive poll */
+		struct loop_timer timer;
+		bool stops_open;
+	} claim;
+	struct batch starts, ends;
+	struct loop_timer tick, guard;
+	enum runner_end ending;
+	bool giving;    /* the lease is being given back */
+	enum err failed; /* what runner_play returns */
+	char why[600];
+};
+
+/* --- job.c: the table of jobs and slots */
+struct job *job_new(struct runner *r, const struct attempt_key *key, uint32_t slot);
+struct job *job_find(struct runner *r, const struct attempt_key *key);
+void job_free(struct job *j); /* leaves the table, frees its slot */
+bool slot_find(const struct runner *r, uint32_t *slot);
+size_t slots_free(const struct runner *r);
+
+/* --- claim.c */
+void claim_start(struct runner *r);
+void claim_ring(struct runner *r);        /* something may be due: look now */
+void claim_slot_freed(struct runner *r);
+void claim_stop(struct runner *r);
+void claim_ask_stops(struct runner *r);   /* whose end was asked for? */
+bool claim_take(struct runner *r, const struct claimed *c); /* makes its job; false without a free slot */
+
+/* --- launch.c */
+void launch_next(struct runner *r);       /* as many claimed jobs as may be launched at once */
+void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why);
+void launch_over(struct job *j);          /* the runtime has done its part */
+void job_cancel(struct job *j);
+void job_stop_for_node(struct job *j);
+void job_lose(struct job *j);             /* it is not ours any more */
+
+/* --- follow.c */
+void follow_monitor(struct job *j, int pid);   /* watches it; gone already counts as its end */
+void follow_started(struct job *j, int64_t started_us);
+void follow_output(struct job *j);             /* there may be more to read */
+void follow_end(struct job *j);                /* the exit file may be there */
+void follow_look(struct job *j);               /* once a second: what a lost datagram would have said */
+void follow_swept(struct runner *r);
+void follow_forget(struct job *j);             /* its memory, at the end of the runner */
+void follow_adopted(struct job *j);            /* where does its log stand? then as above */
+
+/* --- settle.c */
+void settle_init(struct runner *r);
+void settle_start(struct job *j);                            /* its start waits to be stored */
+void settle_end(struct job *j, const struct verdict *verdict); /* its output is stored: tell the verdict */
+void settle_drop(struct job *j);                             /* nothing to tell: remove it */
+void settle_remove(struct job *j);                           /* if its monitor has ended */
+void settle_removed(struct job *j, enum engine_result how, const char *why);
+
+/* --- adopt.c */
+void adopt_find(struct runner *r);             /* jobs in the folder, slots taken */
+void adopt_ask(struct runner *r);              /* which of them are ours */
+
+/* --- runner.c */
+void runner_fail(struct runner *r, enum err kind, const char *why);
+void runner_look_at_end(struct runner *r);     /* a job or a piece of work went: is that all? */

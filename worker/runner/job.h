@@ -1,0 +1,56 @@
+#pragma once
+#include "model/cause.h"
+#include "store/ready_store.h"
+#include "worker/engine/engine.h"
+#include "worker/runner/spool_read.h"
+#include "worker/runner/verdict.h"
+
+/* One attempt on this node, from its claim to the removal of its folder. */
+enum job_stage {
+	JOB_FOUND,     /* a folder of the runner before; whose it is, is being asked */
+	JOB_CLAIMED,   /* ours; waits for its launch */
+	JOB_LAUNCHING, /* the engine was asked */
+	JOB_FOLLOWED,  /* its monitor is there; output is read */
+	JOB_ENDED,     /* its end is known; the rest of its output is being stored */
+	JOB_SETTLING,  /* its verdict waits for, or is in, a settlement */
+	JOB_SETTLED,   /* nothing is left to tell; its monitor may still live */
+	JOB_REMOVING,  /* the engine removes what is left; then the slot is free */
+};
+
+struct log_work;
+struct job {
+	struct runner *runner;
+	struct job *next, **back;        /* of the runner's list */
+	struct job *next_in_bucket;
+	struct job *next_waiting; /* in a batch; of one at a time */
+	struct attempt_key key;
+	char name[ATTEMPT_NAME];
+	enum job_stage stage;
+	uint32_t slot;
+	struct arena arena;      /* the claim's texts, until the launch */
+	struct claimed claim;    /* its texts and payload in the arena */
+	int64_t lane_id, day, timeout_s, memory_mb;
+	unsigned char digest[SHA256_BYTES];
+
+	int monitor_fd;          /* pidfd, -1 = none */
+	struct loop_watch *monitor_watch;
+	bool monitor_gone;
+
+	bool is_launching;       /* counts among runner.launching */
+	bool is_lost;            /* not ours any more: kill, drop, remove */
+	bool was_dead;           /* found dead when this runner began */
+	bool cancel_asked;
+	int64_t started_us;      /* CLOCK_BOOTTIME; 0 = has not begun */
+	enum { START_UNKNOWN, START_WAITS, START_STORED } start;
+
+	struct spool_reader spool;
+	struct log_work *log;    /* the chunk under way; NULL = none */
+	bool log_begun, log_closed;
+	int64_t next_chunk, shipped_us;
+	struct loop_timer flush;
+
+	bool has_end;
+	struct exit_file end;
+	struct verdict verdict;
+	struct loop_timer again; /* a chunk that was not stored, a removal that was refused */
+};

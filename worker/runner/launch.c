@@ -1,0 +1,246 @@
+/* From a claim to a monitor: the image, the words, the environment (IronWorker 9), the limits. */
+#include "worker/runner/inside.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "model/command.h"
+#include "worker/launcher/launch_request.h"
+
+#include <stdio.h>
+
+enum { MB = 1 << 20, MEMORY_LEAST_MB = LAUNCH_MEMORY_MIN / MB, ENV_MOST = 4096 };
+
+/* --- environment ----------------------------------------------------------------------------------- */
+
+struct env {
+	struct str *v;
+	size_t n;
+};
+
+static size_t name_length(struct str variable)
+{
+	const char *eq = memchr(variable.p, '=', variable.n);
+
+	return eq ? (size_t)(eq - variable.p) : variable.n;
+}
+
+/* A later one of the same name takes the place of the earlier. */
+static void env_put(struct env *e, struct str variable)
+{
+	size_t name = name_length(variable);
+
+	for (size_t i = 0; i < e->n; i++)
+		if (name_length(e->v[i]) == name && memcmp(e->v[i].p, variable.p, name) == 0) {
+			e->v[i] = variable;
+			return;
+		}
+	if (e->n < ENV_MOST)
+		e->v[e->n++] = variable;
+}
+
+static void env_printf(struct arena *a, struct env *e, const char *name, const char *value)
+{
+	env_put(e, str_of(arena_printf(a, "%s=%s", name, value)));
+}
+
+/* The code's env_vars, an object of texts. */
+static enum err env_of_code(struct ctx *cx, struct str text, struct env *e)
+{
+	auto_json *vars = NULL;
+	const char *name;
+	json_t *value;
+
+	if (!str_trim(text).n)
+		return OK;
+	TRY(json_read(cx, text, (struct json_limits){ 2, ENV_MOST }, &vars));
+	json_object_foreach(vars, name, value) {
+		if (json_is_string(value))
+			env_put(e, str_of(arena_printf(&cx->arena, "%s=%s", name, json_string_value(value))));
+	}
+	return OK;
+}
+
+static enum err environment(struct ctx *cx, const struct job *j, const struct image *img, struct env *e)
+{
+	struct arena *a = &cx->arena;
+
+	e->v = arena_array(a, ENV_MOST, sizeof *e->v);
+	env_printf(a, e, "HOME", img->uid ? "/" : "/root");
+	for (size_t i = 0; i < img->env_count; i++)
+		env_put(e, img->env[i]);
+	TRY(env_of_code(cx, j->claim.env, e));
+	env_printf(a, e, "TASK_ID", id_format(&j->key.task).s);
+	env_printf(a, e, "PAYLOAD_FILE", LAUNCH_PAYLOAD_FILE);
+	env_printf(a, e, "TASK_DIR", LAUNCH_TASK_DIR "/");
+	if (j->claim.config.n)
+		env_printf(a, e, "CONFIG_FILE", LAUNCH_CONFIG_FILE);
+	env_printf(a, e, "TASK_TIMEOUT", arena_printf(a, "%lld", (long long)j->timeout_s));
+	env_printf(a, e, "TASK_MAXRAM", arena_printf(a, "%lldm", (long long)j->memory_mb));
+	env_printf(a, e, "STOKER_ATTEMPT", arena_printf(a, "%u", j->key.attempt));
+	return OK;
+}
+
+/* --- launching ------------------------------------------------------------------------------------- */
+
+/* An end without a container: there is no output and no monitor to wait for. */
+static void end_without(struct job *j, enum task_state state, enum cause cause, const char *why)
+{
+	struct verdict v = verdict_make(state, cause, str_of(why));
+
+	launch_over(j);
+	j->monitor_gone = true;
+	settle_end(j, &v);
+}
+
+static void refuse(struct job *j, enum cause cause, const char *why)
+{
+	end_without(j, TASK_ERROR, cause, why);
+}
+
+void launch_over(struct job *j)
+{
+	if (!j->is_launching)
+		return;
+	j->is_launching = false;
+	j->runner->launching--;
+}
+
+static enum err ask(struct ctx *cx, struct job *j, const struct image *img)
+{
+	const struct settings *set = j->runner->set;
+	struct engine_launch what = {
+		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = j->claim.payload,
+		.uid = img->uid, .gid = img->gid,
+		.memory_bytes = j->memory_mb * MB,
+		.scratch_bytes = set->node.scratch_mb * MB,
+		.timeout_ms = j->timeout_s * 1000,
+		.grace_ms = (j->claim.grace_s >= 0 ? j->claim.grace_s : set->node.grace_s) * 1000,
+		.head_max = set->limits.log_head_bytes, .tail_max = set->limits.log_tail_bytes,
+		.pids = set->node.pids, .cpu_millis = set->node.cpu_millis,
+	};
+	struct env env = { 0 };
+	struct str *argv;
+
+	TRY(command_argv(cx, img->entrypoint, img->entrypoint_count, img->cmd, img->cmd_count,
+	                 j->claim.command, &argv, &what.argc));
+	TRY(environment(cx, j, img, &env));
+	what.argv = argv;
+	what.env = env.v;
+	what.envc = env.n;
+	if (j->claim.config.n)
+		what.config = j->claim.config;
+	memcpy(what.digest, img->digest, sizeof what.digest);
+	memcpy(j->digest, img->digest, sizeof j->digest);
+	return j->runner->engine->launch(j->runner->host, cx, &what);
+}
+
+static void launch(struct job *j)
+{
+	struct runner *r = j->runner;
+	auto_ctx cx = { 0 };
+	struct image img;
+
+	if (j->memory_mb < MEMORY_LEAST_MB)
+		j->memory_mb = MEMORY_LEAST_MB;
+	if (j->timeout_s < 1)
+		j->timeout_s = TASK_TIMEOUT_DEFAULT_S;
+	if (r->engine->prepare(r->host, &cx, j->claim.image, &img) != OK) {
+		refuse(j, CAUSE_IMAGE, cx.message);
+		return;
+	}
+	j->stage = JOB_LAUNCHING;
+	j->is_launching = true;
+	r->launching++;
+	if (ask(&cx, j, &img) != OK) {
+		refuse(j, CAUSE_LAUNCH, cx.message);
+		return;
+	}
+	arena_release(&j->arena); /* the launcher has it now */
+}
+
+void launch_next(struct runner *r)
+{
+	struct job *next;
+
+	if (r->held.state != LEASE_HELD || r->ending == END_STOP)
+		return;
+	for (struct job *j = r->jobs; j && r->launching < r->launching_most; j = next) {
+		next = j->next;
+		if (j->stage == JOB_CLAIMED)
+			launch(j);
+	}
+}
+
+static void failed(struct job *j, enum engine_result how, const char *why)
+{
+	char text[300];
+
+	if (how == ENGINE_NO_IMAGE) {
+		refuse(j, CAUSE_IMAGE, *why ? why : "its image is not on this node");
+		return;
+	}
+	snprintf(text, sizeof text, "could not be started: %s", why);
+	refuse(j, CAUSE_LAUNCH, text);
+}
+
+void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why)
+{
+	if (j->stage != JOB_LAUNCHING)
+		return;
+	if (how != ENGINE_DONE) {
+		log_warn("launch_failed", "attempt=%s why=\"%s\"", j->name, why);
+		launch_over(j);
+		j->monitor_gone = true;
+		if (j->is_lost)
+			settle_drop(j);
+		else
+			failed(j, how, why);
+		launch_next(r);
+		return;
+	}
+	j->stage = JOB_FOLLOWED;
+	follow_monitor(j, monitor);
+	if (j->is_lost)
+		r->engine->signal(r->host, &j->key, ENGINE_KILL);
+	else if (j->cancel_asked)
+		r->engine->signal(r->host, &j->key, ENGINE_CANCEL);
+	else if (r->ending == END_STOP)
+		r->engine->signal(r->host, &j->key, ENGINE_STOP);
+}
+
+/* --- ends that come from outside -------------------------------------------------------------------- */
+
+void job_cancel(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	j->cancel_asked = true;
+	if (j->stage == JOB_CLAIMED)
+		end_without(j, TASK_CANCELLED, CAUSE_CANCELLED, "cancelled");
+	else if (j->stage == JOB_LAUNCHING || j->stage == JOB_FOLLOWED)
+		r->engine->signal(r->host, &j->key, ENGINE_CANCEL);
+}
+
+void job_stop_for_node(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	if (j->stage == JOB_CLAIMED)
+		end_without(j, TASK_QUEUED, CAUSE_NODE_STOPPED, "node stopped");
+	else if (j->stage == JOB_LAUNCHING || j->stage == JOB_FOLLOWED || j->stage == JOB_FOUND)
+		r->engine->signal(r->host, &j->key, ENGINE_STOP);
+}
+
+void job_lose(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	j->is_lost = true;
+	r->engine->signal(r->host, &j->key, ENGINE_KILL);
+	if (j->stage == JOB_CLAIMED) {
+		j->monitor_gone = true;
+		settle_drop(j);
+	} else if (j->stage == JOB_ENDED || j->stage == JOB_FOUND) {
+		settle_drop(j);
+	}
+}
