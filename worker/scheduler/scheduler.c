@@ -1,0 +1,124 @@
+#include "worker/scheduler/scheduler.h"
+
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "store/log_store.h"
+#include "store/node_store.h"
+#include "store/ready_store.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60 };
+
+struct scheduler {
+	const struct settings *set;
+	struct loop *loop;
+	struct db *tasks, *logs;
+	struct loop_timer round;
+	int64_t partitions_at_us;
+	enum err last, last_logs; /* what the round before gave: a fault is told once */
+};
+
+static enum err take_back(struct scheduler *s, struct ctx *cx)
+{
+	int64_t taken, all = 0;
+
+	do {
+		TRY(node_store_take_back(s->tasks, cx, &taken));
+		all += taken;
+	} while (taken);
+	if (all)
+		log_warn("taken_back", "tasks=%lld why=\"the lease of their node was over\"", (long long)all);
+	return OK;
+}
+
+static enum err promote(struct scheduler *s, struct ctx *cx)
+{
+	size_t moved;
+
+	do
+		TRY(ready_store_promote(s->tasks, cx, PROMOTE_MOST, &moved));
+	while (moved == PROMOTE_MOST);
+	return OK;
+}
+
+static enum err round_of(struct scheduler *s, struct ctx *cx)
+{
+	bool grace = false;
+
+	TRY(node_store_beat(s->tasks, cx, s->set->runner.lease_s, &grace));
+	if (!grace)
+		TRY(take_back(s, cx));
+	return promote(s, cx);
+}
+
+/* A fault is told when it begins and when it is over. */
+static void tell(enum err now, enum err *last, const char *what, const struct ctx *cx)
+{
+	if (now != OK && *last == OK)
+		log_warn(what, "why=\"%s\"", cx->message);
+	else if (now == OK && *last != OK)
+		log_info(what, "over=yes");
+	*last = now;
+}
+
+static void partitions(struct scheduler *s)
+{
+	auto_ctx cx = { 0 };
+	enum err e;
+
+	if (clock_boot_us() < s->partitions_at_us)
+		return;
+	e = log_store_partitions(s->logs, &cx, s->set->scheduler.log_days);
+	s->partitions_at_us = clock_boot_us() + (e == OK ? PARTITIONS_S : PARTITIONS_AGAIN_S) * 1000000LL;
+	tell(e, &s->last_logs, "partitions_failed", &cx);
+}
+
+static void on_round(void *arg)
+{
+	struct scheduler *s = arg;
+	auto_ctx cx = { 0 };
+	int64_t pause = s->set->scheduler.poll_ms * 1000;
+	uint16_t random;
+
+	tell(round_of(s, &cx), &s->last, "round_failed", &cx);
+	partitions(s);
+	crypt_random(&random, sizeof random); /* several schedulers must not fall into step */
+	loop_start(s->loop, &s->round, pause - pause * (random % 100) / 1000, on_round, s);
+}
+
+static void on_signal(void *arg, const struct signalfd_siginfo *info)
+{
+	struct scheduler *s = arg;
+
+	(void)info;
+	loop_end(s->loop);
+}
+
+enum err scheduler_play(struct ctx *cx, const struct settings *set, int launcher)
+{
+	static const int SIGNALS[] = { SIGTERM, SIGINT, SIGUSR1, 0 };
+	struct scheduler s = { .set = set, .loop = loop_new() };
+	enum err e = OK;
+
+	(void)launcher;
+	if (!s.loop || !loop_signals(s.loop, SIGNALS, on_signal, &s)) {
+		e = err_errno(cx, "make the scheduler's loop");
+		loop_free(s.loop);
+		return e;
+	}
+	s.tasks = db_new(set, DB_TASKS, DB_WAIT_WORKER_S);
+	s.logs = db_new(set, DB_LOGS, DB_WAIT_WORKER_S);
+	loop_start(s.loop, &s.round, 0, on_round, &s);
+	log_info("ready", "poll_ms=%lld", (long long)set->scheduler.poll_ms);
+	if (!loop_run(s.loop))
+		e = err_errno(cx, "run the scheduler's loop");
+	db_free(s.tasks);
+	db_free(s.logs);
+	loop_free(s.loop);
+	log_info("ended", "as=asked");
+	return e;
+}
