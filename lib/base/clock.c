@@ -58,11 +58,13 @@ int64_t time_day(int64_t us)
 
 char *time_rfc3339(struct arena *a, int64_t us)
 {
-	int64_t day = time_day(us), ms = (us - day * DAY_US) / 1000;
+	int64_t day, ms;
 	int year, month, mday;
 
 	if (us == TIME_NONE)
 		return arena_text(a, "0001-01-01T00:00:00Z");
+	day = time_day(us);
+	ms = (us - day * DAY_US) / 1000;
 	time_civil(day, &year, &month, &mday);
 	return arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, mday,
 	                    (int)(ms / 3600000), (int)(ms / 60000 % 60), (int)(ms / 1000 % 60),
