@@ -57,6 +57,7 @@ struct list {
 	struct id *ids;            /* room for wanted() */
 	size_t n;
 	int64_t searched_to;
+	struct id searched_before;
 };
 
 /* One more than shown, to know whether there are further ones. */
@@ -171,6 +172,7 @@ static enum err search(struct list *l)
 				;
 		*(l->up ? &low : &high) = end;
 		l->searched_to = id_ms(&end) * 1000;
+		l->searched_before = end;
 	}
 	if (l->n == wanted(l))
 		l->searched_to = TIME_NONE; /* the page is full: nothing was left out */
@@ -256,6 +258,7 @@ enum err task_store_list(struct db *db, struct ctx *cx, const struct id *project
 		TRY(task_rows_read(db, cx, project, l.ids + l.offset, shown, f->with_payload, page.tasks, &page.n));
 	}
 	page.searched_to = l.searched_to;
+	page.searched_before = l.searched_before;
 	*out = page;
 	return OK;
 }

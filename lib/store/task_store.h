@@ -27,6 +27,7 @@ struct task_page {
 	size_t n;
 	bool more;              /* there are further ones */
 	int64_t searched_to;    /* created_at down to which a bounded search looked; TIME_NONE = to the end */
+	struct id searched_before; /* to go on from there: the next filter's `before` (or `after`) */
 };
 /* Newest first, always by a forced index; conditions without one look at no more than 20,000 rows. */
 enum err task_store_list(struct db *db, struct ctx *cx, const struct id *project,
