@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -111,6 +113,14 @@ static void find_runtime(struct runtime *r, int which)
 	r->path[0] = '\0';
 }
 
+static bool has_capability(unsigned cap)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2] = { 0 };
+
+	return syscall(SYS_capget, &h, d) == 0 && (d[cap / 32].effective >> cap % 32 & 1);
+}
+
 enum err host_open(struct ctx *cx, const struct launcher_options *opt, struct host *h)
 {
 	struct rlimit nofile;
@@ -123,6 +133,7 @@ enum err host_open(struct ctx *cx, const struct launcher_options *opt, struct ho
 	if (getrlimit(RLIMIT_NOFILE, &nofile))
 		return err_errno(cx, "read the limit of open files");
 	h->nofile_hard = nofile.rlim_max;
+	h->can_limit_devices = !h->cgroup_v2 || has_capability(CAP_SYS_RESOURCE);
 	return host_make_cgroup(cx, opt, h);
 }
 

@@ -30,6 +30,7 @@ enum { RUNTIME_CRUN, RUNTIME_RUNC, RUNTIME_COUNT };
 struct host {
 	bool cgroup_v2;
 	bool has_memory, has_swap, has_pids, has_cpu;
+	bool can_limit_devices;
 	char stage[32];          /* folder that the monitors hide behind their tmpfs */
 	uint64_t nofile_hard;    /* of ours: a spec cannot ask for more */
 	struct runtime runtimes[RUNTIME_COUNT];

@@ -100,4 +100,7 @@ void launcher_close(struct launcher *l)
 {
 	/* without jobs the node's cgroup is empty; with jobs it stays */
 	cgroup_drop_empty(l->opt.cgroup, l->host.cgroup_v2);
+	spec_parts_close(&l->parts);
+	free(l->starting);
+	free(l->userns);
 }

@@ -23,7 +23,7 @@ struct launcher {
 /* Makes the node's folders, opens what is needed. */
 enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struct launcher *out);
 
-/* Removes the node's cgroup if no job is in it. The rest ends with the process. */
+/* Removes the node's cgroup if no job is in it, frees memory. Descriptors end with the process. */
 void launcher_close(struct launcher *l);
 
 struct launch_fds {

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -344,6 +345,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signals = watch_signals();
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a dead monitor leaves behind is ours to bury */
 	if (launcher_open(&cx, &opt, &l)) {
 		log_error("start", "error=\"%s\"", cx.message);
 		return 1;

@@ -46,6 +46,12 @@ enum err spec_parts_open(struct ctx *cx, struct spec_parts *out)
 	return OK;
 }
 
+void spec_parts_close(struct spec_parts *parts)
+{
+	buf_free(&parts->bpf);
+	buf_free(&parts->seccomp);
+}
+
 static void add_process(const struct host *host, const struct launch_request *rq, struct buf *out)
 {
 	unsigned long long hard = host->nofile_hard < NOFILE_HARD ? host->nofile_hard : NOFILE_HARD;
@@ -73,26 +79,37 @@ static void add_mounts(const struct monitor_setup *setup, struct buf *out)
 	buf_text(out, "],");
 }
 
+/* No swap: the limit of both together is that of memory alone. */
+static void add_memory(const struct host *host, unsigned long long bytes, struct buf *out)
+{
+	buf_printf(out, "\"memory\":{\"limit\":%llu", bytes);
+	if (host->has_swap)
+		buf_printf(out, ",\"swap\":%llu", bytes);
+	buf_text(out, "},");
+}
+
+static void add_cpu(uint32_t millis, struct buf *out)
+{
+	unsigned long long quota = (unsigned long long)millis * CPU_PERIOD_US / 1000;
+
+	buf_printf(out, "\"cpu\":{\"quota\":%llu,\"period\":%d},",
+	           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
+}
+
 static void add_resources(const struct host *host, const struct launch_request *rq, struct buf *out)
 {
-	unsigned long long memory = rq->memory_bytes;
-
-	buf_text(out, "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]");
+	buf_text(out, "\"resources\":{");
 	if (host->has_memory)
-		buf_printf(out, ",\"memory\":{\"limit\":%llu", memory);
-	if (host->has_memory && host->has_swap)
-		buf_printf(out, ",\"swap\":%llu", memory); /* of both together: no swap */
-	if (host->has_memory)
-		buf_text(out, "}");
+		add_memory(host, rq->memory_bytes, out);
 	if (host->has_pids) /* one more for stoker-init */
-		buf_printf(out, ",\"pids\":{\"limit\":%u}", rq->pids + 1);
-	if (host->has_cpu && rq->cpu_millis) {
-		unsigned long long quota = (unsigned long long)rq->cpu_millis * CPU_PERIOD_US / 1000;
-
-		buf_printf(out, ",\"cpu\":{\"quota\":%llu,\"period\":%d}",
-		           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
-	}
-	buf_text(out, "},");
+		buf_printf(out, "\"pids\":{\"limit\":%u},", rq->pids + 1);
+	if (host->has_cpu && rq->cpu_millis)
+		add_cpu(rq->cpu_millis, out);
+	/* On v2 the list of devices is a BPF program, which takes a raised RLIMIT_MEMLOCK. Without it
+	 * they are kept out by the rest: no node of an image counts (nodev), none can be made. */
+	buf_text(out, host->can_limit_devices ?
+	                      "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}," :
+	                      "\"devices\":[]},");
 }
 
 static void add_seccomp(const struct spec_parts *parts, bool is_crun, struct buf *out)

@@ -10,6 +10,7 @@ struct spec_parts {
 };
 
 enum err spec_parts_open(struct ctx *cx, struct spec_parts *out);
+void spec_parts_close(struct spec_parts *parts);
 
 /* The OCI spec of one attempt: our hardening, the request's checked numbers, and no byte that came
  * from a person. What the job is to run reaches it through stoker-init. */
