@@ -137,8 +137,12 @@ END_TEST
 /* --- orders ------------------------------------------------------------------------------------- */
 static enum err order_of(const char *text, struct task_order *out)
 {
-	json_t *j = parsed(text); /* lives as long as the process: texts point into it */
+	static json_t *kept; /* texts of orders point into it */
+	json_t *j = parsed(text);
 
+	if (!kept)
+		kept = json_array();
+	json_array_append_new(kept, j);
 	return order_from_json(&cx, &set, j, out);
 }
 
