@@ -69,5 +69,7 @@ void cli_say(const struct cli *c, const char *format, ...) __attribute__((format
 extern const struct command COMMANDS[];
 /* The row whose words stand at the front of args; *used = how many words that were. NULL if none. */
 const struct command *command_find(char **args, int n, int *used);
+/* Are these words the beginning of longer commands? */
+bool command_is_front(char **args, int n);
 /* The list of commands below `prefix` ("" = all) on stdout. */
 void command_help(const char *prefix);

@@ -48,6 +48,20 @@ const struct command *command_find(char **args, int n, int *used)
 	return NULL;
 }
 
+bool command_is_front(char **args, int n)
+{
+	for (const struct command *row = COMMANDS; row->words; row++) {
+		struct str rest = str_of(row->words), word;
+		int i = 0;
+
+		while (i < n && str_cut(&rest, ' ', &word) && str_is(word, args[i]))
+			i++;
+		if (i == n)
+			return true;
+	}
+	return false;
+}
+
 void command_help(const char *prefix)
 {
 	printf("Usage: stoker COMMAND [arguments] [options]\n\nCommands:\n");

@@ -55,7 +55,7 @@ int job_verdict(const json_t *task)
 	case TASK_COMPLETE: return 0;
 	case TASK_ERROR: return error_status(task);
 	case TASK_TIMEOUT: return EXIT_TIMED_OUT;
-	case TASK_KILLED: return EXIT_KILLED;
+	case TASK_KILLED: return str_is(text_of(task, "cause"), "monitor_lost") ? EXIT_UNDECIDED : EXIT_KILLED;
 	default: return EXIT_UNDECIDED;
 	}
 }

@@ -81,6 +81,8 @@ static enum err find_command(struct cli *c, int argc, char **argv)
 	}
 	if (c->arg_count > 1 && is_word(c->args[c->arg_count - 1], "--help", "-h"))
 		return help(c, c->args[0]);
+	if (command_is_front(c->args, c->arg_count))
+		return cli_usage(c, "'%s' wants a further word: stoker %s --help lists them", c->args[0], c->args[0]);
 	return cli_usage(c, "no command '%s%s%s': stoker --help lists them", c->args[0], c->arg_count > 1 ? " " : "",
 	                 c->arg_count > 1 ? c->args[1] : "");
 }

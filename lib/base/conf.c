@@ -126,7 +126,7 @@ struct str conf_sample(struct arena *a, const struct conf_key *keys, size_t n)
 		if (strcmp(section, keys[i].section) != 0)
 			buf_printf(&b, "%s[%s]\n", i ? "\n" : "", keys[i].section);
 		section = keys[i].section;
-		buf_printf(&b, "; %s\n;%s = %s\n", keys[i].what, keys[i].key, keys[i].value);
+		buf_printf(&b, "; %s\n;%s =%s%s\n", keys[i].what, keys[i].key, *keys[i].value ? " " : "", keys[i].value);
 	}
 	return str_bytes(arena_copy(a, b.p, b.n), b.n);
 }
