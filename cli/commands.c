@@ -20,6 +20,9 @@ const struct command COMMANDS[] = {
 	{ "admin token create", CLI_SETTINGS, 0, 0, "", "Make a token and print it, once", admin_token_create_command },
 	{ "admin token list", CLI_SETTINGS, 0, 0, "", "List tokens (never their text)", admin_token_list_command },
 	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back at once", admin_token_revoke_command },
+	{ "admin node list", CLI_SETTINGS, 0, 0, "", "List nodes", admin_node_list_command },
+	{ "admin node drain", CLI_SETTINGS, 1, 1, "NAME", "Let a node take no more; its jobs run to their end", admin_node_drain_command },
+	{ "admin node resume", CLI_SETTINGS, 1, 1, "NAME", "Let a drained node take jobs again", admin_node_resume_command },
 	{ "admin doctor", CLI_SETTINGS, 0, 0, "", "Check this machine and the database; ends with 1 if a check fails", admin_doctor_command },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL },
 };
