@@ -56,6 +56,10 @@ import_image() {
 		stoker image import busybox "$home/demo/busybox.tar" -c "$home/conf/worker.conf" >>"$home/log/demo.log" 2>&1
 }
 
+prepare_image() {
+	[[ $DEMO == no ]] || { make_image && import_image; }
+}
+
 register_code() {
 	local command='sh -c "echo hello from $(hostname); cat $PAYLOAD_FILE; echo; sleep 0.2; echo and this went to stderr >&2"'
 
@@ -96,12 +100,8 @@ demo() {
 	# shellcheck source=/dev/null
 	. "$home/stoker.env"
 	set +a
-	[[ $DEMO == no ]] && return
-	if ! make_image || ! import_image; then
-		complain "cannot make the demo's image: $(last_words demo)"
-		return 1
-	fi
-	[[ $DEMO == image ]] && return
+	wait "$image_job" || give_up "cannot make the demo's image: $(last_words demo)"
+	[[ $DEMO == yes ]] || return 0
 	if ! register_code; then
 		complain "cannot register the demo's code: $(last_words demo)"
 		return 1

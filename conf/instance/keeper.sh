@@ -96,8 +96,12 @@ is_orphaned() {
 }
 
 platform_is_ready() {
-	is_alive scheduler && is_alive courier &&
-		curl -fsS -m 5 -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null
+	local role
+
+	for role in "${ROLES[@]}"; do
+		is_alive "$role" || give_up_dead "$role"
+	done
+	curl -fsS -m 5 -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null
 }
 
 # --- start, watch, stop ----------------------------------------------------------------------------
@@ -127,6 +131,8 @@ cut_logs() {
 }
 
 start_all() {
+	prepare_image & # beside the database, which takes longer
+	image_job=$!
 	start_database
 	start api
 	start runner

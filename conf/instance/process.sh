@@ -50,18 +50,19 @@ last_words() {
 	printf '%s' "${line:-(it said nothing)}"
 }
 
+give_up_dead() { # ROLE
+	wait "${pid_of[$1]}" 2>/dev/null
+	give_up "$1 ended at its start with status $?: $(last_words "$1")"
+}
+
 # Runs a check every 50 ms until it holds; fails with a sentence when the role dies or time is up.
 await() { # ROLE SECONDS CHECK...
-	local role=$1 until=$((SECONDS + $2)) status seconds=$2
+	local role=$1 until=$((SECONDS + $2)) seconds=$2
 
 	shift 2
 	until "$@"; do
 		[[ -z $ended_by ]] && ! is_orphaned || give_up "asked to stop while it was starting"
-		if ! is_alive "$role"; then
-			wait "${pid_of[$role]}" 2>/dev/null
-			status=$?
-			give_up "$role ended at its start with status $status: $(last_words "$role")"
-		fi
+		is_alive "$role" || give_up_dead "$role"
 		((SECONDS < until)) || give_up "$role was not ready within $seconds s: $(last_words "$role")"
 		sleep 0.05
 	done
