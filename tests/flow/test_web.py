@@ -1,0 +1,76 @@
+"""What nginx does in front of the program: limits, errors as JSON, headers, logs without secrets."""
+import os
+import signal
+import socket
+
+import harness
+
+
+class WebServer(harness.FlowTest):
+    DEMO = "no"
+
+    def assert_message(self, reply, status):
+        self.assertEqual(reply.status, status, reply)
+        self.assertEqual(reply.headers["content-type"], "application/json")
+        self.assertTrue(reply.json["msg"])
+
+    def raw(self, request):
+        with socket.create_connection(("127.0.0.1", self.stoker.port), timeout=10) as client:
+            client.sendall(request)
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+        return answer
+
+    def test_bodies_have_a_limit_per_path(self):
+        self.assert_message(self.stoker.post("codes", b"x" * (5 << 20)), 413)
+        self.assert_message(self.stoker.post("tasks", b"x" * (34 << 20)), 413)
+        # below it the program itself answers
+        self.assert_message(self.stoker.post("tasks", b"x" * (1 << 20)), 400)
+
+    def test_a_head_that_is_too_large_is_json_too(self):
+        self.assert_message(self.stoker.get("/healthz", headers={"X-Long": "x" * 40000}), 400)
+        self.assertIn(b'{"msg"', self.raw(b"nonsense\r\n\r\n"))
+
+    def test_the_access_log_has_no_query(self):
+        self.stoker.get("/healthz?oauth=verysecret&x=1", token=False)
+        path = os.path.join(self.stoker.var, "nginx", "access.log")
+
+        def lines():
+            with open(path) as log:
+                return log.read()
+
+        harness.wait_for(lambda: "GET /healthz HTTP" in lines(), 5, "the access log")
+        self.assertNotIn("verysecret", lines())
+
+    def test_every_answer_forbids_guessing_its_type(self):
+        for path in ("/healthz", "/nothing", "/static/nothing.css"):
+            reply = self.stoker.get(path, token=False)
+            self.assertEqual(reply.headers["x-content-type-options"], "nosniff", path)
+        self.assertEqual(self.stoker.get("/static/../../stoker.env", token=False).status, 400)
+        self.assert_message(self.stoker.get("/static/nothing.css", token=False), 404)
+
+    def test_static_files_may_be_kept_for_ever(self):
+        reply = self.stoker.get("/static/app.css?v=1", token=False)
+        self.assertEqual(reply.status, 200)
+        self.assertTrue(reply.headers["content-type"].startswith("text/css"))
+        self.assertIn("immutable", reply.headers["cache-control"])
+
+    def test_without_the_program_a_request_is_refused_and_may_come_again(self):
+        keeper = self.stoker.pid("keeper")
+        os.kill(keeper, signal.SIGSTOP)  # or it would start the program again at once
+        try:
+            for pid, name in self.stoker.processes().items():
+                if name == "stoker-api":
+                    os.kill(pid, signal.SIGKILL)
+            for method in ("GET", "POST"):
+                reply = self.stoker.request(method, "tasks")
+                self.assert_message(reply, 503)
+                self.assertGreater(int(reply.headers["retry-after"]), 0)
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        harness.wait_for(lambda: self.stoker.get("/readyz", token=False).status == 200, 15, "the program")
+
+
+if __name__ == "__main__":
+    harness.main()
