@@ -159,8 +159,10 @@ static enum err search(struct list *l)
 
 		TRY(db_query(l->db, l->cx, l->up ? &PIECE_UP : &PIECE_DOWN,
 		             VALS(v_id(l->project), v_id(&low), v_id(&high), v_i(PIECE)), &r));
-		if (!r.n)
-			return match_piece(l, &low, &high); /* the last piece */
+		if (!r.n) { /* the last piece */
+			l->searched_to = TIME_NONE;
+			return match_piece(l, &low, &high);
+		}
 		end = val_id(&row(&r, 0)[0]);
 		TRY(match_piece(l, l->up ? &low : &end, l->up ? &end : &high));
 		/* the id at the end was left out on both sides: it is the first of the next piece */
