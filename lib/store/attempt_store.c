@@ -313,7 +313,8 @@ static void copy_verdicts(struct ctx *cx, struct end_batch *b)
 
 		*v = b->ends[i].verdict;
 		v->note[sizeof v->note - 1] = '\0';
-		clean = text_cut(text_utf8(&cx->arena, str_of(v->note)), sizeof v->note - 1);
+		/* a copy: clean text is given back as it is, and would be printed onto itself */
+		clean = text_cut(text_utf8(&cx->arena, str_of(arena_text(&cx->arena, v->note))), sizeof v->note - 1);
 		snprintf(v->note, sizeof v->note, STR_FMT, STR_ARG(clean));
 		b->lost[i] = false;
 		b->retries[i] = NULL;
