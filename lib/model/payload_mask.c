@@ -1,0 +1,143 @@
+#include "model/payload_mask.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum { KEY_BYTES_MOST = 128 };
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool has_word(struct str s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= s.n; i++) {
+		size_t k = 0;
+
+		while (k < n && lower(s.p[i + k]) == word[k])
+			k++;
+		if (k == n)
+			return true;
+	}
+	return false;
+}
+
+bool payload_is_secret_key(struct str key)
+{
+	static const char *const WORDS[] = { "token", "security", "pass", "secret", "connectionstring",
+	                                     "api_key", "apikey", "license" };
+
+	for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+		if (has_word(key, WORDS[i]))
+			return true;
+	return false;
+}
+
+/* A text that is an object or array itself (clients wrap JSON in JSON): masked, or NULL. */
+static json_t *mask_inside(const json_t *text, bool *masked)
+{
+	const char *s = json_string_value(text);
+	json_t *inner, *out = NULL;
+	bool any = false;
+	char *again;
+
+	if (*s != '{' && *s != '[')
+		return NULL;
+	inner = json_loadb(s, json_string_length(text), JSON_ALLOW_NUL, NULL);
+	if (!inner)
+		return NULL;
+	payload_mask(inner, &any);
+	if (any && (again = json_dumps(inner, JSON_COMPACT))) {
+		out = json_string(again);
+		free(again);
+		*masked = true;
+	}
+	json_decref(inner);
+	return out;
+}
+
+/* The value that takes the place of `value`; NULL = it stays. */
+static json_t *mask_value(struct str key, json_t *value, bool *masked)
+{
+	if (key.n && payload_is_secret_key(key) && !json_is_null(value)) {
+		*masked = true;
+		return json_string(PAYLOAD_MASK);
+	}
+	if (json_is_string(value))
+		return mask_inside(value, masked);
+	payload_mask(value, masked);
+	return NULL;
+}
+
+void payload_mask(json_t *j, bool *masked)
+{
+	const char *key;
+	json_t *value, *now;
+	size_t i;
+	void *next;
+
+	if (json_is_array(j)) {
+		json_array_foreach(j, i, value) {
+			if ((now = mask_value(STR_LIT(""), value, masked)))
+				json_array_set_new(j, i, now);
+		}
+	} else if (json_is_object(j)) {
+		json_object_foreach_safe(j, next, key, value) {
+			if ((now = mask_value(str_of(key), value, masked)))
+				json_object_set_new(j, key, now);
+		}
+	}
+}
+
+static bool is_key_byte(char c)
+{
+	return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '_' || c == '-' || c == '.';
+}
+
+/* Behind a key: past its quote, blanks and the = or :, and the value's own quote; 0 = no value. */
+static size_t value_at(struct str t, size_t i)
+{
+	if (i < t.n && (t.p[i] == '"' || t.p[i] == '\''))
+		i++;
+	while (i < t.n && t.p[i] == ' ')
+		i++;
+	if (i >= t.n || (t.p[i] != '=' && t.p[i] != ':'))
+		return 0;
+	for (i++; i < t.n && (t.p[i] == ' ' || t.p[i] == '"' || t.p[i] == '\''); i++)
+		;
+	return i;
+}
+
+struct str payload_mask_text(struct arena *a, struct str text, bool *masked)
+{
+	auto_buf b = { 0 };
+	size_t copied = 0;
+
+	for (size_t i = 0; i < text.n;) {
+		size_t end = i, value;
+
+		while (end < text.n && end - i < KEY_BYTES_MOST && is_key_byte(text.p[end]))
+			end++;
+		if (end == i) {
+			i++;
+			continue;
+		}
+		value = payload_is_secret_key(str_bytes(text.p + i, end - i)) ? value_at(text, end) : 0;
+		i = end;
+		if (!value || value >= text.n)
+			continue;
+		buf_add(&b, text.p + copied, value - copied);
+		buf_text(&b, PAYLOAD_MASK);
+		for (i = value; i < text.n && !strchr(" \t\r\n\"',;&}", text.p[i]); i++)
+			;
+		copied = i;
+	}
+	if (!copied)
+		return text;
+	*masked = true;
+	buf_add(&b, text.p + copied, text.n - copied);
+	return str_bytes(arena_copy(a, b.p, b.n), b.n);
+}
