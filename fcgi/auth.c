@@ -109,7 +109,7 @@ static void cache_put(struct token_cache *cache, struct token_entry *e, const un
 	e->until_us = clock_boot_us() + CACHE_US;
 }
 
-static enum err look_up(struct request *rq, struct str token, const struct id *project)
+enum err auth_look_up(struct request *rq, struct str token, const struct id *project)
 {
 	struct token_cache *cache = rq->process->tokens;
 	unsigned char hash[SHA256_BYTES];
@@ -137,7 +137,7 @@ enum err auth_identify(struct request *rq, const struct id *project)
 
 	if (!auth_token(rq, &token) && !body_token(rq, &token))
 		return err_set(&rq->cx, ERR_AUTH, "no token: send the header Authorization: OAuth <token>");
-	return look_up(rq, token, project);
+	return auth_look_up(rq, token, project);
 }
 
 void auth_touch(struct request *rq)

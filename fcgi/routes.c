@@ -5,11 +5,19 @@
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/task_api.h"
+#include "fcgi/page/log_page.h"
+#include "fcgi/page/overview_page.h"
+#include "fcgi/page/projects_page.h"
+#include "fcgi/page/signin_page.h"
+#include "fcgi/page/task_page.h"
+#include "fcgi/page/tasks_page.h"
 
 #define P "/2/projects/{project}"
 #define GET METHOD_GET
 #define POST METHOD_POST
+#define UI "/ui/p/{project}"
 #define API_ROW(method, path, who, body, handler) { method, path, &API, who, body, handler, NULL }
+#define PAGE_ROW(method, path, who, body, handler, title) { method, path, &PAGE, who, body, handler, title }
 
 const struct route ROUTES[] = {
 	API_ROW(GET, "/healthz", AUTH_NONE, BODY_NONE, service_api_health),
@@ -34,5 +42,19 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, task_api_cancel),
 	API_ROW(POST, P "/tasks/{id}/progress", AUTH_DEVELOPER, BODY_JSON, task_api_progress),
 	API_ROW(POST, P "/tasks/{id}/retry", AUTH_DEVELOPER, BODY_JSON, task_api_retry),
+
+	PAGE_ROW(GET, "/", AUTH_NONE, BODY_NONE, signin_page_front, NULL),
+	PAGE_ROW(GET, "/ui/signin", AUTH_NONE, BODY_NONE, signin_page, NULL),
+	PAGE_ROW(POST, "/ui/signin", AUTH_NONE, BODY_FORM, signin_page_enter, NULL),
+	PAGE_ROW(POST, "/ui/signout", AUTH_NONE, BODY_FORM, signin_page_leave, NULL),
+	PAGE_ROW(POST, "/ui/theme", AUTH_NONE, BODY_FORM, signin_page_theme, NULL),
+	PAGE_ROW(GET, "/ui", AUTH_KNOWN, BODY_NONE, projects_page, NULL),
+	PAGE_ROW(GET, UI, AUTH_VIEWER, BODY_NONE, overview_page, "Overview"),
+	PAGE_ROW(GET, UI "/tasks", AUTH_VIEWER, BODY_NONE, tasks_page, "Tasks"),
+	PAGE_ROW(GET, UI "/tasks/{id}", AUTH_VIEWER, BODY_NONE, task_page, NULL),
+	PAGE_ROW(GET, UI "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_page, NULL),
+	PAGE_ROW(GET, UI "/tasks/{id}/log/raw", AUTH_VIEWER, BODY_NONE, log_page_raw, NULL),
+	PAGE_ROW(POST, UI "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_FORM, task_page_cancel, NULL),
+	PAGE_ROW(GET, "/worker/projects/{project}/tasks/{id}", AUTH_NONE, BODY_NONE, task_page_worker_link, NULL),
 };
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof *ROUTES;

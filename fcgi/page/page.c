@@ -44,6 +44,7 @@ struct page_kit *page_kit_new(const char *www)
 	if (!kit)
 		abort();
 	html_shelf_init(&kit->shelf, www);
+	kit->frames = frame_cache_new();
 	stamp(www, "app.css", kit->css);
 	stamp(www, "app.js", kit->js);
 	stamp(www, "icons.svg", kit->icons);
@@ -54,8 +55,16 @@ void page_kit_free(struct page_kit *kit)
 {
 	if (!kit)
 		return;
+	frame_cache_free(kit->frames);
 	html_shelf_release(&kit->shelf);
 	free(kit);
+}
+
+struct page_kit *page_kit_of(struct request *rq)
+{
+	if (!rq->process->pages)
+		rq->process->pages = page_kit_new(rq->set->api.www);
+	return rq->process->pages;
 }
 
 /* --- opening ------------------------------------------------------------------------------------ */
@@ -74,6 +83,7 @@ static void fill_head(struct page *p)
 		html_attr(p->root, "data-theme", theme);
 	html_attr(html_find(p->root, "css"), "href", str_of(static_url(p, "app.css", kit->css)));
 	html_attr(html_find(p->root, "js"), "src", str_of(static_url(p, "app.js", kit->js)));
+	html_attr(html_find(p->root, "body"), "data-now", str_of(time_rfc3339(p->html.arena, p->now_us)));
 	html_attr(html_find(p->root, "home"), "href", str_of(page_printf(p, "%s/", p->ui)));
 }
 
@@ -216,23 +226,21 @@ static void fill_health(struct page *p)
 	            page_printf(p, "%sstate:error,timeout,killed,expired+since:1h", tasks), NULL, NULL);
 	fill_figure(p, line, "nodes", page_printf(p, "%lld of %lld", (long long)n->live, (long long)(n->live + n->lost)),
 	            page_printf(p, "%s#nodes", p->project), NULL, node_trouble(p));
-	html_text(line, "now", str_of(words_time(a, p->now_us, p->now_us)));
+	html_text(line, "now", str_of(words_time(a, p->frame->read_us, p->now_us)));
 }
 
 enum err page_open(struct request *rq, struct reply *rp, const char *name, const struct frame *f, struct page *out)
 {
-	struct process *process = rq->process;
+	struct page_kit *kit = page_kit_of(rq);
 
-	if (!process->pages)
-		process->pages = page_kit_new(rq->set->api.www);
 	*out = (struct page){ .rq = rq, .rp = rp, .frame = f, .now_us = clock_wall_us() };
-	TRY(html_open(&process->pages->shelf, &rq->cx, name, &out->html));
+	TRY(html_open(&kit->shelf, &rq->cx, name, &out->html));
 	/* from here on the page points at itself: it must not be copied */
 	out->root = html_root(&out->html);
 	out->main = html_find(out->root, "page");
 	out->csrf = session_csrf(rq, rp);
 	out->ui = page_printf(out, STR_FMT "/ui", STR_ARG(request_base(rq)));
-	out->icons = static_url(out, "icons.svg", process->pages->icons);
+	out->icons = static_url(out, "icons.svg", kit->icons);
 	fill_head(out);
 	fill_foot(out);
 	if (!f)
@@ -261,51 +269,6 @@ void page_alternate(struct page *p, const char *path)
 {
 	html_attr(html_piece(p->root, "alternate"), "href",
 	          str_of(page_printf(p, STR_FMT "%s", STR_ARG(request_base(p->rq)), path)));
-}
-
-/* --- the frame's data ---------------------------------------------------------------------------- */
-
-void frame_count_nodes(struct frame *f, int64_t now_us)
-{
-	struct node_figures *c = &f->node_figures;
-
-	*c = (struct node_figures){ 0 };
-	for (size_t i = 0; i < f->node_count; i++) {
-		const struct node *n = &f->nodes[i];
-
-		if (str_is(n->state, "gone"))
-			continue;
-		if (n->lease_until < now_us) {
-			c->lost++;
-			continue;
-		}
-		c->live++;
-		c->draining += str_is(n->state, "draining");
-		c->slots += n->slots;
-		c->running += n->running;
-	}
-}
-
-enum err frame_read(struct request *rq, struct frame *out)
-{
-	struct project *projects = NULL;
-	struct node *nodes = NULL;
-
-	*out = (struct frame){ 0 };
-	TRY(project_store_list(rq->db, &rq->cx, &rq->who.user_id, &projects, &out->project_count));
-	out->projects = projects;
-	if (id_is_zero(&rq->project_id))
-		return OK;
-	for (size_t i = 0; i < out->project_count; i++)
-		if (id_equal(&projects[i].id, &rq->project_id))
-			out->project = &projects[i];
-	if (!out->project)
-		return err_set(&rq->cx, ERR_NOT_FOUND, "there is no such project");
-	TRY(task_store_overview(rq->db, &rq->cx, &rq->project_id, &out->figures));
-	TRY(node_store_list(rq->db, &rq->cx, &nodes, &out->node_count));
-	out->nodes = nodes;
-	frame_count_nodes(out, clock_wall_us());
-	return OK;
 }
 
 /* --- sending -------------------------------------------------------------------------------------- */

@@ -10,15 +10,20 @@
  * page comes in three steps, each a function: read (store → a struct of what is shown), fill (struct
  * → page, no store in reach, so that tests fill pages with made-up structs), send. */
 
+struct frame_cache;
+
 /* What a process keeps for its pages. */
 struct page_kit {
 	struct html_shelf shelf;
+	struct frame_cache *frames;
 	char css[9], js[9], icons[9]; /* first digits of the SHA-256 of static files: their URL changes
 	                                 with them, so that browsers may keep them for good */
 };
 /* `www` is the folder with layout.xml; never NULL. */
 struct page_kit *page_kit_new(const char *www);
 void page_kit_free(struct page_kit *kit);
+/* The process's own, made when first asked for. */
+struct page_kit *page_kit_of(struct request *rq);
 
 /* What stands around a page: where one is, and the health line. */
 struct frame {
@@ -28,12 +33,16 @@ struct frame {
 	struct task_overview figures;   /* with a project only */
 	const struct node *nodes;
 	size_t node_count;
+	int64_t read_us;                /* when, CLOCK_REALTIME of this machine */
 	struct node_figures {
 		int64_t live, draining, lost, slots, running;
 	} node_figures;
 };
-/* Reads it: three statements, one on a page without project. */
-enum err frame_read(struct request *rq, struct frame *out);
+/* Reads it: three statements, one on a page without project. What was read is kept for a second,
+ * so that many watchers cost no more than one; *out is valid for this request. */
+enum err frame_read(struct request *rq, const struct frame **out);
+struct frame_cache *frame_cache_new(void);
+void frame_cache_free(struct frame_cache *cache);
 /* Counts the nodes of f->nodes into f->node_figures. */
 void frame_count_nodes(struct frame *f, int64_t now_us);
 
