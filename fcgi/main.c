@@ -13,6 +13,7 @@
 #include "fcgi/cgi.h"
 #include "fcgi/doorbell.h"
 #include "fcgi/fastcgi.h"
+#include "fcgi/page/page.h"
 #include "fcgi/supervisor.h"
 
 /* Where a web server starts us without arguments (mod_fcgid, CGI), the environment says which file:
@@ -39,6 +40,7 @@ static void empty_process(struct process *p)
 	db_free(p->db);
 	db_free(p->logs);
 	token_cache_free(p->tokens);
+	page_kit_free(p->pages);
 	doorbells_free(p->bells);
 }
 

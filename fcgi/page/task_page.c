@@ -116,7 +116,7 @@ static void fact(struct page *p, const char *word, struct str text)
 
 	if (!text.n)
 		return;
-	f = html_piece(html_find(p->main, "facts"), "fact");
+	f = html_piece(p->main, "fact");
 	html_text(f, "word", str_of(word));
 	html_text(f, "text", text);
 }
