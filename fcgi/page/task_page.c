@@ -247,7 +247,7 @@ static void fill_attempt(struct page *p, struct html_at row, const struct task_v
 	html_text(row, "cpu", str_of(at->ended_at != TIME_NONE ? words_duration(a, at->cpu_us) : ""));
 	for (size_t i = 0; i < v->log.head_count; i++)
 		if (v->log.heads[i].attempt == at->number)
-			show_link(row, "log", words_bytes(a, v->log.heads[i].bytes),
+			show_link(row, "output", words_bytes(a, v->log.heads[i].bytes),
 			          page_printf(p, "%s/tasks/%s/log?attempt=%lld", p->project, id_format(&v->task.id).s, (long long)at->number));
 }
 
