@@ -35,7 +35,7 @@ static void fill_figures(struct page *p)
 	struct arena *a = p->html.arena;
 	const char *list = page_printf(p, "%s/tasks?q=", p->project);
 	const char *oldest = o->waiting && o->oldest_waiting_at != TIME_NONE ?
-		page_printf(p, "oldest since %s", words_duration(a, p->now_us - o->oldest_waiting_at)) : "";
+		page_printf(p, "oldest %s", words_duration(a, p->now_us - o->oldest_waiting_at)) : "";
 
 	add_figure(p, words_number(a, o->running), "running",
 	           page_printf(p, "%lld of %lld slots taken", (long long)n->running, (long long)n->slots),

@@ -45,17 +45,13 @@ static void put_value(struct tree *t, struct html_at parent, const char *key, js
 
 static void put_children(struct tree *t, struct html_at at, json_t *j, int depth)
 {
-	const char *key;
-	json_t *value;
-	size_t i;
-
 	if (json_is_array(j)) {
-		json_array_foreach(j, i, value)
-			put_value(t, at, page_printf(t->page, "%zu", i), value, depth);
+		for (size_t i = 0; i < json_array_size(j); i++)
+			put_value(t, at, page_printf(t->page, "%zu", i), json_array_get(j, i), depth);
 		return;
 	}
-	json_object_foreach(j, key, value)
-		put_value(t, at, key, value, depth);
+	for (void *i = json_object_iter(j); i; i = json_object_iter_next(j, i))
+		put_value(t, at, json_object_iter_key(i), json_object_iter_value(i), depth);
 }
 
 static void put_value(struct tree *t, struct html_at parent, const char *key, json_t *j, int depth)

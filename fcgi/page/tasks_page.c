@@ -233,13 +233,20 @@ static void fill_rows(struct page *p, const struct tasks_view *v)
 	table = html_piece(p->main, "table");
 	for (size_t i = 0; i < v->list.n; i++)
 		fill_row(p, html_piece(table, "row"), v, &v->list.tasks[i]);
-	if (v->list.searched_to != TIME_NONE) {
-		struct html_at searched = html_piece(p->main, "searched");
+}
 
-		show_time(p, searched, "time", v->list.searched_to);
-		html_attr(html_find(searched, "further"), "href",
-		          str_of(list_url(p, v->text, v->per_page, "before", &v->list.tasks[v->list.n - 1].id)));
-	}
+/* A search without an index looks at so many rows a request, and says where it stopped. */
+static void fill_searched(struct page *p, const struct tasks_view *v)
+{
+	const char *key = v->has_after ? "after" : "before";
+	struct html_at searched;
+
+	if (v->list.searched_to == TIME_NONE)
+		return;
+	searched = html_piece(p->main, "searched");
+	show_time(p, searched, "time", v->list.searched_to);
+	html_attr(html_find(searched, "further"), "href",
+	          str_of(list_url(p, v->text, v->per_page, key, &v->list.searched_before)));
 }
 
 static void fill_pager(struct page *p, const struct tasks_view *v)
@@ -270,6 +277,7 @@ void tasks_page_fill(struct page *p, const struct tasks_view *v)
 	fill_filter(p, v);
 	fill_watch(p, v);
 	fill_rows(p, v);
+	fill_searched(p, v);
 	fill_pager(p, v);
 }
 

@@ -328,5 +328,7 @@ struct ansi_style ansi_unpack(int64_t packed)
 {
 	struct ansi_style s = { packed & 31, packed >> 5 & 31, packed >> 10 & 1, packed >> 11 & 1, packed >> 12 & 1 };
 
-	return packed < 0 || packed >= 1 << 13 || s.fg > 16 || s.bg > 16 ? (struct ansi_style){ 0 } : s;
+	if (packed < 0 || packed >= 1 << 13 || s.fg > 16 || s.bg > 16)
+		memset(&s, 0, sizeof s);
+	return s;
 }

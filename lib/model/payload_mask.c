@@ -74,22 +74,14 @@ static json_t *mask_value(struct str key, json_t *value, bool *masked)
 
 void payload_mask(json_t *j, bool *masked)
 {
-	const char *key;
-	json_t *value, *now;
-	size_t i;
-	void *next;
+	json_t *now;
 
-	if (json_is_array(j)) {
-		json_array_foreach(j, i, value) {
-			if ((now = mask_value(STR_LIT(""), value, masked)))
-				json_array_set_new(j, i, now);
-		}
-	} else if (json_is_object(j)) {
-		json_object_foreach_safe(j, next, key, value) {
-			if ((now = mask_value(str_of(key), value, masked)))
-				json_object_set_new(j, key, now);
-		}
-	}
+	for (size_t i = 0; i < json_array_size(j); i++)
+		if ((now = mask_value(STR_LIT(""), json_array_get(j, i), masked)))
+			json_array_set_new(j, i, now);
+	for (void *i = json_object_iter(j); i; i = json_object_iter_next(j, i))
+		if ((now = mask_value(str_of(json_object_iter_key(i)), json_object_iter_value(i), masked)))
+			json_object_iter_set_new(j, i, now);
 }
 
 static bool is_key_byte(char c)

@@ -283,7 +283,7 @@ START_TEST(overview_is_clean)
 {
 	struct task failed[3] = { given_task(1, TASK_ERROR), given_task(2, TASK_KILLED), given_task(3, TASK_TIMEOUT) };
 	struct task latest[3] = { given_task(9, TASK_QUEUED), given_task(8, TASK_RUNNING), given_task(7, TASK_COMPLETE) };
-	struct overview_view v = { .failed = { failed, 3, false, TIME_NONE }, .latest = { latest, 3, true, TIME_NONE } };
+	struct overview_view v = { .failed = { .tasks = failed, .n = 3, .searched_to = TIME_NONE }, .latest = { .tasks = latest, .n = 3, .more = true, .searched_to = TIME_NONE } };
 	struct page p;
 
 	open_page(&p, OURS, "overview");
@@ -315,7 +315,7 @@ START_TEST(task_list_is_clean)
 {
 	static struct task tasks[12];
 	static struct code codes[2];
-	struct tasks_view v = { .text = "code:billing/invoice since:24h", .per_page = 50, .list = { tasks, 12, true, TIME_NONE },
+	struct tasks_view v = { .text = "code:billing/invoice since:24h", .per_page = 50, .list = { .tasks = tasks, .n = 12, .more = true, .searched_to = TIME_NONE },
 		                .counts = { 1204, 3, 39, 10000, 200, 50, 60, 8, 0 }, .codes = codes, .code_count = 2, .news = 12 };
 	struct page p;
 
