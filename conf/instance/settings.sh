@@ -16,7 +16,7 @@ own() { # MODE FILE...
 make_folders() {
 	local folder
 
-	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node} "$run"/{s,pid,var} || return
+	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node} "$run"/{s,pid,var} && ln -sfn "$VAR" "$run/link" || return
 	chmod 755 "$VAR" "$run" "$run/pid"
 	own 0750 "$VAR/conf"
 	own 0755 "$VAR/log"
@@ -67,8 +67,8 @@ write_database_settings() {
 		own 0640 "$home/conf/mariadb.cnf" "$INIT"
 }
 
-# ACCOUNT, folder of VAR: the admin's file names VAR by its own path, so that a person can use it
-# from outside the instance's mount namespace.
+# ACCOUNT, the short name of VAR: the admin's file goes through a link, which a person can follow
+# from outside the instance's mount namespace too.
 stoker_conf() {
 	cat <<-END
 		# Written by conf/instance.sh at each start; changes here do not last.
@@ -101,7 +101,7 @@ write_stoker_settings() {
 		printf '\n[runner]\nuser = %s\n' "$uid"
 		printf '\n[courier]\nallow_private = yes\n'
 	} >"$home/conf/worker.conf"
-	stoker_conf admin "$VAR" >"$home/conf/admin.conf"
+	stoker_conf admin "$run/link" >"$home/conf/admin.conf"
 	own 0640 "$home/conf/api.conf" "$home/conf/worker.conf"
 	own 0600 "$home/conf/admin.conf"
 }
