@@ -40,7 +40,7 @@ static const char *clean_path(const char *path)
 {
 	const char *p;
 
-	if (!path || *path == '/' || strlen(path) >= PATH_MAX)
+	if (*path == '/' || strlen(path) >= PATH_MAX)
 		return NULL;
 	while (path[0] == '.' && path[1] == '/')
 		for (path += 2; *path == '/'; path++)
@@ -69,7 +69,7 @@ static void own_by_range(struct archive_entry *e)
 static bool prepare_entry(struct unpack *u, struct archive_entry *e)
 {
 	const char *raw = archive_entry_pathname(e);
-	const char *path = clean_path(raw);
+	const char *path = raw ? clean_path(raw) : NULL;
 	const char *link = archive_entry_hardlink(e);
 	unsigned type = archive_entry_filetype(e);
 

@@ -137,5 +137,5 @@ void monitor_go(struct monitor *m)
 	if (sendmsg(m->link, &h, MSG_NOSIGNAL) < 0)
 		m->failed_errno = errno;
 	write_started(m);
-	monitor_tell(m, MONITOR_STARTED);
+	m->start_due = !monitor_tell(m, MONITOR_STARTED);
 }

@@ -28,7 +28,7 @@ uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-void monitor_tell(const struct monitor *m, enum monitor_event_type type)
+bool monitor_tell(const struct monitor *m, enum monitor_event_type type)
 {
 	struct monitor_event e = { .magic = MONITOR_EVENT_MAGIC, .type = (uint8_t)type,
 		                   .attempt = m->setup.request.attempt, .boottime_us = now_us(),
@@ -36,13 +36,16 @@ void monitor_tell(const struct monitor *m, enum monitor_event_type type)
 	/* by way of the folder's descriptor: its own path may be longer than an address can be */
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool told;
 
 	if (fd < 0)
-		return;
+		return true;
 	snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/runner.sock", MONITOR_FD_NODE);
 	memcpy(e.task, m->setup.request.task, sizeof e.task);
-	sendto(fd, &e, sizeof e, MSG_NOSIGNAL, (struct sockaddr *)&a, sizeof a);
+	told = sendto(fd, &e, sizeof e, MSG_NOSIGNAL, (struct sockaddr *)&a, sizeof a) >= 0 ||
+	       errno != EAGAIN;
 	close(fd);
+	return told;
 }
 
 /* The launcher may begin another launch. */
@@ -102,11 +105,17 @@ static bool lease_is_past(uint64_t now)
 
 static void tell_output(struct monitor *m, uint64_t now)
 {
-	if (m->spool.head_size == m->told_size || now - m->told_us < MONITOR_OUTPUT_MS * 1000u)
+	if (now - m->told_us < MONITOR_OUTPUT_MS * 1000u)
 		return;
-	m->told_us = now;
-	m->told_size = m->spool.head_size;
-	monitor_tell(m, MONITOR_OUTPUT);
+	if (m->start_due) {
+		m->start_due = !monitor_tell(m, MONITOR_STARTED);
+		m->told_us = now;
+	}
+	if (m->spool.head_size != m->told_size) {
+		if (monitor_tell(m, MONITOR_OUTPUT))
+			m->told_size = m->spool.head_size;
+		m->told_us = now;
+	}
 }
 
 static void enforce(struct monitor *m)
@@ -285,7 +294,7 @@ static int wait_ms(const struct monitor *m, uint64_t now)
 	const uint64_t times[] = {
 		m->kill_us, m->drain_us, m->ready ? 0 : m->launch_us,
 		m->started_us && !m->ending ? m->started_us + m->setup.request.timeout_ms * 1000u : 0,
-		m->spool.head_size != m->told_size ? m->told_us + MONITOR_OUTPUT_MS * 1000u : 0,
+		m->start_due || m->spool.head_size != m->told_size ? m->told_us + MONITOR_OUTPUT_MS * 1000u : 0,
 		m->rate_bytes >= MONITOR_DRAIN_RATE ? m->rate_us + 1000000u : 0,
 	};
 

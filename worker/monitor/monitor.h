@@ -38,7 +38,8 @@ struct monitor {
 	uint64_t kill_us;   /* then everything is killed; 0 = never */
 	uint64_t drain_us;  /* then pipes that are still open are left; 0 = init is alive */
 	uint64_t launch_us; /* when the runtime must have done its part */
-	uint64_t told_us;   /* last MONITOR_OUTPUT */
+	bool start_due;     /* MONITOR_STARTED has not been told yet */
+	uint64_t told_us;   /* last MONITOR_OUTPUT, or try of one */
 	uint64_t told_size; /* size of head then */
 	uint64_t rate_us;   /* the drain budget is of the second that began then */
 	uint64_t rate_bytes;
@@ -54,8 +55,9 @@ struct monitor {
 /* CLOCK_BOOTTIME in microseconds. */
 uint64_t now_us(void);
 
-/* A datagram to the runner; nobody there is no error. */
-void monitor_tell(const struct monitor *m, enum monitor_event_type type);
+/* A datagram to the runner; nobody there is no error. False if its queue is full, which holds as few
+ * as 10: it is worth another try. */
+bool monitor_tell(const struct monitor *m, enum monitor_event_type type);
 
 /* launching: sandbox, pipes, runtime. False with m->failure set. */
 bool monitor_launch(struct monitor *m, const char *config, size_t n);
