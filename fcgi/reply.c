@@ -11,7 +11,7 @@ static const struct {
 	{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
 	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 409, "Conflict" },
 	{ 413, "Payload Too Large" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
-	{ 503, "Service Unavailable" },
+	{ 502, "Bad Gateway" }, { 503, "Service Unavailable" },
 };
 
 static const struct {
@@ -20,7 +20,7 @@ static const struct {
 } STATUSES[] = {
 	{ OK, 200 }, { ERR_INPUT, 400 }, { ERR_AUTH, 401 }, { ERR_FORBIDDEN, 403 }, { ERR_NOT_FOUND, 404 },
 	{ ERR_METHOD, 405 }, { ERR_REQUIRED, 406 }, { ERR_CONFLICT, 409 }, { ERR_TOO_LARGE, 413 },
-	{ ERR_LIMIT, 429 }, { ERR_INTERNAL, 500 }, { ERR_BUSY, 503 },
+	{ ERR_LIMIT, 429 }, { ERR_INTERNAL, 500 }, { ERR_BUSY, 503 }, { ERR_UNSURE, 502 },
 };
 
 static const char *reason_of(int status)
@@ -115,7 +115,7 @@ static const char *said_to_clients(struct request *rq, int status)
 
 	if (status == 500)
 		return arena_printf(&rq->cx.arena, "the server failed; its log says more about request %s", rq->cx.trace);
-	if (status < 500)
+	if (status != 503)
 		return rq->cx.message;
 	cut = strstr(rq->cx.message, ": ");
 	return arena_copy(&rq->cx.arena, rq->cx.message, cut ? (size_t)(cut - rq->cx.message) : strlen(rq->cx.message));

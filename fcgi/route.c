@@ -300,7 +300,7 @@ static enum err answer(struct request *rq, struct reply *rp, unsigned *allowed)
 	}
 	TRY(check_load(rq));
 	e = with_database(rq, rp);
-	breaker_note(&rq->process->breaker, rq->begun_us, clock_boot_us(), e == ERR_BUSY);
+	breaker_note(&rq->process->breaker, rq->begun_us, clock_boot_us(), e == ERR_BUSY || e == ERR_UNSURE);
 	return e;
 }
 

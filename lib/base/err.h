@@ -13,6 +13,7 @@ enum err {
 	ERR_LIMIT,     /* 429: the caller's own limit */
 	ERR_INTERNAL,  /* 500: our bug or a broken machine */
 	ERR_BUSY,      /* 503 with Retry-After: ours to mend, nothing was done */
+	ERR_UNSURE,    /* 502: ours to mend, and nobody can say whether it was done */
 };
 
 /* Passes an error up; the sentence is in the ctx already. */

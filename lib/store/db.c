@@ -27,7 +27,7 @@ struct db {
 	size_t cached;
 	int64_t changed, statements;
 	unsigned err;
-	bool lost;
+	bool lost, unsure;
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
 };
@@ -112,6 +112,11 @@ bool db_is_lost(const struct db *db)
 	return db->lost;
 }
 
+bool db_is_unsure(const struct db *db)
+{
+	return db->unsure;
+}
+
 int64_t db_statements(const struct db *db)
 {
 	return db->statements;
@@ -171,6 +176,7 @@ static enum err failed(struct db *db, struct ctx *cx, unsigned number, const cha
 {
 	db->err = number;
 	db->lost = is_lost(number);
+	db->unsure = number == CR_SERVER_LOST || number == 2055;
 	if (db->lost) {
 		disconnect(db);
 		return err_set(cx, ERR_BUSY, "the database does not answer: %s (%u)", text, number);
@@ -239,6 +245,7 @@ static enum err connect_to(struct db *db, struct ctx *cx, const char *host, cons
 		e = my_failed(db, cx);
 		disconnect(db);
 		db->lost = true;
+		db->unsure = false;
 		cx->err = ERR_BUSY;
 		return e == OK ? e : ERR_BUSY;
 	}
@@ -421,7 +428,7 @@ static enum err run(struct db *db, struct ctx *cx, const struct sql *sql, const 
 	struct cached *c;
 
 	db->err = 0;
-	db->lost = false;
+	db->lost = db->unsure = false;
 	db->changed = 0;
 	TRY(prepare(db, cx, sql, &c));
 	for (size_t i = 0; i < columns; i++) {
@@ -598,7 +605,7 @@ enum err db_query(struct db *db, struct ctx *cx, const struct sql *sql, const st
 static enum err plain(struct db *db, struct ctx *cx, struct str statement)
 {
 	db->err = 0;
-	db->lost = false;
+	db->lost = db->unsure = false;
 	if (inject(db, false))
 		return injected(db, cx);
 	db->statements++;

@@ -95,6 +95,9 @@ unsigned db_errno(const struct db *db);
 enum err db_now(struct db *db, struct ctx *cx, int64_t *us);
 /* Whether the last error was that of a lost connection: what was sent may or may not have been done. */
 bool db_is_lost(const struct db *db);
+/* Whether it was lost after the statement had gone out, with no answer: the cases of db_is_lost in
+ * which something may have been done. */
+bool db_is_unsure(const struct db *db);
 /* Statements sent since db_new (tests and `idle_qps`). */
 int64_t db_statements(const struct db *db);
 /* Tests: the n-th statement from here (1 = the next; COMMIT counts) reports a lost connection,

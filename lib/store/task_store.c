@@ -6,6 +6,8 @@
 #include "store/task_row.h"
 #include "store/txn.h"
 
+#include <time.h>
+
 /* --- queueing ---------------------------------------------------------------------------------- */
 
 enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 8 << 20, DUPLICATE = 1062, DEADLOCK = 1213, LOCK_WAIT = 1205 };
@@ -63,7 +65,22 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 	return OK;
 }
 
-/* The usual case: one array, one round trip, its own commit. */
+/* It went out and no answer came: asks as long as the caller can wait. */
+static enum err ask_whether_added(struct db *db, struct ctx *cx, struct add *a, int64_t until, bool *yes)
+{
+	const struct timespec pause = { 0, 50000000 };
+
+	while (clock_boot_us() < until) {
+		if (add_done(db, cx, a, yes) == OK)
+			return OK;
+		nanosleep(&pause, NULL);
+	}
+	return err_set(cx, ERR_UNSURE, "the database went away in the middle of the change: look whether it was "
+	               "carried out");
+}
+
+/* The usual case: one array, one round trip, its own commit. Its deadline keeps a server that hung
+ * from beginning it late, but not from ending what had begun: hence ERR_UNSURE. */
 static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64_t until)
 {
 	enum err e = OK;
@@ -73,12 +90,13 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 		e = insert_page(db, cx, a, 0, a->n);
 		if (e == OK || (try > 0 && db_errno(db) == DUPLICATE))
 			return OK; /* its own ids, of a try whose answer was lost */
-		if (db_is_lost(db)) {
-			if (clock_boot_us() >= until)
-				return e; /* past the deadline: the database does not begin it any more */
-			TRY(add_done(db, cx, a, &yes));
+		if (db_is_unsure(db)) {
+			TRY(ask_whether_added(db, cx, a, until, &yes));
 			if (yes)
 				return OK;
+		} else if (db_is_lost(db)) {
+			if (clock_boot_us() >= until)
+				return e;
 		} else if (db_errno(db) != DEADLOCK && db_errno(db) != LOCK_WAIT) {
 			return e;
 		}

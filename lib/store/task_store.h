@@ -6,7 +6,8 @@
 /* Queues all or none of the tasks: one array-bound INSERT, whose trigger adds payload, ready or
  * delayed row and event (schema.md 2). `targets[i]` belongs to `orders[i]`; ids come from the orders.
  * `deadline_us`: by the database's clock past it nothing is done (ERR_BUSY): reads the offset of the
- * database's clock once per connection. A lost answer is resolved by asking for the first id. */
+ * database's clock once per connection. A lost answer is resolved by asking for the first id; if the
+ * database stays away, ERR_UNSURE: it may have been in the middle of it. */
 enum err task_store_add(struct db *db, struct ctx *cx, const struct id *project,
                         const struct task_order *orders, const struct code_target *targets, size_t n);
 /* ERR_NOT_FOUND also for what belongs to another project. With payload. */

@@ -48,13 +48,14 @@ static enum err ask(struct db *db, struct ctx *cx, const struct txn *t, void *ar
 		*yes = false;
 		return OK;
 	}
-	do {
+	while (clock_boot_us() < until) {
 		e = t->done(db, cx, arg, yes);
 		if (e == OK || !db_is_lost(db))
 			return e;
 		pause_with_jitter();
-	} while (clock_boot_us() < until);
-	return err_wrap(cx, "whether the change was committed is not known");
+	}
+	return err_set(cx, ERR_UNSURE, "the database went away in the middle of the change: look whether it was "
+	               "carried out");
 }
 
 static enum err run_once(struct db *db, struct ctx *cx, const struct txn *t, void *arg, bool *commit_sent)
@@ -82,7 +83,7 @@ enum err txn_run(struct db *db, struct ctx *cx, const struct txn *t, void *arg)
 		e = run_once(db, cx, t, arg, &commit_sent);
 		if (e == OK || !may_retry(db))
 			return e;
-		if (commit_sent && db_is_lost(db)) {
+		if (commit_sent && db_is_unsure(db)) {
 			TRY(ask(db, cx, t, arg, until, &yes));
 			if (yes)
 				return OK;
