@@ -1073,6 +1073,35 @@ START_TEST(a_probe_tells_what_works)
 }
 END_TEST
 
+START_TEST(an_operator_can_ask_for_the_probe)
+{
+	const char *path = program();
+	char text[4096] = "", name[64];
+	struct node n;
+	ssize_t got;
+	int out[2], status;
+	pid_t pid;
+
+	node_open(&n);
+	snprintf(name, sizeof name, "%s", n.cgroup);
+	ck_assert_int_eq(pipe(out), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], 1);
+		execl(path, path, "--probe", "--node", n.dir, "--cgroup", name, NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	while ((got = read(out[0], text + strlen(text), sizeof text - 1 - strlen(text))) > 0)
+		;
+	close(out[0]);
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	ck_assert_ptr_nonnull(strstr(text, "a hardened test container ran"));
+	node_close(&n);
+}
+END_TEST
+
 START_TEST(runc_does_the_same)
 {
 	struct node n;
@@ -1154,7 +1183,9 @@ static void set_up(void)
 {
 	const char *tmp = getenv("STOKER_TEST_TMP");
 
-	snprintf(base_dir, sizeof base_dir, "%.30s/monitor-XXXXXX", tmp && strlen(tmp) < 30 ? tmp : "/tmp");
+	/* the addresses of the sockets below it hold 107 bytes */
+	snprintf(base_dir, sizeof base_dir, "%.40s/monitor-XXXXXX",
+	         tmp && *tmp && strlen(tmp) <= 40 ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(base_dir));
 	uid_base = 900000000u + (unsigned)getpid() % 1000 * (SLOTS + 1) * 65536;
 	chmod(base_dir, 0700); /* closed to the container's users: paths must not matter */
@@ -1190,6 +1221,7 @@ int main(void)
 	tcase_add_test(t, requests_out_of_bounds_are_refused);
 	tcase_add_test(t, an_attempt_is_launched_once_and_removed_only_when_it_is_over);
 	tcase_add_test(t, a_probe_tells_what_works);
+	tcase_add_test(t, an_operator_can_ask_for_the_probe);
 	tcase_add_test(t, runc_does_the_same);
 	tcase_add_test(t, the_monitor_is_small);
 	srunner_run_all(runner, CK_NORMAL);

@@ -7,7 +7,7 @@
 #include "base/ctx.h"
 
 /* What the launcher was started with: the runner's supervisor, still root, put it on the command line
- * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc). */
+ * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc). With --probe an operator did. */
 struct launcher_options {
 	char node_dir[PATH_MAX];
 	uid_t runner_uid;
@@ -16,6 +16,7 @@ struct launcher_options {
 	uint32_t slots;
 	char cgroup[80];  /* "/stoker": below the root of every hierarchy, for all jobs of this node */
 	char runtime[16]; /* "auto", "crun", "runc" */
+	bool is_probe;    /* --probe: an operator asks what this host can do; no runner, no fd 3 */
 };
 
 struct runtime {

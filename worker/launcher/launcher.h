@@ -14,7 +14,8 @@ struct launcher {
 	int lease;              /* the file, for the monitors */
 	int monitor, init;      /* the programs */
 	int *userns;            /* per slot, -1 = not made yet */
-	int *starting;          /* read ends: one for each launch whose runtime still works */
+	int *starting;          /* read ends: one for each launch whose runtime still works; has room
+	                         * for starting_max and a test container */
 	size_t starting_count, starting_max;
 	int chosen;             /* RUNTIME_ that works, -1 = not known yet */
 	struct launch_probe probe; /* the last one */

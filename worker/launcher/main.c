@@ -54,6 +54,10 @@ static enum err parse_cgroup(struct ctx *cx, const char *text, struct launcher_o
 static enum err parse_option(struct ctx *cx, const char *name, const char *text,
                              struct launcher_options *opt)
 {
+	if (strcmp(name, "probe") == 0) {
+		opt->is_probe = true;
+		return OK;
+	}
 	if (strcmp(name, "uid") == 0)
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->runner_uid);
 	if (strcmp(name, "gid") == 0)
@@ -97,7 +101,8 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "node", required_argument, NULL, 0 },    { "uid", required_argument, NULL, 0 },
 		{ "gid", required_argument, NULL, 0 },     { "uid-base", required_argument, NULL, 0 },
 		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
-		{ "runtime", required_argument, NULL, 0 }, { NULL, 0, NULL, 0 },
+		{ "runtime", required_argument, NULL, 0 }, { "probe", no_argument, NULL, 0 },
+		{ NULL, 0, NULL, 0 },
 	};
 	int index, c;
 
@@ -316,12 +321,14 @@ static int watch_signals(void)
 }
 
 /* What a monitor's descriptors are numbered must be free of ours, and fd 3 must be a socket. */
-static enum err reserve_fds(struct ctx *cx)
+static enum err reserve_fds(struct ctx *cx, bool is_probe)
 {
 	int type, fd;
 	socklen_t n = sizeof type;
 
-	if (getsockopt(RUNNER_FD, SOL_SOCKET, SO_TYPE, &type, &n) || type != SOCK_SEQPACKET)
+	if (is_probe && dup2(STDERR_FILENO, RUNNER_FD) < 0)
+		return err_errno(cx, "prepare fd 3");
+	if (!is_probe && (getsockopt(RUNNER_FD, SOL_SOCKET, SO_TYPE, &type, &n) || type != SOCK_SEQPACKET))
 		return err_set(cx, ERR_INPUT, "fd 3 is not the runner's socket; the runner starts this program");
 	if (fcntl(RUNNER_FD, F_SETFD, FD_CLOEXEC))
 		return err_errno(cx, "prepare fd 3");
@@ -332,6 +339,54 @@ static enum err reserve_fds(struct ctx *cx)
 	return fd >= 0 ? OK : err_errno(cx, "open /dev/null");
 }
 
+/* A node of its own inside the real one's folder, so that the same file system is tried and a node
+ * that works meanwhile is not touched. */
+static enum err probe_options(struct ctx *cx, struct launcher_options *opt)
+{
+	char node[PATH_MAX], cgroup[sizeof opt->cgroup];
+	int pid = (int)getpid();
+
+	if ((size_t)snprintf(node, sizeof node, "%s/doctor-%d", opt->node_dir, pid) >= sizeof node ||
+	    (size_t)snprintf(cgroup, sizeof cgroup, "%s-doctor-%d", opt->cgroup, pid) >= sizeof cgroup)
+		return err_set(cx, ERR_INPUT, "--node or --cgroup is too long");
+	memcpy(opt->node_dir, node, sizeof node);
+	memcpy(opt->cgroup, cgroup, sizeof cgroup);
+	return OK;
+}
+
+static void remove_probe_node(const char *dir)
+{
+	static const char *const below[] = { "lease", "probe/rootfs", "probe", "images/names", "images",
+		                             "jobs" };
+	int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; at >= 0 && i < sizeof below / sizeof below[0]; i++)
+		if (unlinkat(at, below[i], 0) && errno == EISDIR)
+			unlinkat(at, below[i], AT_REMOVEDIR);
+	if (at >= 0)
+		close(at);
+	rmdir(dir);
+}
+
+/* Prints a line for each thing tried; 0 if a job can run here. */
+static int probe_for_operator(struct ctx *cx, struct launcher_options *opt)
+{
+	struct launcher l;
+	bool works;
+
+	if (probe_options(cx, opt) || launcher_open(cx, opt, &l)) {
+		printf("no probe: %s\n", cx->message);
+		remove_probe_node(opt->node_dir);
+		return 1;
+	}
+	probe_host(cx, &l);
+	works = l.probe.reply.status == LAUNCH_OK;
+	fputs(l.probe.text, stdout);
+	launcher_close(&l);
+	remove_probe_node(opt->node_dir);
+	return works ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	auto_ctx cx = { 0 };
@@ -340,10 +395,12 @@ int main(int argc, char **argv)
 	int signals;
 
 	log_name("stoker-launcher");
-	if (options_parse(&cx, argc, argv, &opt) || reserve_fds(&cx)) {
+	if (options_parse(&cx, argc, argv, &opt) || reserve_fds(&cx, opt.is_probe)) {
 		log_error("start", "error=\"%s\"", cx.message);
 		return 2;
 	}
+	if (opt.is_probe)
+		return probe_for_operator(&cx, &opt);
 	signals = watch_signals();
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a dead monitor leaves behind is ours to bury */
 	if (launcher_open(&cx, &opt, &l)) {

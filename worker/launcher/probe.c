@@ -87,6 +87,7 @@ static enum err run_attempt(struct ctx *cx, struct launcher *l, struct attempt *
 
 	TRY(attempt_remove(cx, l, a->parent, a->id));
 	TRY(attempt_start(cx, l, a, &pid));
+	close(l->starting[--l->starting_count]); /* its end is waited for right here */
 	e = wait_monitor(cx, pid);
 	if (!e)
 		e = read_exit(cx, a->parent, a->id, out);
