@@ -198,13 +198,13 @@ class Instance:
         """kill -9 of all of it, the keeper first, monitors and containers too."""
         if self.pid("keeper"):
             self.kill("keeper")
+        for pid in self.processes():  # monitors before their jobs: they would note how those ended
+            self._kill(pid)
         for folder in self.cgroups():
             for below, _, _ in os.walk(folder):
                 with open(os.path.join(below, "cgroup.procs")) as pids:
                     for pid in pids.read().split():
                         self._kill(int(pid))
-        for pid in self.processes():
-            self._kill(pid)
         wait_for(lambda: not self.processes(), 10, "all processes to be gone")
 
     @staticmethod
@@ -234,7 +234,7 @@ class Instance:
         """Rows as tuples of text (None for NULL), as MariaDB's root."""
         done = subprocess.run(["mariadb", "--no-defaults", "-u", "root", "-S", self.run + "/s/db.sock",
                                "-N", "-B", database, "-e", query], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)
+                              stderr=subprocess.PIPE, text=True, errors="replace")
         if done.returncode != 0:
             raise AssertionError("%s: %s" % (query, done.stderr.strip()))
         return [tuple(None if field == "NULL" else field for field in line.split("\t"))
