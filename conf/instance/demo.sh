@@ -70,12 +70,13 @@ register_code() {
 
 # The states as they come, on one line.
 follow_states() { # TASK
-	local url="http://127.0.0.1:$port/2/projects/$IRON_PROJECT_ID/tasks/$1" state='' seen='' until=$((SECONDS + 30))
+	local url="http://127.0.0.1:$port/2/projects/$IRON_PROJECT_ID/tasks/$1" state='' seen=queued until=$((SECONDS + 30))
 
+	printf '%s' "$seen" # as its answer said
 	while [[ ! $state =~ ^(complete|error|timeout|cancelled|killed|expired)$ && -z $ended_by ]]; do
 		((SECONDS < until)) || { say " ..." && return 1; }
 		state=$(curl -fsS -m 5 -H "Authorization: OAuth $IRON_TOKEN" "$url" 2>/dev/null | json_text state)
-		[[ -z $state || $state == "$seen" ]] || printf '%s%s' "${seen:+ -> }" "$state"
+		[[ -z $state || $state == "$seen" ]] || printf ' -> %s' "$state"
 		seen=${state:-$seen}
 		sleep 0.03
 	done

@@ -16,7 +16,7 @@ own() { # MODE FILE...
 make_folders() {
 	local folder
 
-	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node} "$run"/{s,pid,var} && ln -sfn "$VAR" "$run/link" || return
+	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node} "$run"/{s,pid,var} && ln -sfn "$VAR" "$run/link" && ln -sfn var/app "$run/app" || return
 	chmod 755 "$VAR" "$run" "$run/pid"
 	own 0750 "$VAR/conf"
 	own 0755 "$VAR/log"

@@ -41,7 +41,8 @@ class Instances(unittest.TestCase):
             if line.startswith("Dashboard: "):
                 break
         text = "".join(lines)
-        self.assertLess(time.monotonic() - began, 10, "start to first log")
+        busy = os.getloadavg()[0] > 1.5 * os.cpu_count()  # with other tests beside it
+        self.assertLess(time.monotonic() - began, 30 if busy else 10, "start to first log")
         self.assertIn("hello from", text)
         self.assertIn("complete", text)
         self.assertRegex(lines[-1], r"http://127\.0\.0\.1:\d+/ui +token: \S+")
@@ -88,8 +89,14 @@ class Instances(unittest.TestCase):
         stoker.start()
         self.assertEqual(stoker.task(before)["state"], "complete")
         stoker.run_task("one")
-        # nobody was left who could tell how it ended, and that is what the task says
-        self.assertEqual(stoker.wait_state(sleeper, "killed")["cause"], "monitor_lost")
+
+        # nobody was left who could tell how it ended: that is what the task says, unless its node's
+        # lease was over before, then it has its next attempt
+        def settled():
+            task = stoker.task(sleeper)
+            return task["attempt"] == 2 or (task["state"], task["cause"]) == ("killed", "monitor_lost")
+
+        harness.wait_for(settled, 30, "the lost task to be settled or run again")
 
     def test_after_kill_9_of_the_keeper_alone_the_next_start_takes_over(self):
         stoker = self.instance().start()
