@@ -97,7 +97,7 @@ $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi 
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
-$O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+$O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $O/tests/support/throwaway_db.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)
 
 TESTS_C := $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)

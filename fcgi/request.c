@@ -165,11 +165,12 @@ static enum err split_path(struct request *rq)
 
 static enum err read_uri(struct request *rq, struct str uri)
 {
-	struct str path;
+	struct str path = { 0 };
 
 	if (!uri.n)
 		return err_set(&rq->cx, ERR_INPUT, "the web server sent no REQUEST_URI");
-	uri = cut_authority(uri);
+	/* a copy: libfcgi's parameters are gone when the finished request is logged */
+	uri = cut_authority(str_of(str_c(&rq->cx.arena, uri)));
 	str_cut(&uri, '?', &path);
 	rq->query_text = uri;
 	rq->path = cut_base(path, request_base(rq));
