@@ -892,7 +892,7 @@ END_TEST
 START_TEST(a_job_outlives_its_launcher)
 {
 	struct node n;
-	struct job j = job_of();
+	struct job j = job_of(), other = job_of();
 	struct exit_file f;
 
 	node_open(&n);
@@ -903,6 +903,8 @@ START_TEST(a_job_outlives_its_launcher)
 	close(n.sock);
 	start_launcher(&n, "auto");
 	ck_assert_int_eq(remove_job(&n, &j), LAUNCH_BUSY);
+	launch_words(&n, &other, &(struct words){ .argv = (const char *const[]){ "true", NULL } }, NULL);
+	ck_assert_int_eq(other.reply.status, LAUNCH_REFUSED); /* it found who holds the slot */
 	send_ctl(&n, &j, MONITOR_CTL_CANCEL);
 	f = wait_end(&n, &j);
 	ck_assert_int_eq(f.verdict, EXIT_CANCELLED);
@@ -1036,7 +1038,7 @@ END_TEST
 START_TEST(an_attempt_is_launched_once_and_removed_only_when_it_is_over)
 {
 	struct node n;
-	struct job j = job_of();
+	struct job j = job_of(), other = job_of();
 	struct job again;
 
 	node_open(&n);
@@ -1045,6 +1047,8 @@ START_TEST(an_attempt_is_launched_once_and_removed_only_when_it_is_over)
 	launch_words(&n, &again, &(struct words){ .argv = (const char *const[]){ "true", NULL } }, NULL);
 	ck_assert_int_eq(again.reply.status, LAUNCH_BUSY);
 	ck_assert_int_eq(remove_job(&n, &j), LAUNCH_BUSY);
+	launch_words(&n, &other, &(struct words){ .argv = (const char *const[]){ "true", NULL } }, NULL);
+	ck_assert_int_eq(other.reply.status, LAUNCH_REFUSED); /* the slot's ids are the living one's */
 	ck_assert_int_eq(sweep(&n), 0);
 	send_ctl(&n, &j, MONITOR_CTL_KILL);
 	wait_end(&n, &j);

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -209,13 +210,43 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	return OK;
 }
 
+static bool holds(int parent, const char *id)
+{
+	auto_fd dir = *id ? openat(parent, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	return dir >= 0 && attempt_is_watched(dir);
+}
+
+void attempt_find_holders(struct launcher *l)
+{
+	auto_fd at = openat(l->jobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = at < 0 ? NULL : fdopendir(dup(at));
+	struct launch_request rq;
+	struct dirent *d;
+
+	while (list && (d = readdir(list))) {
+		auto_fd dir = openat(l->jobs, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		auto_fd fd = dir < 0 ? -1 : openat(dir, "request", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && read(fd, &rq, sizeof rq) == (ssize_t)sizeof rq && rq.slot < l->opt.slots &&
+		    attempt_is_watched(dir))
+			attempt_name(&rq, l->holder[rq.slot]);
+	}
+	if (list)
+		closedir(list);
+}
+
 static void remove_folder(int parent, const char *id);
 
 enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt *a, pid_t *monitor)
 {
+	char *holder = l->holder[a->request->slot];
 	auto_fd dir = -1;
 	enum err e = OK;
 
+	if (strcmp(holder, a->id) != 0 && holds(a->parent, holder))
+		return err_set(cx, ERR_INPUT, "launch request: attempt %s still lives in slot %u", holder,
+		               a->request->slot);
 	if (mkdirat(a->parent, a->id, 0750)) {
 		if (errno == EEXIST)
 			return err_set(cx, ERR_CONFLICT, "attempt %s has a folder already", a->id);
@@ -230,6 +261,8 @@ enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt 
 		e = spawn(cx, l, a, dir, monitor);
 	if (e)
 		remove_folder(a->parent, a->id);
+	else
+		snprintf(holder, sizeof l->holder[0], "%s", a->id);
 	return e;
 }
 

@@ -67,7 +67,8 @@ static enum err make_tables(struct ctx *cx, struct launcher *l)
 	l->starting_max = cores > 0 ? 2 * (size_t)cores : 2;
 	l->starting = calloc(l->starting_max + 1, sizeof *l->starting);
 	l->userns = calloc(l->opt.slots + 1, sizeof *l->userns); /* one more for test containers */
-	if (!l->starting || !l->userns)
+	l->holder = calloc(l->opt.slots + 1, sizeof *l->holder);
+	if (!l->starting || !l->userns || !l->holder)
 		return err_set(cx, ERR_INTERNAL, "make the table of slots: no memory");
 	for (uint32_t i = 0; i <= l->opt.slots; i++)
 		l->userns[i] = -1;
@@ -93,6 +94,7 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	TRY(open_program(cx, "stoker-monitor", &l->monitor));
 	TRY(open_program(cx, "stoker-init", &l->init));
 	TRY(make_tables(cx, l));
+	attempt_find_holders(l);
 	return spec_parts_open(cx, &l->parts);
 }
 
@@ -103,4 +105,5 @@ void launcher_close(struct launcher *l)
 	spec_parts_close(&l->parts);
 	free(l->starting);
 	free(l->userns);
+	free(l->holder);
 }

@@ -14,6 +14,7 @@ struct launcher {
 	int lease;              /* the file, for the monitors */
 	int monitor, init;      /* the programs */
 	int *userns;            /* per slot, -1 = not made yet */
+	char (*holder)[40];     /* per slot, name of the last attempt in it; "" = none known */
 	int *starting;          /* read ends: one for each launch whose runtime still works; has room
 	                         * for starting_max and a test container */
 	size_t starting_count, starting_max;
@@ -52,9 +53,13 @@ struct attempt {
 /* "<task>-<attempt>". */
 void attempt_name(const struct launch_request *rq, char out[40]);
 
-/* Makes the folder with request and ctl, spawns the monitor. *monitor gets its pid. ERR_CONFLICT if
- * the folder is there already; after any other error it is not. */
+/* Makes the folder with request and ctl, spawns the monitor. *monitor gets its pid. ERR_INPUT if
+ * another attempt still lives in the slot: two jobs never share a range of ids. ERR_CONFLICT if the
+ * folder is there already; after any other error it is not. */
 enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt *a, pid_t *monitor);
+
+/* Notes which slots attempts of a launcher before us hold. */
+void attempt_find_holders(struct launcher *l);
 
 /* Whether the monitor that wrote monitor.pid in the folder still lives. */
 bool attempt_is_watched(int dir);
