@@ -19,7 +19,7 @@ const struct command COMMANDS[] = {
 	{ "admin project list", CLI_SETTINGS, 0, 0, "", "List projects", admin_project_list_command },
 	{ "admin token create", CLI_SETTINGS, 0, 0, "", "Make a token and print it, once", admin_token_create_command },
 	{ "admin token list", CLI_SETTINGS, 0, 0, "", "List tokens (never their text)", admin_token_list_command },
-	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back at once", admin_token_revoke_command },
+	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back; within a second they open nothing", admin_token_revoke_command },
 	{ "admin node list", CLI_SETTINGS, 0, 0, "", "List nodes", admin_node_list_command },
 	{ "admin node drain", CLI_SETTINGS, 1, 1, "NAME", "Let a node take no more; its jobs run to their end", admin_node_drain_command },
 	{ "admin node resume", CLI_SETTINGS, 1, 1, "NAME", "Let a drained node take jobs again", admin_node_resume_command },

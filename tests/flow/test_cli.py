@@ -1,6 +1,7 @@
 """The command line against a whole instance: words in, verdicts out."""
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -90,7 +91,7 @@ class CommandLine(harness.FlowTest):
         task = re.search(r"task ([0-9a-f]{24})", follower.stderr.readline()).group(1)
         self.stoker.wait_state(task, "running")
         server = self.stoker.kill("mariadb", signal.SIGSTOP)
-        time.sleep(4)
+        time.sleep(6)
         os.kill(server, signal.SIGCONT)
         out, said = follower.communicate(timeout=40)
         self.assertEqual((follower.returncode, out), (4, "before\nafter\n"), said)
@@ -179,6 +180,34 @@ class CommandLine(harness.FlowTest):
         self.cli("tasks", "--port", "1", status=1)
         self.assertIn("127.0.0.1:1", self.stderr)
 
+    def test_a_followed_flood_is_byte_for_byte_the_log_and_its_size(self):
+        self.register("flood", "sh -c 'i=0; while [ $i -lt 300 ]; do head -c 65536 /dev/zero | tr \\\\000 x; echo; i=$((i+1));"
+                      " done; echo the end'")
+        followed = self.cli("queue", "flood", "--wait")
+        task = re.search(r"[0-9a-f]{24}", self.stderr).group()
+        self.assertIn("bytes left out here", followed)
+        self.assertTrue(followed.endswith("x\nthe end\n"))
+        self.assertEqual(self.cli("log", task), followed)
+        self.assertEqual(self.stoker.task(task)["log_size"], len(followed.encode()))
+
+    def test_a_terminal_is_spared_what_could_steer_it_and_a_pipe_gets_every_byte(self):
+        self.register("steer", "printf 'a\\033[31mred\\377 \\342\\202\\254'")
+        task = self.cli("queue", "steer", "--quiet").strip()
+        self.cli("wait", task)
+        raw = b"a\x1b[31mred\xff \xe2\x82\xac"
+        for words in (["log", task], ["log", "-f", task]):
+            done = subprocess.run([STOKER, *words], env=dict(os.environ, **self.stoker.iron), timeout=30,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            self.assertEqual(done.stdout, raw)
+            terminal, inside = pty.openpty()
+            done = subprocess.Popen([STOKER, *words], env=dict(os.environ, **self.stoker.iron),
+                                    stdin=subprocess.DEVNULL, stdout=inside)
+            done.wait(30)
+            shown = os.read(terminal, 4096).decode()
+            os.close(inside)
+            os.close(terminal)
+            self.assertEqual(shown, "a\u241b[31mred\ufffd \u20ac")
+
     # --- where the server is found -----------------------------------------------------------------------
 
     def test_configuration_by_its_precedence(self):
@@ -237,6 +266,7 @@ class CommandLine(harness.FlowTest):
         row = json.loads(self.admin("token", "list", "--project", "other", "--json"))["tokens"][0]
         self.assertNotIn(token.split("_")[2], json.dumps(row))
         self.admin("token", "revoke", row["id"])
+        time.sleep(1.2)  # the API remembers a token for a second
         self.cli("tasks", env=hers, status=1)
         self.assertIn("401", self.stderr)
 
