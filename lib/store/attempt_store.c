@@ -13,8 +13,9 @@ static const struct sql TASK_START = {
 	"UPDATE task SET state = 'running', started_at = NOW(6) - INTERVAL ? MICROSECOND"
 	" WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?", "isis" };
 static const struct sql ATTEMPT_START = {
-	"UPDATE attempt SET started_at = IFNULL(started_at, NOW(6) - INTERVAL ? MICROSECOND), digest = ?"
-	" WHERE task_id = ? AND number = ? AND node_session = ? AND ended_at IS NULL", "issis" };
+	"UPDATE attempt SET digest = IFNULL(?, digest), started_at ="
+	" (SELECT t.started_at FROM task t WHERE t.id = attempt.task_id AND t.attempt = attempt.number)"
+	" WHERE task_id = ? AND number = ? AND node_session = ? AND ended_at IS NULL", "ssis" };
 static const struct sql TASK_RUNS_HERE = {
 	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND state = 'running'", "sis" };
 
@@ -42,17 +43,17 @@ static enum err start_work(struct db *db, struct ctx *cx, void *arg)
 {
 	const struct start_batch *b = arg;
 	struct val *tasks = arena_array(&cx->arena, 4 * b->n, sizeof *tasks);
-	struct val *attempts = arena_array(&cx->arena, 5 * b->n, sizeof *attempts);
+	struct val *attempts = arena_array(&cx->arena, 4 * b->n, sizeof *attempts);
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct attempt_start *s = &b->starts[i];
 		const struct val t[4] = { v_i(s->started_us_ago), v_id(&s->task_id), v_i(s->attempt),
 			                  v_s(b->who->session) };
-		const struct val a[5] = { v_i(s->started_us_ago), s->digest.n ? v_s(s->digest) : v_null(),
-			                  v_id(&s->task_id), v_i(s->attempt), v_s(b->who->session) };
+		const struct val a[4] = { s->digest.n ? v_s(s->digest) : v_null(), v_id(&s->task_id), v_i(s->attempt),
+			                  v_s(b->who->session) };
 
 		memcpy(tasks + 4 * i, t, sizeof t);
-		memcpy(attempts + 5 * i, a, sizeof a);
+		memcpy(attempts + 4 * i, a, sizeof a);
 		b->lost[i] = false;
 	}
 	TRY(db_exec_array(db, cx, &TASK_START, tasks, b->n));
@@ -245,7 +246,7 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 	if (needs_start(v, from)) {
 		TRY(db_exec(db, cx, &TASK_START, VALS(v_i(v->ran_us), v_id(&end->task_id), v_i(end->attempt),
 		                                      v_s(b->who->session))));
-		TRY(db_exec(db, cx, &ATTEMPT_START, VALS(v_i(v->ran_us), v_null(), v_id(&end->task_id),
+		TRY(db_exec(db, cx, &ATTEMPT_START, VALS(v_null(), v_id(&end->task_id),
 		                                         v_i(end->attempt), v_s(b->who->session))));
 		from = TASK_RUNNING;
 	}

@@ -206,8 +206,10 @@ static const struct sql NODE_GONE = {
 	"UPDATE node SET state = 'gone', claims = claims + 1, running = 0"
 	" WHERE id = ? AND session = ? AND (state = 'gone' OR lease_until < NOW(6))", "is" };
 static const struct sql RUNNING_PAGE = {
-	"SELECT r.task_id, r.attempt, r.lane_id, r.stop FROM running r WHERE r.node_id = ?"
-	" ORDER BY r.task_id LIMIT 500", "i" };
+	"SELECT r.task_id, r.attempt, r.lane_id, r.stop, t.rank_at, l.cluster_id FROM running r"
+	" STRAIGHT_JOIN task t FORCE INDEX (PRIMARY) ON t.id = r.task_id"
+	" STRAIGHT_JOIN lane l FORCE INDEX (PRIMARY) ON l.id = r.lane_id"
+	" WHERE r.node_id = ? ORDER BY r.task_id LIMIT 500", "i" };
 static const struct sql TASK_AGAIN = {
 	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL, node_session = NULL"
 	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
@@ -215,16 +217,14 @@ static const struct sql TASK_CANCEL_LOST = {
 	"UPDATE task SET state = 'cancelled', ended_at = NOW(6), cause = ?, note = ?, node_id = NULL"
 	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
 static const struct sql READY_AGAIN = {
-	"INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)"
-	" SELECT t.lane_id, t.rank_at, t.id, l.cluster_id, t.attempt"
-	" FROM task t JOIN lane l ON l.id = t.lane_id WHERE t.id = ? AND t.state = 'queued'", "s" };
+	"INSERT INTO ready (lane_id, rank_at, task_id, place, attempt) VALUES (?, ?, ?, ?, ?)", "itsii" };
 static const struct sql ATTEMPT_LOST = {
 	"UPDATE attempt SET ended_at = NOW(6), cause = ?, note = ? WHERE task_id = ? AND number = ?", "sssi" };
 static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
 
 struct lost_task {
 	struct id id;
-	int64_t attempt, lane_id;
+	int64_t attempt, lane_id, rank_at, cluster_id;
 	struct val cause, note;
 	bool cancelled;
 };
@@ -253,7 +253,8 @@ enum err node_store_beat(struct db *db, struct ctx *cx, int64_t lease_s, bool *g
 
 static struct lost_task lost_task_of(struct ctx *cx, const struct val *v)
 {
-	struct lost_task t = { .id = val_id(&v[0]), .attempt = val_int(&v[1]), .lane_id = val_int(&v[2]) };
+	struct lost_task t = { .id = val_id(&v[0]), .attempt = val_int(&v[1]), .lane_id = val_int(&v[2]),
+		               .rank_at = val_time(&v[4]), .cluster_id = val_int(&v[5]) };
 
 	t.cancelled = v[3].type != VAL_NULL;
 	if (t.cancelled) {
@@ -286,20 +287,24 @@ static enum err move_lost(struct db *db, struct ctx *cx, struct take_back *b, co
 
 static enum err write_lost(struct db *db, struct ctx *cx, const struct take_back *b)
 {
-	struct val *ids = arena_array(&cx->arena, b->n + 1, sizeof *ids);
+	struct val *ready = arena_array(&cx->arena, 5 * b->n + 1, sizeof *ready);
 	struct val *attempts = arena_array(&cx->arena, 4 * b->n + 1, sizeof *attempts);
 	struct val *running = arena_array(&cx->arena, 2 * b->n + 1, sizeof *running);
+	size_t waiting = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct lost_task *t = &b->tasks[i];
 		const struct val a[4] = { t->cause, t->note, v_id(&t->id), v_i(t->attempt) };
+		const struct val w[5] = { v_i(t->lane_id), v_t(t->rank_at), v_id(&t->id), v_i(t->cluster_id),
+			                  v_i(t->attempt) };
 
-		ids[i] = v_id(&t->id);
+		if (!t->cancelled)
+			memcpy(ready + 5 * waiting++, w, sizeof w);
 		memcpy(attempts + 4 * i, a, sizeof a);
 		running[2 * i] = v_i(b->node_id);
 		running[2 * i + 1] = v_id(&t->id);
 	}
-	TRY(db_exec_array(db, cx, &READY_AGAIN, ids, b->n));
+	TRY(db_exec_array(db, cx, &READY_AGAIN, ready, waiting));
 	TRY(db_exec_array(db, cx, &ATTEMPT_LOST, attempts, b->n));
 	return db_exec_array(db, cx, &RUNNING_DELETE, running, b->n);
 }

@@ -15,12 +15,13 @@ static const struct sql FLAT = {
 	"SELECT p.lane_id, p.rank_at, p.task_id, p.attempt, l.open, l.code_id, l.head_rank, " ROOM
 	" FROM (SELECT lane_id, rank_at, task_id, attempt FROM ready FORCE INDEX (flat) WHERE " BEHIND_PLACE
 	" ORDER BY rank_at, task_id LIMIT ?) p"
-	" STRAIGHT_JOIN lane l ON l.id = p.lane_id STRAIGHT_JOIN code c ON c.id = l.code_id", "itsiti" };
+	" STRAIGHT_JOIN lane l FORCE INDEX (PRIMARY) ON l.id = p.lane_id"
+	" STRAIGHT_JOIN code c FORCE INDEX (PRIMARY) ON c.id = l.code_id", "itsiti" };
 
 /* Open lanes with rows set aside, those with the least ranks first. */
 static const struct sql ASIDE_LANES = {
 	"SELECT l.id, l.head_rank, l.code_id, " ROOM
-	" FROM lane l FORCE INDEX (pick) STRAIGHT_JOIN code c ON c.id = l.code_id"
+	" FROM lane l FORCE INDEX (pick) STRAIGHT_JOIN code c FORCE INDEX (PRIMARY) ON c.id = l.code_id"
 	" WHERE l.cluster_id = ? AND l.open = 1 AND l.head_rank IS NOT NULL"
 	" ORDER BY l.head_rank LIMIT ?", "ii" };
 
@@ -28,7 +29,7 @@ static const struct sql ASIDE_LANES = {
 static const struct sql OPEN_LANES = {
 	"SELECT l.id, (SELECT r.rank_at FROM ready r WHERE r.lane_id = l.id ORDER BY r.rank_at LIMIT 1) AS head,"
 	" l.code_id, " ROOM ", l.head_rank"
-	" FROM lane l FORCE INDEX (pick) STRAIGHT_JOIN code c ON c.id = l.code_id"
+	" FROM lane l FORCE INDEX (pick) STRAIGHT_JOIN code c FORCE INDEX (PRIMARY) ON c.id = l.code_id"
 	" WHERE l.cluster_id = ? AND l.open = 1", "i" };
 
 #define PART(order, behind)                                                                          \
@@ -115,7 +116,15 @@ static struct pick_row row_of(const struct val *v)
 		                  .task_id = val_id(&v[2]), .attempt = val_int(&v[3]) };
 }
 
-/* The next piece of the flat order, with what must be known of each row's lane. */
+static int by_rank(const void *a, const void *b)
+{
+	const struct pick_row *x = a, *y = b;
+
+	return comes_before(x->rank_at, &x->task_id, y->rank_at, &y->task_id) ? -1 : 1;
+}
+
+/* The next piece of the flat order, with what must be known of each row's lane. A join promises no
+ * order, so the piece is sorted here: without a filesort there. */
 static enum err read_flat(struct db *db, struct ctx *cx, struct pick *p)
 {
 	struct pick_source *s = &p->flat;
@@ -138,6 +147,7 @@ static enum err read_flat(struct db *db, struct ctx *cx, struct pick *p)
 			l->room = val_int(&v[7]);
 		}
 	}
+	qsort(rows, r.n, sizeof *rows, by_rank);
 	source_fill(s, rows, r.n, asked);
 	return OK;
 }
@@ -236,6 +246,7 @@ static enum err read_lanes(struct db *db, struct ctx *cx, struct pick *p)
 		for (size_t k = 0; k < r.n; k++)
 			if (val_int(&row(&r, k)[0]) == lanes[i]->id)
 				rows[count++] = row_of(row(&r, k));
+		qsort(rows, count, sizeof *rows, by_rank);
 		source_fill(&lanes[i]->rows, rows, count, each);
 		lanes[i]->was_read = true;
 	}

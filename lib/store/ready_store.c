@@ -24,8 +24,9 @@ static const struct sql NODE_STATE = {
 	"SELECT 1 FROM node WHERE id = ? AND session = ? AND state <> 'gone'", "is" };
 static const struct sql CLUSTER_PAUSED = { "SELECT 1 FROM cluster WHERE id = ? AND paused_at IS NOT NULL", "i" };
 
-static const struct sql CODE_TAKE = {
-	"UPDATE code SET running = running + ? WHERE id = ? AND paused_at IS NULL AND held = 0"
+static const struct sql CODE_COUNT = { "UPDATE code SET running = running + ? WHERE id = ?", "is" };
+static const struct sql CODE_LIMIT = {
+	"UPDATE code SET running = running + ? WHERE id = ?"
 	" AND (max_running = 0 OR running + ? <= max_running)", "isi" };
 static const struct sql CODE_GIVE_BACK = { "UPDATE code SET running = running - ? WHERE id = ?", "is" };
 static const struct sql READY_ASIDE = {
@@ -94,24 +95,44 @@ static int by_code(const void *a, const void *b)
 	return memcmp(&(*x)->code_id, &(*y)->code_id, sizeof(*x)->code_id);
 }
 
-/* The limits: before anything else, and in order of the codes' ids (lane_count.h). */
+/* Codes without a limit, all of them in one array. None gets one meanwhile: that takes the turn. */
+static enum err count_codes(struct db *db, struct ctx *cx, struct pick_lane *const *lanes, size_t n)
+{
+	struct val *v = arena_array(&cx->arena, 2 * n + 1, sizeof *v);
+
+	for (size_t i = 0; i < n; i++) {
+		v[2 * i] = v_i((int64_t)lanes[i]->taken);
+		v[2 * i + 1] = v_id(&lanes[i]->code_id);
+	}
+	return db_exec_array(db, cx, &CODE_COUNT, v, n);
+}
+
+/* The counters of codes: before anything else, and in order of the codes' ids (lane_count.h). With a
+ * limit among them one by one, since an array also counts the lanes that a trigger closes. */
 static enum err take_codes(struct db *db, struct ctx *cx, struct claim *c)
 {
 	struct pick *p = &c->pick;
-	struct pick_lane **lanes = arena_array(&cx->arena, p->lane_n + 1, sizeof *lanes);
-	struct val *v = arena_array(&cx->arena, 3 * p->lane_n + 1, sizeof *v);
+	struct pick_lane **lanes = arena_array(&cx->arena, p->lane_n + 1, sizeof(struct pick_lane *));
+	bool limited = false;
 	size_t n = 0;
 
-	for (size_t i = 0; i < p->lane_n; i++)
-		if (p->lanes[i].taken)
-			lanes[n++] = &p->lanes[i];
-	qsort(lanes, n, sizeof(struct pick_lane *), by_code);
-	for (size_t i = 0; i < n; i++) {
-		v[3 * i] = v[3 * i + 2] = v_i((int64_t)lanes[i]->taken);
-		v[3 * i + 1] = v_id(&lanes[i]->code_id);
+	for (size_t i = 0; i < p->lane_n; i++) {
+		if (!p->lanes[i].taken)
+			continue;
+		lanes[n++] = &p->lanes[i];
+		limited |= p->lanes[i].room >= 0;
 	}
-	TRY(db_exec_array(db, cx, &CODE_TAKE, v, n));
-	return db_changed(db) == (int64_t)n ? OK : collide(c, cx, "a limit");
+	qsort(lanes, n, sizeof(struct pick_lane *), by_code);
+	if (!limited)
+		return count_codes(db, cx, lanes, n);
+	for (size_t i = 0; i < n; i++) {
+		struct val taken = v_i((int64_t)lanes[i]->taken);
+
+		TRY(db_exec(db, cx, &CODE_LIMIT, VALS(taken, v_id(&lanes[i]->code_id), taken)));
+		if (db_changed(db) != 1) /* used up from another cluster */
+			return collide(c, cx, "a limit");
+	}
+	return OK;
 }
 
 static enum err set_aside(struct db *db, struct ctx *cx, const struct pick *p)
