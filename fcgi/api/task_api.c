@@ -162,7 +162,7 @@ static enum err read_filter(struct request *rq, struct task_filter *f)
 
 static void show_payload(struct task *t)
 {
-	if (!t->payload.p)
+	if (!t->payload.p && !t->payload_bytes)
 		t->payload = STR_LIT("");
 }
 

@@ -26,7 +26,8 @@ struct task {
 	struct id schedule_id, original_task_id, retry_task_id; /* zero = none */
 	int64_t retry;       /* 0 = the first task of its chain */
 	bool cancel_asked;   /* running, and somebody asked for its end */
-	struct str payload;  /* only where the reader asked for it */
+	struct str payload;  /* only where the reader asked for it; lists leave out those over 64 KiB */
+	int64_t payload_bytes; /* of the whole one, also where it was left out; 0 = none, or not asked for */
 };
 
 /* What a client may say when it queues. */

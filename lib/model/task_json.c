@@ -89,6 +89,8 @@ static void set_options(json_t *j, const struct task *t)
 	set_text(j, "cluster", t->cluster_name);
 	if (t->payload.p)
 		set_text(j, "payload", t->payload);
+	else if (t->payload_bytes)
+		set_int(j, "payload_size", t->payload_bytes);
 	if (t->callback.n)
 		set_text(j, "callback", t->callback);
 }

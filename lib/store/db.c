@@ -288,7 +288,8 @@ enum err db_open(struct db *db, struct ctx *cx)
 		return err_set(cx, ERR_BUSY, "the connection was lost inside a transaction");
 	}
 	if (*db->set->password_file)
-		TRY(conf_secret(cx, db->set->password_file, &password));
+		if (conf_secret(cx, db->set->password_file, &password) != OK)
+			return cx->err = ERR_INTERNAL; /* not the fault of whoever asks */
 	TRY(connect_any(db, cx, password));
 	return measure_clock(db, cx);
 }

@@ -5,19 +5,25 @@
 #define TEN_TYPES "ssssssssss"
 #define HUNDRED_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES
 
-#define COLUMNS                                                                                          \
+/* A page of tasks shows payloads up to the size that IronWorker took; a hundred of ours at their limit
+ * would be 300 MiB. */
+#define WHOLE "p.body"
+#define SHORT "IF(OCTET_LENGTH(p.body) <= 65536, p.body, NULL)"
+
+#define COLUMNS(payload)                                                                                 \
 	"SELECT t.id, t.project_id, t.code_id, t.revision, t.lane_id, l.cluster_id, c.name, k.name,"      \
 	" t.state, t.attempt, t.changes, t.priority, t.timeout_s, TIMESTAMPDIFF(SECOND, t.created_at, t.due_at)," \
 	" t.created_at, t.due_at, t.started_at, t.ended_at, t.updated_at, t.exit_code, t.cause, t.note,"  \
 	" t.label, t.msg, t.percent, t.callback, t.schedule_id, t.original_task_id, t.retry_task_id,"     \
-	" t.retry, r.stop IS NOT NULL, p.body"                                                            \
+	" t.retry, r.stop IS NOT NULL, OCTET_LENGTH(p.body), " payload                                    \
 	" FROM task t FORCE INDEX (PRIMARY) LEFT JOIN code c ON c.id = t.code_id"                         \
 	" LEFT JOIN lane l ON l.id = t.lane_id LEFT JOIN cluster k ON k.id = l.cluster_id"                \
 	" LEFT JOIN running r ON r.node_id = t.node_id AND r.task_id = t.id"                              \
 	" LEFT JOIN payload p ON p.task_id = t.id AND ? = 1"
 
-static const struct sql ONE = { COLUMNS " WHERE t.id = ? AND t.project_id = ?", "iss" };
-static const struct sql MANY = { COLUMNS " WHERE t.id IN (" HUNDRED ") AND t.project_id = ?", "i" HUNDRED_TYPES "s" };
+static const struct sql ONE = { COLUMNS(WHOLE) " WHERE t.id = ? AND t.project_id = ?", "iss" };
+static const struct sql ONE_SHORT = { COLUMNS(SHORT) " WHERE t.id = ? AND t.project_id = ?", "iss" };
+static const struct sql MANY = { COLUMNS(SHORT) " WHERE t.id IN (" HUNDRED ") AND t.project_id = ?", "i" HUNDRED_TYPES "s" };
 
 static void read_times(const struct val *v, struct task *t)
 {
@@ -44,7 +50,7 @@ static void read_chain(const struct val *v, struct task *t)
 }
 
 /* The columns are listed above, once. */
-static struct task task_of(const struct val *v, bool with_payload)
+static struct task task_of(const struct val *v, enum payload_part payload)
 {
 	struct task t = { .id = val_id(&v[0]), .project_id = val_id(&v[1]), .code_id = val_id(&v[2]),
 		          .revision = val_int(&v[3]), .lane_id = val_int(&v[4]), .cluster_id = val_int(&v[5]),
@@ -58,20 +64,23 @@ static struct task task_of(const struct val *v, bool with_payload)
 	read_times(v, &t);
 	read_end(v, &t);
 	read_chain(v, &t);
-	if (with_payload)
-		t.payload = val_str(&v[31]);
+	t.payload_bytes = val_int(&v[31]);
+	if (payload != PAYLOAD_NONE && v[32].type != VAL_NULL)
+		t.payload = val_str(&v[32]);
 	return t;
 }
 
 static enum err query(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
-                      bool with_payload, struct rows *r)
+                      enum payload_part payload, struct rows *r)
 {
+	struct val joined = v_i(payload != PAYLOAD_NONE);
 	static const struct id ZERO;
 	struct val v[TASK_ROWS_MOST + 2];
 
 	if (n == 1)
-		return db_query(db, cx, &ONE, VALS(v_i(with_payload), v_id(ids), v_id(project)), r);
-	v[0] = v_i(with_payload);
+		return db_query(db, cx, payload == PAYLOAD_WHOLE ? &ONE : &ONE_SHORT,
+		                VALS(joined, v_id(ids), v_id(project)), r);
+	v[0] = joined;
 	for (size_t i = 0; i < TASK_ROWS_MOST; i++)
 		v[i + 1] = v_id(i < n ? &ids[i] : &ZERO);
 	v[TASK_ROWS_MOST + 1] = v_id(project);
@@ -79,17 +88,17 @@ static enum err query(struct db *db, struct ctx *cx, const struct id *project, c
 }
 
 enum err task_rows_read(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
-                        bool with_payload, struct task *out, size_t *found)
+                        enum payload_part payload, struct task *out, size_t *found)
 {
 	struct rows r;
 
 	*found = 0;
 	if (!n)
 		return OK;
-	TRY(query(db, cx, project, ids, n, with_payload, &r));
+	TRY(query(db, cx, project, ids, n, payload, &r));
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < r.n; k++)
 			if (str_equal(id_view(&ids[i]), val_str(&row(&r, k)[0])))
-				out[(*found)++] = task_of(row(&r, k), with_payload);
+				out[(*found)++] = task_of(row(&r, k), payload);
 	return OK;
 }

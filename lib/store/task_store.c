@@ -129,7 +129,7 @@ enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project,
 {
 	size_t n;
 
-	TRY(task_rows_read(db, cx, project, task, 1, true, out, &n));
+	TRY(task_rows_read(db, cx, project, task, 1, PAYLOAD_WHOLE, out, &n));
 	return n ? OK : err_set(cx, ERR_NOT_FOUND, "task not found");
 }
 

@@ -397,6 +397,13 @@ START_TEST(bodies_over_the_limit_are_413)
 		.uri = uri_of("P/tasks/webhook?code_name=big"), .token = developer.s,
 		.body = { big, (size_t)set.limits.payload_bytes + 1 } });
 	ck_assert_int_eq(over.status, 413);
+	auto_asked list = get("P/tasks?code_name=big");
+	json_t *listed = json_array_get(json_object_get(list.json, "tasks"), 0);
+	ck_assert_ptr_null(json_object_get(listed, "payload")); /* a page of such would be 300 MiB */
+	ck_assert_int_eq(json_integer_value(json_object_get(listed, "payload_size")), set.limits.payload_bytes);
+	auto_asked one = ask_with(&process, &(struct asking){ .method = "GET", .token = developer.s, .uri = arena_printf(
+		&settings_arena, "%s/tasks/%s", uri_of("P"), asked_text(&fits, "id")) });
+	ck_assert_uint_eq(json_string_length(json_object_get(one.json, "payload")), (size_t)set.limits.payload_bytes);
 	free(big);
 }
 END_TEST
