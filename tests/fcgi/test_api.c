@@ -175,7 +175,7 @@ START_TEST(another_projects_ids_are_not_there)
 	snprintf(path, sizeof path, "/2/projects/%s/tasks/%s", id_format(&theirs.id).s, id_format(&id).s);
 	auto_asked got = ask("GET", path, stranger.s, NULL);
 	ck_assert_int_eq(got.status, 404);
-	strcat(path, "/log");
+	snprintf(path, sizeof path, "/2/projects/%s/tasks/%s/log", id_format(&theirs.id).s, id_format(&id).s);
 	auto_asked log = ask("GET", path, stranger.s, NULL);
 	ck_assert_int_eq(log.status, 404);
 	snprintf(path, sizeof path, "/2/projects/%s/tasks/%s/cancel", id_format(&theirs.id).s, id_format(&id).s);

@@ -142,7 +142,7 @@ check_shell() {
 
 built() { # COMPILER FOLDER
 	make --no-print-directory -s -j"$(nproc)" O="$2" CC="$1" all tests-built 2>&1 |
-		grep -E 'warning|error|Error|undefined' | head -n 40
+		grep -E 'warning:|error:|Error [0-9]|undefined reference' | head -n 40
 }
 
 check_compilers() {
