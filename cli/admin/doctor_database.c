@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "model/settings.h"
 #include "store/doctor_store.h"
+#include "store/node_store.h"
 #include "store/schema_store.h"
 
 enum { WAIT_S = 5, PACKET_LEAST = 16 << 20 };
@@ -72,7 +73,28 @@ static void bad_count(struct findings *f, const char *name, int64_t n, const cha
 		finding_add(f, FINDING_OK, name, "%s", fine);
 }
 
-static void people_waiting(const struct doctor_tables *t, struct findings *f)
+/* What each node said of itself when it began. */
+static void nodes(struct db *db, struct findings *f)
+{
+	enum { SHOWN = 10 };
+	struct node *list;
+	size_t n, shown = 0;
+
+	if (node_store_list(db, f->cx, &list, &n) != OK)
+		return;
+	for (size_t i = 0; i < n && shown < SHOWN; i++) {
+		if (!str_is(list[i].state, "live"))
+			continue;
+		shown++;
+		if (list[i].runtime.n)
+			finding_add(f, FINDING_OK, "node", STR_FMT " starts jobs of cluster " STR_FMT " by " STR_FMT,
+			            STR_ARG(list[i].name), STR_ARG(list[i].cluster_name), STR_ARG(list[i].runtime));
+		else
+			finding_add(f, FINDING_WARN, "node", STR_FMT " does not say by what it starts jobs", STR_ARG(list[i].name));
+	}
+}
+
+static void who_works(const struct doctor_tables *t, struct findings *f)
 {
 	if (t->live_nodes)
 		finding_add(f, FINDING_OK, "nodes", "%lld live with %lld slots, %lld draining", (long long)t->live_nodes,
@@ -101,7 +123,8 @@ static void tables(struct db *db, struct findings *f)
 		finding_add(f, FINDING_FAIL, "tables", "%s", f->cx->message);
 		return;
 	}
-	people_waiting(&t, f);
+	who_works(&t, f);
+	nodes(db, f);
 	bad_count(f, "running", t.running_lost, "rows of running have no task that runs", "every row of running has its task");
 	bad_count(f, "taken back", t.running_on_gone, "rows of running belong to nodes that are gone: the next scheduler takes them back",
 	          "no row of running belongs to a node that is gone");

@@ -6,6 +6,8 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct store_fixture f;
 
@@ -305,6 +307,44 @@ START_TEST(old_days_go_with_their_heads_and_younger_ones_stay)
 }
 END_TEST
 
+static int partition_in_a_child(void)
+{
+	struct store_fixture own;
+	int64_t now;
+	enum err e;
+
+	store_fixture_open(&own);
+	e = db_now(own.logs, &own.cx, &now);
+	if (e == OK)
+		e = log_store_partitions(own.logs, &own.cx, 3);
+	if (e != OK)
+		fprintf(stderr, "%s\n", own.cx.message);
+	store_fixture_close(&own);
+	return e == OK || e == ERR_BUSY ? 0 : 1; /* busy: the other one held the lock, and will be asked again */
+}
+
+START_TEST(several_schedulers_partition_at_once_without_harm)
+{
+	for (int round = 0; round < 5; round++) {
+		pid_t child[3];
+		int status;
+
+		run_in(&f, f.logs, "ALTER TABLE log_chunk REMOVE PARTITIONING");
+		run_in(&f, f.logs, "ALTER TABLE log_chunk PARTITION BY RANGE COLUMNS (day) (PARTITION p3 VALUES LESS THAN (4),"
+		       " PARTITION pmax VALUES LESS THAN (MAXVALUE))");
+		for (int i = 0; i < 3; i++)
+			if ((child[i] = fork()) == 0)
+				_exit(partition_in_a_child());
+		for (int i = 0; i < 3; i++) {
+			ck_assert_int_eq(waitpid(child[i], &status, 0), child[i]);
+			ck_assert_int_eq(status, 0);
+		}
+		fine(log_store_partitions(f.logs, &f.cx, 3));
+		ck_assert_int_eq(number_in(&f, f.logs, COUNT_PARTITIONS), 2 + 1 + 7 + 1); /* two days back (the first holds what is older), today, ahead, the rest */
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("log_store");
@@ -327,6 +367,7 @@ int main(void)
 	tcase_add_test(t, the_size_counts_all_attempts_and_what_the_notices_add);
 	tcase_add_test(t, a_large_log_comes_in_rounds_of_about_four_mebibytes);
 	tcase_add_test(t, partitions_are_made_a_week_ahead_and_reading_asks_one_alone);
+	tcase_add_test(t, several_schedulers_partition_at_once_without_harm);
 	tcase_add_test(t, old_days_go_with_their_heads_and_younger_ones_stay);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
