@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""What may break, breaks here: runner, MariaDB, node. No accepted task is lost, none runs twice at
+once, no byte of output is lost or doubled, and what ran goes on."""
+import os
+import signal
+import threading
+import time
+
+import harness
+
+# one line every 20 ms, numbered: a missing or doubled one shows
+COUNTING = "i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); sleep 0.02; done"
+
+
+def numbers(n):
+    return b"".join(b"%d\n" % i for i in range(n))
+
+
+class Faults(harness.FlowTest):
+    ENV = {"STOKER_NODE_GRACE_S": "1"}
+
+    def setUp(self):
+        harness.wait_for(lambda: self.stoker.pid("runner") and self.stoker.get("/readyz", token=False).status == 200,
+                         30, "a whole instance")
+
+    def start_counting(self, n, jobs=1, name=None):
+        name = name or "count%d" % n
+        self.stoker.code(name, COUNTING % n)
+        ids = [self.stoker.queue(name) for _ in range(jobs)]
+        for task in ids:
+            self.stoker.wait_state(task, "running", seconds=20)
+        return ids
+
+    def expect_counted(self, ids, n, attempts="1", seconds=40):
+        for task in ids:
+            ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=seconds)
+            self.assertEqual((ended["state"], ended.get("cause")), ("complete", "exit"))
+            self.assertEqual(self.stoker.task_log(task), numbers(n))
+            rows = self.stoker.sql("SELECT COUNT(*) FROM attempt WHERE task_id = UNHEX('%s')" % task)
+            self.assertEqual(rows, [(attempts,)])
+
+    # --- the runner ---------------------------------------------------------------------------------
+
+    def test_kill_9_of_the_runner_loses_no_byte(self):
+        ids = self.start_counting(250, jobs=4)
+        for _ in range(2):
+            old = self.stoker.kill("runner")
+            self.stoker.wait_restarted("runner", old)
+            time.sleep(1)
+        self.expect_counted(ids, 250)
+
+    def test_a_job_that_ends_while_no_runner_lives_is_settled_by_the_next(self):
+        self.stoker.code("brief", "sleep 1; echo bye; exit 5")
+        task = self.stoker.queue("brief")
+        self.stoker.wait_state(task, "running")
+        os.kill(self.stoker.pid("keeper"), signal.SIGSTOP)  # nobody starts it again for now
+        try:
+            self.stoker.kill("runner")
+            time.sleep(2)
+        finally:
+            os.kill(self.stoker.pid("keeper"), signal.SIGCONT)
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
+        self.assertEqual((ended["state"], ended["msg"]), ("error", "exit status 5: bye"))
+        self.assertEqual(self.stoker.task_log(task), b"bye\n")
+
+    def test_term_hands_running_jobs_over(self):
+        ids = self.start_counting(150, jobs=2, name="handed")
+        old = self.stoker.kill("runner", signal.SIGTERM)
+        self.stoker.wait_restarted("runner", old)
+        self.expect_counted(ids, 150)
+        self.assertIn("handing_over", self.stoker.log("runner"))
+        self.assertIn("session_resumed", self.stoker.log("runner"))
+
+    def test_a_killed_monitor_is_told_as_its_cause(self):
+        self.stoker.code("orphan", "echo up; sleep 60")
+        task = self.stoker.queue("orphan")
+        self.stoker.wait_state(task, "running")
+        with open("%s/jobs/%s-1/monitor.pid" % (self.stoker.node, task)) as file:
+            os.kill(int(file.read().split()[0]), signal.SIGKILL)
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
+        self.assertEqual((ended["state"], ended["cause"]), ("killed", "monitor_lost"))
+        self.assertEqual(self.stoker.task_log(task), b"up\n")
+
+    # --- MariaDB ---------------------------------------------------------------------------------------
+
+    def queue_under_load(self, code, seconds, ids, refused):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            began = time.monotonic()
+            reply = self.stoker.post("tasks", {"tasks": [{"code_name": code}]}, timeout=10)
+            took = time.monotonic() - began
+            if reply.status == 200:
+                ids.append(reply.json["tasks"][0]["id"])
+            else:
+                refused.append((reply.status, took, reply.headers.get("retry-after")))
+            time.sleep(0.03)
+
+    def under_load(self, fault, seconds):
+        self.stoker.code("loaded", "echo $TASK_ID")
+        running = self.start_counting(500, name="long")
+        ids, refused = [], []
+        load = threading.Thread(target=self.queue_under_load, args=("loaded", seconds, ids, refused))
+        load.start()
+        time.sleep(1)
+        fault()
+        load.join()
+        for status, took, retry in refused:
+            self.assertEqual(status, 503)
+            self.assertLess(took, 3.5)
+            self.assertTrue(retry)
+        self.assertTrue(ids)
+        for task in ids:
+            self.stoker.wait_state(task, "complete", seconds=60)
+            self.assertEqual(self.stoker.task_log(task).decode().strip(), task)
+        rows = self.stoker.sql("SELECT COUNT(*), MAX(attempt) FROM task t JOIN code c ON c.id = t.code_id"
+                               " WHERE c.name = 'loaded' AND t.state = 'complete'")
+        self.assertEqual(int(rows[0][0]), int(self.stoker.sql("SELECT COUNT(*) FROM task t JOIN code c"
+                         " ON c.id = t.code_id WHERE c.name = 'loaded'")[0][0]))
+        self.assertEqual(rows[0][1], "1")
+        self.expect_counted(running, 500, seconds=60)
+        return refused
+
+    def test_mariadb_killed_and_started_again_under_load(self):
+        def fault():
+            old = self.stoker.kill("mariadb")
+            self.stoker.wait_restarted("mariadb", old, 30)
+        self.under_load(fault, 6)
+
+    def test_mariadb_hung_for_longer_than_a_lease(self):
+        pid = self.stoker.pid("mariadb")
+
+        def fault():
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(14)
+            os.kill(pid, signal.SIGCONT)
+        try:
+            refused = self.under_load(fault, 18)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertTrue(refused)
+        self.assertNotIn("session_lost", self.stoker.log("runner"))
+
+    # --- the node ----------------------------------------------------------------------------------------
+
+    def test_a_dead_node_s_tasks_get_their_next_attempt(self):
+        self.stoker.code("again", "echo attempt $STOKER_ATTEMPT; [ $STOKER_ATTEMPT -gt 1 ] || sleep 60")
+        task = self.stoker.queue("again")
+        self.stoker.wait_state(task, "running")
+        keeper = self.stoker.pid("keeper")
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            self.stoker.kill("runner")
+            for folder in self.stoker.cgroups():
+                for below, _, _ in os.walk(folder):
+                    with open(os.path.join(below, "cgroup.procs")) as pids:
+                        for pid in pids.read().split():
+                            self.stoker._kill(int(pid))
+            for pid, name in self.stoker.processes().items():
+                if name == "stoker-monitor":
+                    self.stoker._kill(pid)
+            began = time.monotonic()
+            harness.wait_for(lambda: self.stoker.task(task)["state"] == "queued", 16, "the take-back")
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
+        self.assertLess(time.monotonic() - began, 25)
+        self.assertEqual(ended["state"], "complete")
+        self.assertEqual(ended["attempt"], 2)
+        rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
+        self.assertEqual(rows, [("node_lost",), ("exit",)])
+        self.assertIn("attempt 2", self.stoker.task_log(task).decode())
+
+
+class Stopping(harness.FlowTest):
+    ENV = {"STOKER_NODE_GRACE_S": "1"}
+
+    def test_down_gives_jobs_back_and_the_next_start_runs_them(self):
+        self.stoker.code("stopped", "trap 'echo TERM; exit 0' TERM; echo attempt $STOKER_ATTEMPT;"
+                         " [ $STOKER_ATTEMPT -gt 1 ] || while :; do :; done")
+        task = self.stoker.queue("stopped")
+        self.stoker.wait_state(task, "running")
+        self.assertEqual(self.stoker.script_command("down").returncode, 0)
+        self.assertEqual(os.listdir(self.stoker.node + "/jobs"), [])
+        up = self.stoker.script_command("up")
+        self.assertEqual(up.returncode, 0, up.stdout)
+        self.stoker.read_env()
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2))
+        rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
+        self.assertEqual(rows, [("node_stopped",), ("exit",)])
+
+    def test_kill_9_of_everything_and_the_next_start_goes_on(self):
+        self.stoker.code("powercut", "echo attempt $STOKER_ATTEMPT; [ $STOKER_ATTEMPT -gt 1 ] || sleep 60")
+        task = self.stoker.queue("powercut")
+        self.stoker.wait_state(task, "running")
+        self.stoker.kill_everything()
+        up = self.stoker.script_command("up")
+        self.assertEqual(up.returncode, 0, up.stdout)
+        self.stoker.read_env()
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=40)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2))
+
+
+if __name__ == "__main__":
+    harness.main()
