@@ -198,14 +198,20 @@ class Instance:
         """kill -9 of all of it, the keeper first, monitors and containers too."""
         if self.pid("keeper"):
             self.kill("keeper")
-        for pid in self.processes():  # monitors before their jobs: they would note how those ended
+        # monitors before their containers: they would tell how those died
+        for pid, _ in sorted(self.processes().items(), key=lambda found: found[1] != "stoker-monitor"):
             self._kill(pid)
+        self.kill_containers()
+        for pid in self.processes():
+            self._kill(pid)
+        wait_for(lambda: not self.processes(), 10, "all processes to be gone")
+
+    def kill_containers(self):
         for folder in self.cgroups():
             for below, _, _ in os.walk(folder):
                 with open(os.path.join(below, "cgroup.procs")) as pids:
                     for pid in pids.read().split():
                         self._kill(int(pid))
-        wait_for(lambda: not self.processes(), 10, "all processes to be gone")
 
     @staticmethod
     def _kill(pid):

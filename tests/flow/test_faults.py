@@ -150,14 +150,10 @@ class Faults(harness.FlowTest):
         os.kill(keeper, signal.SIGSTOP)
         try:
             self.stoker.kill("runner")
-            for folder in self.stoker.cgroups():
-                for below, _, _ in os.walk(folder):
-                    with open(os.path.join(below, "cgroup.procs")) as pids:
-                        for pid in pids.read().split():
-                            self.stoker._kill(int(pid))
             for pid, name in self.stoker.processes().items():
                 if name == "stoker-monitor":
                     self.stoker._kill(pid)
+            self.stoker.kill_containers()
             began = time.monotonic()
             harness.wait_for(lambda: self.stoker.task(task)["state"] == "queued", 16, "the take-back")
         finally:
@@ -198,7 +194,7 @@ class Stopping(harness.FlowTest):
         self.assertEqual(up.returncode, 0, up.stdout)
         self.stoker.read_env()
         ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=40)
-        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2))
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2), ended)
 
 
 if __name__ == "__main__":
