@@ -24,13 +24,13 @@ make_project() {
 			--name demo --json 2>>"$home/log/demo.log" | json_text token)
 		[[ -n $token ]] || return
 	fi
-	(
-		umask 077
+	install -m 0600 /dev/null "$home/stoker.env.new" || return
+	{
 		printf 'IRON_TOKEN=%s\nIRON_PROJECT_ID=%s\n' "$token" "$project"
 		for prefix in IRON IRON_WORKER; do
 			printf "${prefix}_%s\n" HOST=127.0.0.1 "PORT=$port" SCHEME=http PROTOCOL=http
 		done
-	) >"$home/stoker.env.new" && mv "$home/stoker.env.new" "$home/stoker.env"
+	} >"$home/stoker.env.new" && mv "$home/stoker.env.new" "$home/stoker.env"
 }
 
 # A root file system of one static program under its many names.

@@ -38,7 +38,9 @@ make_passwords() {
 	local account
 
 	for account in admin api worker; do
-		[[ -s $home/conf/$account.password ]] || random_hex 24 >"$home/conf/$account.password"
+		[[ -s $home/conf/$account.password ]] && continue
+		install -m 0600 /dev/null "$home/conf/$account.password" || return
+		random_hex 24 >"$home/conf/$account.password"
 	done
 	own 0600 "$home/conf/admin.password"
 	own 0640 "$home/conf/api.password" "$home/conf/worker.password"

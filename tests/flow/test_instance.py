@@ -51,6 +51,7 @@ class Instances(unittest.TestCase):
         self.assertEqual(keeper.returncode, 0)
         self.assert_gone(stoker)
         self.assertTrue(os.path.exists(os.path.join(stoker.var, "mariadb")))
+        self.assertEqual(os.stat(os.path.join(stoker.var, "stoker.env")).st_mode & 0o777, 0o600)
 
     def test_up_status_down_and_a_second_start_is_refused(self):
         stoker = self.instance()
