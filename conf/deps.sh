@@ -7,12 +7,14 @@
 # own MariaDB and nginx, the machine's stay as they were.
 set -uo pipefail
 
-# The first of a|b is what gets installed, any of them will do.
+# The first of a|b is what gets installed, any of them will do; one with a slash is a file (npm
+# comes with other builds of nodejs).
 declare -A PACKAGES=(
 	[build]="gcc make pkg-config libfcgi-dev libmariadb-dev libxml2-dev zlib1g-dev libjansson-dev
 		libcurl4-openssl-dev libssl-dev libutf8proc-dev libarchive-dev libseccomp-dev libinih-dev"
 	[run]="mariadb-server nginx-light|nginx crun runc busybox-static iproute2 util-linux curl"
-	[test]="check libsubunit-dev python3 chromium valgrind clang cppcheck shellcheck wrk"
+	[test]="check libsubunit-dev python3 chromium valgrind clang cppcheck shellcheck wrk
+		nodejs npm|/usr/bin/npm"
 )
 POLICY=/usr/sbin/policy-rc.d
 
@@ -36,7 +38,7 @@ missing() {
 	have+=$(dpkg-query -W -f '${Package}=${db:Status-Status} ' "${wanted[@]//|*/}" nginx 2>/dev/null)
 	for entry in "${wanted[@]}"; do
 		for choice in ${entry//|/ }; do
-			[[ $have == *" $choice=installed "* ]] && continue 2
+			[[ $have == *" $choice=installed "* || ($choice == /* && -e $choice) ]] && continue 2
 		done
 		printf '%s\n' "${entry%%|*}"
 	done

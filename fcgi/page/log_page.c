@@ -8,9 +8,8 @@ enum { LINES_BEFORE_MARK = 20 };
 
 bool log_page_has_ended(const struct task *t, const struct log_head *head)
 {
-	if (head && head->closed)
-		return true;
-	return task_state_is_settled(t->state) && (!head || head->attempt < t->attempt || !t->attempt);
+	/* a task is settled after its last chunk is stored, and was read before the log */
+	return task_state_is_settled(t->state) || (head && head->closed);
 }
 
 const char *log_page_verdict(struct page *p, const struct task *t)

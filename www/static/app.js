@@ -5,11 +5,13 @@
 //   data-copy          gets a copy button
 (() => {
 'use strict';
-const POLL = 5000, STALE = 30000, LOG_LEAST = 400, LOG_MOST = 2000, LOG_KEPT = 5000;
+const POLL = 5000, POLL_OPEN = 1500, STALE = 30000, LOG_LEAST = 400, LOG_MOST = 2000, LOG_KEPT = 5000;
 const $ = (s, in_ = document) => in_.querySelector(s);
 const all = (s, in_ = document) => [...in_.querySelectorAll(s)];
 const make = html => { const t = document.createElement('template'); t.innerHTML = html; return t.content; };
 const pause = ms => new Promise(done => setTimeout(done, ms));
+let poke = () => {};
+const soon = ms => new Promise(done => { const t = setTimeout(done, ms); poke = () => { clearTimeout(t); done(); }; });
 const seen = () => new Promise(done => document.hidden
 	? document.addEventListener('visibilitychange', () => done(), { once: true }) : done());
 
@@ -71,18 +73,19 @@ function swap(html) {
 async function watch() {
 	const names = all('[data-part]').map(e => e.dataset.part).filter(n => n !== 'lines');
 	const rows = $('[data-newest]');
-	let tag = null, wait = POLL;
+	const usual = () => $('#verdict:not([data-settled])') ? POLL_OPEN : POLL;
+	let tag = null, wait = usual();
 	if (!names.length) return;
 	const fields = { part: names.filter(n => rows || n !== 'news' && n !== 'rows').join(',') };
 	if (rows && rows.dataset.newest) fields.newest = rows.dataset.newest;
 	for (;;) {
-		await pause(wait * (0.9 + Math.random() / 5));
+		await soon(wait * (0.9 + Math.random() / 5));
 		await seen();
 		try {
 			const answer = await get(fields, tag);
 			if (answer.status === 200) { tag = answer.headers.get('ETag'); swap(await answer.text()); }
 			fresh = Date.now();
-			wait = POLL;
+			wait = usual();
 		} catch (e) { wait = Math.min(wait * 1.5, 30000); }
 		freshness();
 	}
@@ -153,7 +156,7 @@ async function finish(log) {
 		try {
 			const page = make(await (await fetch(log.dataset.log, { credentials: 'same-origin', cache: 'no-store' })).text());
 			const verdict = $('.logend', page);
-			if (verdict && verdict.textContent) { end().textContent = verdict.textContent; return; }
+			if (verdict && verdict.textContent) { end().textContent = verdict.textContent; poke(); return; }
 		} catch (e) { /* tried again below */ }
 		await pause(500);
 	}

@@ -1,0 +1,253 @@
+// The dashboard in a real browser, against a running instance: node dashboard.js SCENARIO.
+// Needs IRON_* of the instance, the codes that tests/flow/test_dashboard.py registers, and chromium.
+'use strict';
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const { chromium } = require('playwright-core');
+
+const BASE = `http://${process.env.IRON_HOST}:${process.env.IRON_PORT}`;
+const PROJECT = process.env.IRON_PROJECT_ID, TOKEN = process.env.IRON_TOKEN;
+const OURS = `/ui/p/${PROJECT}`;
+const PICTURES = process.env.STOKER_PICTURES; // a folder for pictures; none are made without it
+
+// --- the API, for what a page cannot do yet ---------------------------------------------------------
+async function api(method, route, body) {
+	const answer = await fetch(`${BASE}/2/projects/${PROJECT}${route}`, {
+		method, headers: { Authorization: `OAuth ${TOKEN}`, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
+	assert.strictEqual(answer.status, 200, `${method} ${route}`);
+	return answer.json();
+}
+const queue = async (code, payload = '', more = {}) =>
+	(await api('POST', '/tasks', { tasks: [{ code_name: code, payload, ...more }] })).tasks[0].id;
+const pause = ms => new Promise(done => setTimeout(done, ms));
+async function until(look, what, ms = 15000) {
+	for (const end = Date.now() + ms; Date.now() < end; await pause(100)) {
+		const got = await look();
+		if (got) return got;
+	}
+	assert.fail(`waited ${ms} ms for ${what}`);
+}
+const state = async (id, wanted) => until(async () => (await api('GET', `/tasks/${id}`)).state === wanted, `${id} to be ${wanted}`);
+
+// --- a browser that tells what went wrong in it --------------------------------------------------------
+let browser;
+async function person(options = {}) {
+	const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+	const page = await context.newPage();
+	page.wrong = [];
+	page.on('console', m => { if (['error', 'warning'].includes(m.type())) page.wrong.push(m.text()); });
+	page.on('pageerror', e => page.wrong.push(String(e)));
+	return page;
+}
+async function signIn(page, to = '/ui/') {
+	await page.goto(BASE + to);
+	await page.fill('#token', TOKEN);
+	await page.click('button.primary');
+	await page.waitForSelector('.health, table');
+}
+const clean = page => assert.deepStrictEqual(page.wrong, []);
+const text = (page, selector) => page.locator(selector).first().innerText();
+const lines = page => page.locator('#log .x').allInnerTexts();
+
+// --- scenarios ----------------------------------------------------------------------------------------
+const SCENARIOS = {
+	// dashboard.md 11.27, 4.12
+	async sign_in() {
+		const id = await queue('quick'), page = await person();
+		await page.goto(`${BASE}${OURS}/tasks/${id}`);
+		assert(page.url().includes('/ui/signin?next='), page.url());
+		await page.fill('#token', 'stk_00000000_wrong');
+		await page.click('button.primary');
+		assert.match(await text(page, '[role=alert]'), /did not work/);
+		await page.fill('#token', TOKEN);
+		await page.click('button.primary');
+		await page.waitForSelector('#verdict');
+		assert(page.url().endsWith(`/tasks/${id}`), page.url());
+		await page.goto(`${BASE}/ui/`);
+		assert(page.url().endsWith(OURS), 'one project: straight to it');
+		await page.click('.drop >> nth=1');
+		await page.click('text=Sign out');
+		assert(page.url().endsWith('/ui/signin'));
+		assert.strictEqual((await page.goto(`${BASE}${OURS}`)).url().includes('/ui/signin'), true);
+		assert.deepStrictEqual(page.wrong.filter(w => !w.includes('401')), []);
+	},
+
+	// 11.14, 11.11
+	async follow() {
+		const page = await person(), times = [];
+		await signIn(page, `${OURS}/tasks`);
+		const id = await queue('talker');
+		await page.goto(`${BASE}${OURS}/tasks/${id}`);
+		await page.exposeFunction('sawLine', n => times.push([n, Date.now()]));
+		await page.evaluate(() => new MutationObserver(() => window.sawLine(document.querySelectorAll('#log .x').length))
+			.observe(document.querySelector('#log'), { childList: true }));
+		await until(async () => (await lines(page)).length >= 3, 'the first lines');
+		await until(async () => /running/.test(await text(page, '#verdict .badge')), 'the badge to be running', 8000);
+		assert.match(await text(page, '#fresh'), /live/);
+		await until(async () => (await lines(page)).some(l => l.includes('line 20')), 'the last line', 20000);
+		await until(async () => /Complete after/.test(await text(page, '.logend')), 'the verdict below the log');
+		await until(async () => /complete/.test(await text(page, '#verdict .badge')), 'the badge to be complete');
+		const shown = (await lines(page)).map(l => l.trim());
+		const wanted = Array.from({ length: 20 }, (_, i) => `line ${i + 1}`);
+		assert.deepStrictEqual(shown.filter(l => /^line/.test(l)), wanted, 'each line once, in order');
+		assert(times.length >= 5, 'lines came one after the other');
+		assert.strictEqual(await page.locator('#log .err').count(), 1, 'stderr is told apart');
+		clean(page);
+	},
+
+	// 11.21 for one task
+	async cancel() {
+		const page = await person();
+		await signIn(page, `${OURS}/tasks`);
+		const id = await queue('sleeper');
+		await state(id, 'running');
+		await page.goto(`${BASE}${OURS}/tasks/${id}`);
+		await page.click('text=Cancel…');
+		assert.match(await text(page, 'h1'), /Cancel this task/);
+		assert.strictEqual((await api('GET', `/tasks/${id}`)).state, 'running', 'nothing is done yet');
+		await page.click('button:has-text("Cancel this task")');
+		assert.match(await text(page, '[role=status]'), /Asked to end|Cancelled/);
+		await state(id, 'cancelled');
+		await until(async () => /cancelled/.test(await text(page, '#verdict .badge')), 'the page to say so', 10000);
+		clean(page);
+	},
+
+	// 11.4 as far as these pages go
+	async without_javascript() {
+		const page = await person({ javaScriptEnabled: false });
+		await signIn(page);
+		const done = await queue('quick', '{"password":"planted-value","n":1}', { label: 'without script' });
+		await state(done, 'complete');
+		for (let i = 0; i < 26; i++) await queue('later', '', { delay: 600, label: 'many' });
+		await page.click('nav >> text=Tasks');
+		await page.fill('#q', 'label:many');
+		await page.selectOption('#f-state', 'queued');
+		await page.click('text=Apply');
+		assert(decodeURIComponent(page.url()).endsWith('/tasks?q=state:queued+label:many'), page.url());
+		await page.click('nav[aria-label="Pages of tasks"] >> text=25');
+		assert.strictEqual(await page.locator('#rows tbody tr').count(), 25);
+		await page.click('text=Older');
+		assert.strictEqual(await page.locator('#rows tbody tr').count(), 1);
+		await page.click('text=Newer');
+		assert.strictEqual(await page.locator('#rows tbody tr').count(), 25);
+		assert.match(await text(page, '#rows td.note'), /not due until/);
+		await page.fill('#q', 'colour:red');
+		await page.click('text=Apply');
+		assert.match(await text(page, '#q-wrong'), /does not know 'colour:'/);
+		await page.goto(`${BASE}${OURS}/tasks?q=label:%22without+script%22`);
+		await page.click('#rows a.id');
+		assert.match(await text(page, 'h1'), /Complete after/);
+		assert((await lines(page)).some(l => l.includes('hello')));
+		const source = await page.content();
+		assert(source.includes('[FILTERED]') && !source.includes('planted-value'));
+		await page.click('text=whole log');
+		await page.click('#log .n');
+		assert(page.url().endsWith('?line=1#L1'), page.url());
+		assert.strictEqual(await page.locator('#L1.mark').count(), 1);
+		const waiting = await queue('later', '', { delay: 600 });
+		await page.goto(`${BASE}${OURS}/tasks/${waiting}`);
+		assert.match(await text(page, '.why'), /not due until/);
+		await page.click('text=Cancel…');
+		await page.click('button:has-text("Cancel this task")');
+		assert.match(await text(page, 'h1'), /Cancelled/);
+		await page.click('.foot >> text=dark');
+		assert.strictEqual(await page.getAttribute('html', 'data-theme'), 'dark');
+		await page.click('.drop >> nth=1');
+		await page.click('text=Sign out');
+		assert(page.url().endsWith('/ui/signin'));
+		assert.deepStrictEqual(page.wrong.filter(w => !w.includes('400')), []);
+	},
+
+	// 11.10
+	async news() {
+		const page = await person();
+		await queue('quick');
+		await signIn(page, `${OURS}/tasks`);
+		const first = await text(page, '#rows a.id');
+		const id = await queue('quick');
+		await until(async () => /1 new/.test(await text(page, '#news')), '"1 new · show"', 12000);
+		assert.strictEqual(await text(page, '#rows a.id'), first, 'rows do not move');
+		await page.click('#news a');
+		await page.waitForSelector(`#rows a[title="${id}"]`);
+		clean(page);
+	},
+
+	// 11.16
+	async hostile_output() {
+		const page = await person();
+		await signIn(page);
+		const id = await queue('hostile');
+		await state(id, 'complete');
+		await page.goto(`${BASE}${OURS}/tasks/${id}/log`);
+		const tags = await page.evaluate(() => [...new Set([...document.querySelectorAll('#log *')].map(e => e.tagName))].sort());
+		assert.deepStrictEqual(tags, ['A', 'DIV', 'SPAN']);
+		const classes = await page.evaluate(() => [...new Set([...document.querySelectorAll('#log .x, #log .x *')].flatMap(e => [...e.classList]))]);
+		for (const c of classes) assert.match(c, /^(x|err|b|u|v|f\d+|g\d+)$/);
+		const shown = (await lines(page)).join('\n');
+		assert(shown.includes('<script>window.hit=1</script>'));
+		assert(shown.includes('done 100 %') && !shown.includes('done 1 %'));
+		assert.strictEqual(await page.evaluate(() => window.hit), undefined);
+		const copied = await page.evaluate(() => {
+			getSelection().selectAllChildren(document.querySelector('#log'));
+			return String(getSelection());
+		});
+		assert.doesNotMatch(copied, /\d\d:\d\d:\d\d\.\d\d\d/, 'times are not copied');
+		clean(page);
+	},
+
+	// 11.1, 11.2, 11.3, 11.6
+	async every_page() {
+		const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+		const failed = await queue('broken'), slow = await queue('sleeper');
+		await state(failed, 'error');
+		await state(slow, 'running');
+		const pages = { overview: OURS, tasks: `${OURS}/tasks`, 'task-failed': `${OURS}/tasks/${failed}`, 'task-running': `${OURS}/tasks/${slow}`,
+			log: `${OURS}/tasks/${failed}/log`, projects: '/ui/?all=1', missing: `${OURS}/tasks/000000000000000000000000`, 'filter-wrong': `${OURS}/tasks?q=a:b` };
+		const violations = [];
+		for (const colorScheme of ['light', 'dark']) {
+			for (const width of [1280, 390, 320]) {
+				const page = await person({ colorScheme, viewport: { width, height: 800 }, bypassCSP: width === 1280 });
+				await signIn(page);
+				let requests = 0, bytes = 0;
+				page.on('response', async r => { if (r.url().includes('part=')) return; requests++; bytes += (await r.body().catch(() => '')).length; });
+				for (const [name, url] of Object.entries(pages)) {
+					requests = bytes = 0;
+					await page.goto(BASE + url, { waitUntil: 'load' });
+					const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+					assert(wide <= width, `${name} scrolls sideways at ${width} px: ${wide}`);
+					assert(requests <= 4, `${name}: ${requests} requests`);
+					if (PICTURES && width > 320) await page.screenshot({ path: path.join(PICTURES, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+					if (width !== 1280) continue;
+					await page.evaluate(axe);
+					const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+					found.violations.forEach(v => violations.push(`${name} ${colorScheme}: ${v.id}: ${v.nodes.map(n => n.html).slice(0, 3).join(' | ')}`));
+				}
+				const wrong = page.wrong.filter(w => !/status of 40[04]/.test(w));
+				assert.deepStrictEqual(wrong, []);
+				await page.context().close();
+			}
+		}
+		assert.deepStrictEqual(violations, []);
+		const page = await person();
+		let bytes = 0;
+		await signIn(page);
+		page.on('response', async r => { bytes += (await r.body().catch(() => '')).length; });
+		await page.goto(`${BASE}${OURS}/tasks`, { waitUntil: 'networkidle' });
+		const cached = (await Promise.all(['app.css', 'app.js', 'icons.svg'].map(async f => (await (await fetch(`${BASE}/static/${f}`)).arrayBuffer()).byteLength))).reduce((a, b) => a + b);
+		console.log(`task list: ${bytes} bytes with what is cached, ${cached} of them static`);
+		assert(Math.max(bytes, cached) < 60000);
+		await api('POST', `/tasks/${slow}/cancel`);
+	},
+};
+
+(async () => {
+	const name = process.argv[2];
+	assert(SCENARIOS[name], `no scenario ${name}; there are ${Object.keys(SCENARIOS).join(' ')}`);
+	browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+	try {
+		await SCENARIOS[name]();
+	} finally {
+		await browser.close();
+	}
+})().catch(e => { console.error(e.stack || e); process.exit(1); });
