@@ -68,7 +68,7 @@ static void fill_ended(struct page *p, const struct task_view *v, struct html_at
 	if (t->state == TASK_COMPLETE || t->state == TASK_CANCELLED)
 		return;
 	last = log_part_last_err(p->html.arena, &v->log, LAST_LINES);
-	if (last.n)
+	if (last.n && str_find(t->note, str_c(p->html.arena, last)) == (size_t)-1) /* the headline may say it all */
 		html_text(html_piece(box, "last"), "lines", last);
 }
 

@@ -78,7 +78,7 @@ char *task_words_headline(struct arena *a, const struct task *t, int64_t now_us)
 		return open_headline(a, t, now_us);
 	note = t->note.n && t->state != TASK_COMPLETE ? arena_printf(a, ": " STR_FMT, STR_ARG(t->note)) : arena_text(a, "");
 	after = ran_at_all(t) ? arena_printf(a, " after %s", words_duration(a, t->ended_at - t->started_at)) : arena_text(a, "");
-	return arena_printf(a, "%s%s%s", verb(t->state), note, after);
+	return arena_printf(a, "%s%s%s", verb(t->state), after, note);
 }
 
 const char *task_words_advice(const struct task *t)

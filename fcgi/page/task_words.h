@@ -7,7 +7,7 @@
 
 /* Why it waits or why it ended, at most about 80 characters (a list's last column). */
 struct str task_words_note(struct arena *a, const struct task *t, int64_t now_us);
-/* "Failed: the program ended with exit status 1 after 12.4 s." */
+/* "Failed after 12.4 s: exit status 1: connection refused" */
 char *task_words_headline(struct arena *a, const struct task *t, int64_t now_us);
 /* What to try, if something is known of this cause; "" otherwise. */
 const char *task_words_advice(const struct task *t);
