@@ -90,8 +90,11 @@ class Jobs(harness.FlowTest):
 
     def test_a_signal_has_its_name(self):
         task = self.run_code("segv", "kill -SEGV $$")
-        self.assertEqual((task["state"], task["cause"]), ("killed", "signal"))
+        self.assertEqual((task["state"], task["cause"]), ("error", "signal"))
         self.assertIn("SIGSEGV", task["msg"])
+        task = self.run_code("kill9", "kill -KILL $$")
+        self.assertEqual((task["state"], task["cause"]), ("killed", "signal"))
+        self.assertIn("SIGKILL", task["msg"])
 
     def test_out_of_memory_is_told_apart(self):
         task = self.run_code("hog", "exec tail /dev/zero; true")

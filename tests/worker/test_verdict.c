@@ -18,6 +18,8 @@ static const struct {
 	{ { .verdict = EXIT_EXITED }, TASK_COMPLETE, CAUSE_EXIT, "" },
 	{ { .verdict = EXIT_EXITED, .code = 1 }, TASK_ERROR, CAUSE_EXIT, "exit status 1: last words" },
 	{ { .verdict = EXIT_EXITED, .code = 137 }, TASK_ERROR, CAUSE_EXIT, "exit status 137: last words" },
+	{ { .verdict = EXIT_EXITED, .code = 137, .oom_kills = 1 }, TASK_KILLED, CAUSE_OUT_OF_MEMORY,
+	  "out of memory: killed at its limit of 64 MiB" },
 	{ { .verdict = EXIT_EXITED, .code = 127, .message = "cannot run nope: not found" },
 	  TASK_ERROR, CAUSE_NOT_FOUND, "exit status 127: cannot run nope: not found" },
 	{ { .verdict = EXIT_EXITED, .code = 126, .message = "cannot run /etc: denied" },
@@ -25,13 +27,13 @@ static const struct {
 	{ { .verdict = EXIT_EXITED, .code = 127 }, TASK_ERROR, CAUSE_EXIT, "exit status 127: last words" },
 	{ { .verdict = EXIT_EXITED, .oom_kills = 2 }, TASK_COMPLETE, CAUSE_EXIT,
 	  "2 of its processes killed at the memory limit of 64 MiB" },
-	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 11 }, TASK_KILLED, CAUSE_SIGNAL,
+	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 11 }, TASK_ERROR, CAUSE_SIGNAL,
 	  "killed by SIGSEGV: last words" },
 	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 9 }, TASK_KILLED, CAUSE_SIGNAL,
 	  "killed by SIGKILL: last words" },
 	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 9, .oom_kills = 1 }, TASK_KILLED,
 	  CAUSE_OUT_OF_MEMORY, "out of memory: killed at its limit of 64 MiB" },
-	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 15, .oom_kills = 1 }, TASK_KILLED, CAUSE_SIGNAL,
+	{ { .verdict = EXIT_SIGNALED, .code = -1, .signal = 15, .oom_kills = 1 }, TASK_ERROR, CAUSE_SIGNAL,
 	  "killed by SIGTERM: last words; 1 of its processes killed at the memory limit of 64 MiB" },
 	{ { .verdict = EXIT_TIMEOUT, .code = -1, .signal = 15 }, TASK_TIMEOUT, CAUSE_TIMEOUT, "timed out after 3 s" },
 	{ { .verdict = EXIT_CANCELLED, .code = 0 }, TASK_CANCELLED, CAUSE_CANCELLED, "cancelled" },
@@ -54,7 +56,7 @@ START_TEST(each_end_has_its_own_true_cause)
 	ck_assert_int_eq(v.state, ROWS[_i].state);
 	ck_assert_int_eq(v.cause, ROWS[_i].cause);
 	ck_assert_str_eq(v.note, ROWS[_i].note);
-	ck_assert_int_eq(v.exit_code, ROWS[_i].end.code);
+	ck_assert_int_eq(v.exit_code, ROWS[_i].end.verdict == EXIT_SIGNALED ? 128 + ROWS[_i].end.signal : ROWS[_i].end.code);
 	ck_assert_int_eq(v.signal, ROWS[_i].end.signal);
 	ck_assert(task_state_can_move(TASK_RUNNING, v.state));
 }

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,12 +106,25 @@ static void add_limits(struct verdict *v, const struct exit_file *end, const str
 	}
 }
 
+static void judge_out_of_memory(struct verdict *v, const struct verdict_facts *f)
+{
+	char text[96];
+
+	snprintf(text, sizeof text, "out of memory: killed at its limit of %lld MiB", (long long)f->memory_mb);
+	say(v, TASK_KILLED, CAUSE_OUT_OF_MEMORY, text);
+}
+
 static void judge_exited(struct verdict *v, const struct exit_file *end, const struct verdict_facts *f)
 {
 	char text[64];
 
 	if (end->code == 0) {
 		say(v, TASK_COMPLETE, CAUSE_EXIT, "");
+		return;
+	}
+	/* a shell reports its killed child so; without the memory limit it is a status like any other */
+	if (end->code == 128 + SIGKILL && end->oom_kills) {
+		judge_out_of_memory(v, f);
 		return;
 	}
 	snprintf(text, sizeof text, "exit status %d", end->code);
@@ -128,13 +142,14 @@ static void judge_signaled(struct verdict *v, const struct exit_file *end, const
 {
 	char text[96];
 
-	if (end->oom_kills && end->signal == 9) {
-		snprintf(text, sizeof text, "out of memory: killed at its limit of %lld MiB", (long long)f->memory_mb);
-		say(v, TASK_KILLED, CAUSE_OUT_OF_MEMORY, text);
+	v->exit_code = 128 + end->signal; /* as a shell would say it, and the engines of others do */
+	if (end->oom_kills && end->signal == SIGKILL) {
+		judge_out_of_memory(v, f);
 		return;
 	}
 	snprintf(text, sizeof text, "killed by %s", signal_name(end->signal));
-	say(v, TASK_KILLED, CAUSE_SIGNAL, text);
+	/* a crash is the job's own failure; KILL is somebody's */
+	say(v, end->signal == SIGKILL ? TASK_KILLED : TASK_ERROR, CAUSE_SIGNAL, text);
 	note_add(v, ": ", f->last_line);
 }
 
