@@ -42,11 +42,12 @@ is_alive() {
 	[[ -n ${pid_of[$1]:-} ]] && kill -0 "${pid_of[$1]}" 2>/dev/null
 }
 
-# What the role said last, for the one sentence that a person gets.
+# What the role said last, for the one sentence that a person gets. The launcher writes to the
+# runner's log and says "stop" after the runner has said why.
 last_words() {
 	local line
 
-	line=$(grep -v -e '^$' -e ' keeper starts ' "$home/log/$1.log" 2>/dev/null | tail -n 1)
+	line=$(grep -v -e '^$' -e ' keeper starts ' -e ' stoker-launcher.* stop ' "$home/log/$1.log" 2>/dev/null | tail -n 1)
 	printf '%s' "${line:-(it said nothing)}"
 }
 

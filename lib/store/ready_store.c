@@ -238,7 +238,8 @@ static enum err write_lanes(struct db *db, struct ctx *cx, struct pick *p)
 	struct val *v = arena_array(&cx->arena, 3 * p->lane_n + 1, sizeof *v);
 	size_t n = 0;
 
-	qsort(p->lanes, p->lane_n, sizeof *p->lanes, by_id);
+	if (p->lane_n) /* qsort must not see the NULL of an empty array */
+		qsort(p->lanes, p->lane_n, sizeof *p->lanes, by_id);
 	for (size_t i = 0; i < p->lane_n; i++) {
 		const struct pick_lane *l = &p->lanes[i];
 
