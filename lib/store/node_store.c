@@ -234,6 +234,7 @@ struct take_back {
 	struct str session;
 	struct lost_task *tasks; /* those that were moved */
 	size_t n;
+	bool grace;
 };
 
 static enum err in_grace(struct db *db, struct ctx *cx, bool *grace)
@@ -315,14 +316,14 @@ static enum err take_back_work(struct db *db, struct ctx *cx, void *arg)
 	struct lane_count *counts;
 	size_t n = 0;
 	struct rows r;
-	bool grace;
 
 	b->n = 0;
+	b->grace = false;
 	TRY(db_exec(db, cx, &NODE_GONE, VALS(v_i(b->node_id), v_s(b->session))));
 	if (db_changed(db) != 1)
 		return OK; /* it renewed meanwhile */
-	TRY(in_grace(db, cx, &grace));
-	if (grace)
+	TRY(in_grace(db, cx, &b->grace));
+	if (b->grace) /* looked at again here, under the row's lock; undone */
 		return err_set(cx, ERR_CONFLICT, "take back: the database was away, nobody's lease is judged yet");
 	TRY(db_query(db, cx, &RUNNING_PAGE, VALS(v_i(b->node_id)), &r));
 	TRY(move_lost(db, cx, b, &r));
@@ -347,7 +348,10 @@ enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
 	for (size_t i = 0; i < r.n; i++) {
 		struct take_back b = { .node_id = val_int(&row(&r, i)[0]), .session = val_str(&row(&r, i)[1]) };
 
-		TRY(txn_run(db, cx, &TXN, &b));
+		enum err e = txn_run(db, cx, &TXN, &b);
+
+		if (e != OK)
+			return b.grace ? OK : e;
 		*taken += (int64_t)b.n;
 	}
 	return OK;

@@ -53,6 +53,9 @@ struct pick {
 /* Picks at most `most` rows. In the ctx's arena. */
 enum err ready_pick(struct db *db, struct ctx *cx, int64_t cluster_id, size_t most, struct pick *out);
 
-/* The statements of a claim, all of them, for the test that EXPLAINs each. */
+/* Its statements, for the test that EXPLAINs each. */
 extern const struct sql *const READY_PICK_STATEMENTS[];
 extern const size_t READY_PICK_STATEMENT_COUNT;
+/* Those of the rest of a claim, in ready_store.c. */
+extern const struct sql *const READY_CLAIM_STATEMENTS[];
+extern const size_t READY_CLAIM_STATEMENT_COUNT;

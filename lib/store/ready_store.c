@@ -47,6 +47,11 @@ static const struct sql LANE_TAKE = {
 static const struct sql ATTEMPT_IS_OURS = {
 	"SELECT 1 FROM attempt WHERE task_id = ? AND number = ? AND node_session = ?", "sis" };
 
+const struct sql *const READY_CLAIM_STATEMENTS[] = {
+	&PEEK, &TURN, &NODE_CLAIMS, &NODE_STATE, &CLUSTER_PAUSED, &CODE_COUNT, &CODE_LIMIT, &CODE_GIVE_BACK,
+	&READY_ASIDE, &READY_DELETE, &TASK_CLAIM, &LANE_TAKE, &ATTEMPT_IS_OURS };
+const size_t READY_CLAIM_STATEMENT_COUNT = sizeof READY_CLAIM_STATEMENTS / sizeof(struct sql *);
+
 struct claim {
 	const struct node_claim *who;
 	size_t most;
