@@ -49,7 +49,7 @@ static void load(void)
 	    " SELECT UNHEX(LPAD(HEX(seq), 24, '0')), x'0a0000000000000000000000', UNHEX(LPAD(HEX(lane), 24, '0')), 1, lane,"
 	    " due, due, due, due - INTERVAL (seq % 3 = 0 AND seq > 20000) * 500000 MICROSECOND, 1, 0, 60"
 	    " FROM (SELECT seq, IF(seq <= 20000, 1001, 1001 + seq % 1000) AS lane,"
-	    " TIMESTAMP '2026-01-01' + INTERVAL seq MICROSECOND AS due FROM seq_1_to_1000000) s");
+	    " TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq MICROSECOND AS due FROM seq_1_to_1000000) s");
 	run("INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)"
 	    " SELECT lane_id, rank_at, id, 7, 0 FROM task WHERE project_id = x'0a0000000000000000000000'");
 	fine(db_script(f.db, &f.cx, trigger));
