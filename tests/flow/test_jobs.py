@@ -166,7 +166,8 @@ class Jobs(harness.FlowTest):
         self.assertIn(format(200 * MIB + 8 - 10 * MIB, ",").encode(), notice)
         with open("/proc/%d/status" % self.stoker.pid("runner")) as status:
             peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
-        self.assertLess(peak_kib, 64 * 1024)
+        if "asan" not in os.environ.get("O", ""):  # the sanitizers' own memory comes on top
+            self.assertLess(peak_kib, 64 * 1024)
 
     def test_output_is_readable_while_it_runs_and_only_grows(self):
         self.stoker.code("slow", "i=0; while [ $i -lt 12 ]; do echo line $i; i=$((i+1)); sleep 0.1; done")
