@@ -142,6 +142,62 @@ class Transport(harness.FlowTest):
         self.assertEqual(self.stoker.get("tasks/%s/log?offset=4" % task["id"]).body, log[4:])
 
 
+class Life(harness.FlowTest):
+    """A task as its reader sees it while it runs."""
+
+    def follow(self, task_id):
+        """Reads the log by its end until the task's status is a final one; checks that it only grows."""
+        log = b""
+        while True:
+            whole = self.stoker.get("tasks/%s/log" % task_id)
+            if whole.status == 200:
+                self.assertTrue(whole.body.startswith(log), "the log did not only grow")
+                part = self.stoker.get("tasks/%s/log?offset=%d" % (task_id, len(log)))
+                self.assertTrue(part.body.startswith(whole.body[len(log):]))
+                log += part.body
+                if part.headers["x-task-status"] not in ("queued", "running"):
+                    return log
+            else:
+                self.assertEqual(whole.status, 404)
+                self.assertIn("log", whole.json["msg"])
+            time.sleep(0.1)
+
+    def test_a_log_that_is_followed_only_grows_and_is_complete_at_the_end(self):
+        self.stoker.code("counts", "sh -c 'for i in $(seq 1 30); do echo line $i; sleep 0.05; done'")
+        log = self.follow(self.stoker.queue("counts"))
+        self.assertEqual(log, b"".join(b"line %d\n" % i for i in range(1, 31)))
+
+    def test_a_long_output_ends_with_a_notice_and_its_tail(self):
+        self.stoker.code("floods", "sh -c 'seq 1 3000000'")
+        task = self.stoker.queue("floods")
+        log = self.follow(task)
+        self.assertTrue(log.startswith(b"1\n2\n3\n"))
+        self.assertTrue(log.endswith(b"2999999\n3000000\n"))
+        self.assertIn("left out".encode(), log)
+        self.assertEqual(self.stoker.task(task)["log_size"], len(log))
+
+    def test_a_running_task_that_is_cancelled_is_dead_when_it_says_so(self):
+        self.stoker.code("sleeps", "sh -c 'trap \"\" TERM; echo up; sleep 60 & wait; sleep 60'", grace=1)
+        task = self.stoker.queue("sleeps")
+        self.stoker.wait_state(task, "running")
+        begun = time.monotonic()
+        for _ in range(2):
+            self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).json["msg"], "Cancelled")
+        ended = self.stoker.wait_state(task, "cancelled", seconds=10)
+        self.assertLess(time.monotonic() - begun, 4)
+        self.assertEqual((ended["msg"], ended["cause"]), ("Cancelled via API.", "cancelled"))
+        self.assertGreaterEqual(ended["duration"], 0)
+        self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).json["msg"], "Cancelled")
+
+    def test_progress_stays_to_the_end(self):
+        self.stoker.code("says", "true")
+        task = self.stoker.run_task("says")
+        self.assertNotIn("msg", task)
+        self.stoker.post("tasks/%s/progress" % task["id"], {"percent": 80, "msg": "nearly"})
+        got = self.stoker.task(task["id"])
+        self.assertEqual((got["percent"], got["msg"]), (80, "nearly"))
+
+
 class PlainCgi(harness.FlowTest):
     """The same program without a supervisor; its files lie in the instance's own mounts."""
 
