@@ -69,8 +69,13 @@ web_answers() {
 	curl -fsS -m 2 -o /dev/null "http://127.0.0.1:$port/healthz" 2>/dev/null
 }
 
+# An answer on the port may be another instance's, while our nginx still tries to bind.
+web_is_ours() {
+	[[ $(ss -Hltnp "sport = :$port") == *"pid=${pid_of[nginx]},"* ]]
+}
+
 web_is_up_or_dead() {
-	web_answers || ! is_alive nginx
+	web_is_ours || ! is_alive nginx
 }
 
 # With PORT=0 somebody may take the port between the look and the bind: then the next one.
