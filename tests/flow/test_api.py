@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -59,6 +60,31 @@ def raw(port, request):
         reply = http.client.HTTPResponse(sock)
         reply.begin()
         return harness.Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+
+
+def record(kind, content, request=1):
+    """One record of FastCGI."""
+    return struct.pack(">BBHHBB", 1, kind, request, len(content), 0, 0) + content
+
+
+def begin(**params):
+    """The beginning of a FastCGI request, up to its body."""
+    coded = b""
+    for name, value in params.items():
+        coded += struct.pack(">BI", len(name), len(value) | 1 << 31) + name.encode() + value.encode()
+    return record(1, struct.pack(">HB5x", 1, 0)) + record(4, coded) + record(4, b"")
+
+
+def converse(path, request):
+    """Sends to a unix socket and reads until it is closed."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(path)
+        sock.sendall(request)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    return answer
 
 
 class Transport(harness.FlowTest):
@@ -240,23 +266,13 @@ class Direct(harness.FlowTest):
         sock.connect(self.stoker.run + "/s/api.sock")
         return sock
 
-    @staticmethod
-    def record(kind, content, request=1):
-        return struct.pack(">BBHHBB", 1, kind, request, len(content), 0, 0) + content
-
-    def begin(self, **params):
-        coded = b""
-        for name, value in params.items():
-            coded += struct.pack(">BI", len(name), len(value) | 1 << 31) + name.encode() + value.encode()
-        return (self.record(1, struct.pack(">HB5x", 1, 0)) + self.record(4, coded) + self.record(4, b""))
-
     def test_silent_and_broken_peers_do_not_hold_the_door(self):
         peers = [self.connect() for _ in range(12)]
         for i, peer in enumerate(peers):
             if i % 3 == 1:
                 peer.sendall(b"\xff" * 64)
             if i % 3 == 2:
-                peer.sendall(self.record(1, b"x")[:5])
+                peer.sendall(record(1, b"x")[:5])
                 peer.close()
         begun = time.monotonic()
         self.assertEqual(self.stoker.get("/healthz").status, 200)
@@ -268,14 +284,65 @@ class Direct(harness.FlowTest):
 
     def test_a_request_that_waited_over_two_seconds_is_refused(self):
         path = "/2/projects/%s/codes" % self.stoker.project
-        with self.connect() as sock:
-            sock.sendall(self.begin(REQUEST_METHOD="GET", REQUEST_URI=path, REQUEST_MSEC="%.3f" % (time.time() - 2.5),
-                                    HTTP_AUTHORIZATION="OAuth " + self.stoker.token) + self.record(5, b""))
-            answer = b""
-            while piece := sock.recv(65536):
-                answer += piece
+        answer = converse(self.stoker.run + "/s/api.sock",
+                          begin(REQUEST_METHOD="GET", REQUEST_URI=path, REQUEST_MSEC="%.3f" % (time.time() - 2.5),
+                                HTTP_AUTHORIZATION="OAuth " + self.stoker.token) + record(5, b""))
         self.assertIn(b"Status: 503", answer)
         self.assertIn(b"Retry-After: ", answer)
+
+
+class Modes(unittest.TestCase):
+    """How the program is started decides how it serves; no database is needed for that."""
+
+    HEALTH = begin(REQUEST_METHOD="GET", REQUEST_URI="/healthz") + record(5, b"")
+
+    def setUp(self):
+        self.folder = harness.scratch()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.socket = self.folder + "/api.sock"
+
+    def start(self, stdin=subprocess.DEVNULL, **env):
+        program = subprocess.Popen([harness.BUILD + "/bin/stoker-api"], stdin=stdin, stderr=subprocess.PIPE,
+                                   env=dict(os.environ, STOKER_API_SOCKET=self.socket, **env))
+        self.addCleanup(program.stderr.close)
+        self.addCleanup(program.kill)
+        return program
+
+    def assert_ends(self, program):
+        begun = time.monotonic()
+        program.terminate()
+        self.assertEqual(program.wait(10), 0)
+        self.assertLess(time.monotonic() - begun, 5)
+
+    def test_a_listening_socket_as_fd_0_is_served(self):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.socket)
+            listener.listen(16)
+            program = self.start(stdin=listener.fileno(), GATEWAY_INTERFACE="CGI/1.1")
+            for _ in range(3):
+                self.assertIn(b"Status: 200", converse(self.socket, self.HEALTH))
+            self.assert_ends(program)
+
+    def test_root_becomes_the_configured_user_before_it_listens(self):
+        if os.getuid() != 0:
+            self.skipTest("needs root")
+        os.chmod(self.folder, 0o777)
+        program = self.start(STOKER_API_USER="65534")
+        harness.wait_for(lambda: os.path.exists(self.socket), 10, "the socket")
+        made = os.stat(self.socket)
+        self.assertEqual((made.st_uid, made.st_mode & 0o777), (65534, 0o660))
+        with open("/proc/%d/status" % program.pid) as status:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+        self.assertEqual(fields["Uid"].split(), ["65534"] * 4)
+        self.assertEqual(fields["CapEff"].strip("0"), "")
+        self.assertIn(b"Status: 200", converse(self.socket, self.HEALTH))
+        self.assert_ends(program)
+        self.assertFalse(os.path.exists(self.socket))
+
+    def test_a_wrong_setting_is_one_sentence_and_no_start(self):
+        program = self.start(STOKER_API_PROCESSES="many")
+        self.assertNotEqual(program.wait(10), 0)
+        self.assertIn("processes", program.stderr.read().decode().lower())
 
 
 class Taken(harness.FlowTest):
