@@ -89,18 +89,40 @@ static bool is_key_byte(char c)
 	return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '_' || c == '-' || c == '.';
 }
 
-/* Behind a key: past its quote, blanks and the = or :, and the value's own quote; 0 = no value. */
-static size_t value_at(struct str t, size_t i)
+static size_t past_blanks(struct str t, size_t i)
 {
-	if (i < t.n && (t.p[i] == '"' || t.p[i] == '\''))
+	while (i < t.n && (t.p[i] == ' ' || t.p[i] == '\t'))
 		i++;
-	while (i < t.n && t.p[i] == ' ')
-		i++;
-	if (i >= t.n || (t.p[i] != '=' && t.p[i] != ':'))
-		return 0;
-	for (i++; i < t.n && (t.p[i] == ' ' || t.p[i] == '"' || t.p[i] == '\''); i++)
-		;
 	return i;
+}
+
+static bool is_quote(struct str t, size_t i)
+{
+	return i < t.n && (t.p[i] == '"' || t.p[i] == '\'');
+}
+
+/* Behind a key: where its value begins, past = or : and an opening quote; false = it has none. */
+static bool value_at(struct str t, size_t i, size_t *from, char *quote)
+{
+	i = past_blanks(t, is_quote(t, i) ? i + 1 : i);
+	if (i >= t.n || (t.p[i] != '=' && t.p[i] != ':'))
+		return false;
+	i = past_blanks(t, i + 1);
+	*quote = is_quote(t, i) ? t.p[i++] : 0;
+	*from = i;
+	return i < t.n;
+}
+
+/* A value in quotes goes up to the closing one, another up to what cannot belong to it. */
+static size_t value_end(struct str t, size_t i, char quote)
+{
+	for (; i < t.n; i++) {
+		if (quote && t.p[i] == '\\')
+			i++;
+		else if (quote ? t.p[i] == quote : strchr(" \t\r\n\"',;&}", t.p[i]) != NULL)
+			break;
+	}
+	return i < t.n ? i : t.n;
 }
 
 struct str payload_mask_text(struct arena *a, struct str text, bool *masked)
@@ -110,6 +132,7 @@ struct str payload_mask_text(struct arena *a, struct str text, bool *masked)
 
 	for (size_t i = 0; i < text.n;) {
 		size_t end = i, value;
+		char quote;
 
 		while (end < text.n && end - i < KEY_BYTES_MOST && is_key_byte(text.p[end]))
 			end++;
@@ -117,15 +140,13 @@ struct str payload_mask_text(struct arena *a, struct str text, bool *masked)
 			i++;
 			continue;
 		}
-		value = payload_is_secret_key(str_bytes(text.p + i, end - i)) ? value_at(text, end) : 0;
-		i = end;
-		if (!value || value >= text.n)
+		if (!payload_is_secret_key(str_bytes(text.p + i, end - i)) || !value_at(text, end, &value, &quote)) {
+			i = end;
 			continue;
+		}
 		buf_add(&b, text.p + copied, value - copied);
 		buf_text(&b, PAYLOAD_MASK);
-		for (i = value; i < text.n && !strchr(" \t\r\n\"',;&}", text.p[i]); i++)
-			;
-		copied = i;
+		copied = i = value_end(text, value, quote);
 	}
 	if (!copied)
 		return text;

@@ -14,6 +14,6 @@ bool payload_is_secret_key(struct str key);
 /* Replaces such values in `j`, however deep; *masked = whether there was one. Texts that are JSON
  * themselves are masked inside. */
 void payload_mask(json_t *j, bool *masked);
-/* For payloads that are no JSON: key=value, key: value and "key": "value" up to the next blank,
- * quote, comma, semicolon or ampersand. In the arena, or `text` itself. */
+/* For payloads that are no JSON: key=value and key: value up to the next blank, quote, comma,
+ * semicolon or ampersand, "key": "value" up to the closing quote. In the arena, or `text` itself. */
 struct str payload_mask_text(struct arena *a, struct str text, bool *masked);
