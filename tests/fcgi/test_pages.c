@@ -403,10 +403,11 @@ END_TEST
 
 START_TEST(projects_are_clean)
 {
+	struct frame f = { .projects = given_frame()->projects, .project_count = 2, .read_us = ago(0) };
 	struct page p;
 
 	given_request("/ui/");
-	ck_assert_int_eq(page_open(&rq, &rp, "projects", &(struct frame){ given_frame()->projects, 2, .read_us = ago(0) }, &p), OK);
+	ck_assert_int_eq(page_open(&rq, &rp, "projects", &f, &p), OK);
 	projects_page_fill(&p);
 	send_page(&p, "projects");
 	end_request();
