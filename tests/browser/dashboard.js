@@ -93,6 +93,7 @@ const SCENARIOS = {
 		assert.deepStrictEqual(shown.filter(l => /^line/.test(l)), wanted, 'each line once, in order');
 		assert(times.length >= 5, 'lines came one after the other');
 		assert.strictEqual(await page.locator('#log .err').count(), 1, 'stderr is told apart');
+		assert(await page.evaluate(() => { const l = document.querySelector('#log'); return l.scrollTop + l.clientHeight >= l.scrollHeight - 40; }), 'the end is in view');
 		clean(page);
 	},
 
@@ -238,6 +239,28 @@ const SCENARIOS = {
 		console.log(`task list: ${bytes} bytes with what is cached, ${cached} of them static`);
 		assert(Math.max(bytes, cached) < 60000);
 		await api('POST', `/tasks/${slow}/cancel`);
+	},
+
+	// Not a test: the pictures of the README, into STOKER_PICTURES.
+	async pictures() {
+		const code = (name, command) => api('POST', '/codes', { name, image: 'busybox', command });
+		await code('billing/invoice', "sh -c 'echo invoice for order 1204; echo 12 lines, 1,240.50 EUR; sleep 1; echo sent'");
+		await code('billing/dunning', "sh -c 'echo reading open items; echo connect: connection refused >&2; exit 1'");
+		await code('reports/daily', "sh -c 'i=0; while [ $i -lt 400 ]; do i=$((i+1)); printf \"\\033[36m%03d\\033[0m of 400 rows of the report written\\n\" $i; [ $((i % 40)) -eq 0 ] && echo \"row $i has no customer\" >&2; sleep 0.2; done'");
+		for (let i = 0; i < 4; i++) await queue('billing/invoice', `{"order":${1204 + i}}`, { label: `order-${1204 + i}` });
+		await queue('billing/dunning', '', { label: 'weekly' });
+		const report = await queue('reports/daily', '{"day":"2026-11-23","api_key":"x"}', { label: 'daily' });
+		await queue('billing/invoice', '', { label: 'order-1299', delay: 900 });
+		await pause(4000);
+		const page = await person({ viewport: { width: 1100, height: 620 } });
+		await signIn(page);
+		await page.screenshot({ path: path.join(PICTURES, 'overview.png') });
+		const dark = await person({ viewport: { width: 1100, height: 560 }, colorScheme: 'dark' });
+		await signIn(dark, `${OURS}/tasks/${report}`);
+		await pause(3000);
+		await dark.evaluate(() => scrollTo(0, 0));
+		await dark.screenshot({ path: path.join(PICTURES, 'task.png'), fullPage: true });
+		await api('POST', `/tasks/${report}/cancel`);
 	},
 };
 

@@ -92,14 +92,16 @@ async function watch() {
 }
 
 // --- logs --------------------------------------------------------------------------------------------
+// A log in a task's page scrolls in its own box; a log alone scrolls with the page.
+const isBoxed = log => getComputedStyle(log).maxHeight !== 'none';
 const atEnd = () => {
 	const log = $('#log');
-	return log.scrollHeight > log.clientHeight + 4 ? log.scrollTop + log.clientHeight >= log.scrollHeight - 40
+	return isBoxed(log) ? log.scrollTop + log.clientHeight >= log.scrollHeight - 40
 		: log.getBoundingClientRect().bottom <= innerHeight + 60;
 };
 const toEnd = () => {
 	const log = $('#log');
-	if (log.scrollHeight > log.clientHeight + 4) log.scrollTop = log.scrollHeight;
+	if (isBoxed(log)) log.scrollTop = log.scrollHeight;
 	else log.scrollIntoView({ block: 'end' });
 };
 const end = () => $('.logend');
@@ -127,7 +129,7 @@ async function follow() {
 	let wait = LOG_LEAST, missed = 0;
 	if (!log) return;
 	const url = new URL(log.dataset.log, location.href);
-	if (atEnd() || location.pathname === url.pathname) toEnd();
+	toEnd();
 	url.searchParams.set('part', 'lines');
 	for (;;) {
 		await pause(wait);
