@@ -28,7 +28,6 @@ static const struct sql CODE_COUNT = { "UPDATE code SET running = running + ? WH
 static const struct sql CODE_LIMIT = {
 	"UPDATE code SET running = running + ? WHERE id = ?"
 	" AND (max_running = 0 OR running + ? <= max_running)", "isi" };
-static const struct sql CODE_GIVE_BACK = { "UPDATE code SET running = running - ? WHERE id = ?", "is" };
 static const struct sql READY_ASIDE = {
 	"UPDATE ready SET place = -lane_id WHERE lane_id = ? AND rank_at = ? AND task_id = ?", "its" };
 /* By primary key, one row a statement of the array: an IN list locks other claimers' rows. */
@@ -48,7 +47,7 @@ static const struct sql ATTEMPT_IS_OURS = {
 	"SELECT 1 FROM attempt WHERE task_id = ? AND number = ? AND node_session = ?", "sis" };
 
 const struct sql *const READY_CLAIM_STATEMENTS[] = {
-	&PEEK, &TURN, &NODE_CLAIMS, &NODE_STATE, &CLUSTER_PAUSED, &CODE_COUNT, &CODE_LIMIT, &CODE_GIVE_BACK,
+	&PEEK, &TURN, &NODE_CLAIMS, &NODE_STATE, &CLUSTER_PAUSED, &CODE_COUNT, &CODE_LIMIT,
 	&READY_ASIDE, &READY_DELETE, &TASK_CLAIM, &LANE_TAKE, &ATTEMPT_IS_OURS };
 const size_t READY_CLAIM_STATEMENT_COUNT = sizeof READY_CLAIM_STATEMENTS / sizeof(struct sql *);
 
@@ -91,53 +90,6 @@ static enum err collide(struct claim *c, struct ctx *cx, const char *what)
 {
 	c->collided = true;
 	return err_set(cx, ERR_CONFLICT, "claim: %s changed under the turn", what);
-}
-
-static int by_code(const void *a, const void *b)
-{
-	const struct pick_lane *const *x = a, *const *y = b;
-
-	return memcmp(&(*x)->code_id, &(*y)->code_id, sizeof(*x)->code_id);
-}
-
-/* Codes without a limit, all of them in one array. None gets one meanwhile: that takes the turn. */
-static enum err count_codes(struct db *db, struct ctx *cx, struct pick_lane *const *lanes, size_t n)
-{
-	struct val *v = arena_array(&cx->arena, 2 * n + 1, sizeof *v);
-
-	for (size_t i = 0; i < n; i++) {
-		v[2 * i] = v_i((int64_t)lanes[i]->taken);
-		v[2 * i + 1] = v_id(&lanes[i]->code_id);
-	}
-	return db_exec_array(db, cx, &CODE_COUNT, v, n);
-}
-
-/* The counters of codes: before anything else, and in order of the codes' ids (lane_count.h). With a
- * limit among them one by one, since an array also counts the lanes that a trigger closes. */
-static enum err take_codes(struct db *db, struct ctx *cx, struct claim *c)
-{
-	struct pick *p = &c->pick;
-	struct pick_lane **lanes = arena_array(&cx->arena, p->lane_n + 1, sizeof(struct pick_lane *));
-	bool limited = false;
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->lane_n; i++) {
-		if (!p->lanes[i].taken)
-			continue;
-		lanes[n++] = &p->lanes[i];
-		limited |= p->lanes[i].room >= 0;
-	}
-	qsort(lanes, n, sizeof(struct pick_lane *), by_code);
-	if (!limited)
-		return count_codes(db, cx, lanes, n);
-	for (size_t i = 0; i < n; i++) {
-		struct val taken = v_i((int64_t)lanes[i]->taken);
-
-		TRY(db_exec(db, cx, &CODE_LIMIT, VALS(taken, v_id(&lanes[i]->code_id), taken)));
-		if (db_changed(db) != 1) /* used up from another cluster */
-			return collide(c, cx, "a limit");
-	}
-	return OK;
 }
 
 static enum err set_aside(struct db *db, struct ctx *cx, const struct pick *p)
@@ -200,12 +152,8 @@ static enum err move_one_by_one(struct db *db, struct ctx *cx, struct claim *c)
 			p->taken[kept++] = p->taken[i];
 			continue;
 		}
-		for (size_t k = 0; k < p->lane_n; k++) {
-			if (p->lanes[k].id != p->taken[i].lane_id)
-				continue;
-			p->lanes[k].taken--;
-			TRY(db_exec(db, cx, &CODE_GIVE_BACK, VALS(v_i(1), v_id(&p->lanes[k].code_id))));
-		}
+		for (size_t k = 0; k < p->lane_n; k++)
+			p->lanes[k].taken -= p->lanes[k].id == p->taken[i].lane_id;
 	}
 	p->n = kept;
 	return OK;
@@ -229,6 +177,54 @@ static enum err add_attempts(struct db *db, struct ctx *cx, const struct claim *
 	}
 	TRY(db_exec_array(db, cx, &ATTEMPT_ADD, attempts, p->n));
 	return db_exec_array(db, cx, &RUNNING_ADD, running, p->n);
+}
+
+static int by_code(const void *a, const void *b)
+{
+	const struct pick_lane *const *x = a, *const *y = b;
+
+	return memcmp(&(*x)->code_id, &(*y)->code_id, sizeof(*x)->code_id);
+}
+
+/* Codes without a limit, all of them in one array. None gets one meanwhile: that takes the turn. */
+static enum err count_codes(struct db *db, struct ctx *cx, struct pick_lane *const *lanes, size_t n)
+{
+	struct val *v = arena_array(&cx->arena, 2 * n + 1, sizeof *v);
+
+	for (size_t i = 0; i < n; i++) {
+		v[2 * i] = v_i((int64_t)lanes[i]->taken);
+		v[2 * i + 1] = v_id(&lanes[i]->code_id);
+	}
+	return db_exec_array(db, cx, &CODE_COUNT, v, n);
+}
+
+/* The counters of codes: near the end, since settlements write the same rows, and in order of the
+ * codes' ids (lane_count.h). With a limit among them one by one, since an array also counts the lanes
+ * that a trigger closes. */
+static enum err take_codes(struct db *db, struct ctx *cx, struct claim *c)
+{
+	struct pick *p = &c->pick;
+	struct pick_lane **lanes = arena_array(&cx->arena, p->lane_n + 1, sizeof(struct pick_lane *));
+	bool limited = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->lane_n; i++) {
+		if (!p->lanes[i].taken)
+			continue;
+		lanes[n++] = &p->lanes[i];
+		limited |= p->lanes[i].room >= 0;
+	}
+	qsort(lanes, n, sizeof(struct pick_lane *), by_code);
+	if (!limited)
+		return count_codes(db, cx, lanes, n);
+	for (size_t i = 0; i < n; i++) {
+		struct val taken = v_i((int64_t)lanes[i]->taken);
+
+		TRY(db_exec(db, cx, &CODE_LIMIT, VALS(taken, v_id(&lanes[i]->code_id), taken)));
+		if (db_changed(db) != 1) /* used up from another cluster */
+			return collide(c, cx, "a limit");
+	}
+	return OK;
 }
 
 static int by_id(const void *a, const void *b)
@@ -269,11 +265,11 @@ static enum err claim_work(struct db *db, struct ctx *cx, void *arg)
 	if (!may)
 		return OK;
 	TRY(ready_pick(db, cx, c->who->cluster_id, c->most, &c->pick));
-	TRY(take_codes(db, cx, c));
 	TRY(set_aside(db, cx, &c->pick));
 	if (c->pick.n)
 		TRY(c->one_by_one ? move_one_by_one(db, cx, c) : move_rows(db, cx, c));
 	TRY(add_attempts(db, cx, c));
+	TRY(take_codes(db, cx, c));
 	return write_lanes(db, cx, &c->pick);
 }
 

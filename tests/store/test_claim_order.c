@@ -11,7 +11,7 @@
  *
  * The rows are loaded by INSERT … SELECT with the insert trigger of `task` set down meanwhile (it is
  * put back before anything is claimed); their first events, which no claim reads, are left out. */
-enum { WAITING = 1000000, LANES = 1000, FRONT = 20000, BATCH = 10 };
+enum { WAITING = 1000000, LANES = 1000, FRONT = 20000, BATCH = 10, PIECE = 100000 };
 
 static struct store_fixture f;
 
@@ -44,14 +44,21 @@ static void load(void)
 	run("INSERT INTO lane (id, cluster_id, code_id, project_id)"
 	    " SELECT seq, 7, UNHEX(LPAD(HEX(seq), 24, '0')), x'0a0000000000000000000000' FROM seq_1001_to_2000");
 	run("DROP TRIGGER task_before_insert");
-	run("INSERT INTO task (id, project_id, code_id, revision, lane_id, created_at, updated_at, due_at, rank_at, changes,"
-	    " priority, timeout_s)"
-	    " SELECT UNHEX(LPAD(HEX(seq), 24, '0')), x'0a0000000000000000000000', UNHEX(LPAD(HEX(lane), 24, '0')), 1, lane,"
-	    " due, due, due, due - INTERVAL (seq % 3 = 0 AND seq > 20000) * 500000 MICROSECOND, 1, 0, 60"
-	    " FROM (SELECT seq, IF(seq <= 20000, 1001, 1001 + seq % 1000) AS lane,"
-	    " TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq MICROSECOND AS due FROM seq_1_to_1000000) s");
-	run("INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)"
-	    " SELECT lane_id, rank_at, id, 7, 0 FROM task WHERE project_id = x'0a0000000000000000000000'");
+	for (int first = 1; first < WAITING; first += PIECE) {
+		run(arena_printf(&f.cx.arena,
+		                 "INSERT INTO task (id, project_id, code_id, revision, lane_id, created_at, updated_at, due_at,"
+		                 " rank_at, changes, priority, timeout_s)"
+		                 " SELECT UNHEX(LPAD(HEX(seq), 24, '0')), x'0a0000000000000000000000',"
+		                 " UNHEX(LPAD(HEX(lane), 24, '0')), 1, lane, due, due, due,"
+		                 " due - INTERVAL (seq %% 3 = 0 AND seq > 20000) * 500000 MICROSECOND, 1, 0, 60"
+		                 " FROM (SELECT seq, IF(seq <= 20000, 1001, 1001 + seq %% 1000) AS lane,"
+		                 " TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq MICROSECOND AS due FROM seq_%d_to_%d) s",
+		                 first, first + PIECE - 1));
+		run(arena_printf(&f.cx.arena,
+		                 "INSERT INTO ready (lane_id, rank_at, task_id, place, attempt) SELECT lane_id, rank_at, id, 7, 0"
+		                 " FROM task WHERE id BETWEEN UNHEX(LPAD(HEX(%d), 24, '0')) AND UNHEX(LPAD(HEX(%d), 24, '0'))",
+		                 first, first + PIECE - 1));
+	}
 	fine(db_script(f.db, &f.cx, trigger));
 }
 
