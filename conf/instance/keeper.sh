@@ -43,7 +43,9 @@ make_database() {
 	[[ -d $home/mariadb/mysql ]] && return
 	mapfile -t drop < <(unprivileged)
 	rm -rf "$home/mariadb.new" && mkdir "$home/mariadb.new" && chown "$uid:$uid" "$home/mariadb.new" || return
+	# a tmpdir of its own: a mariadbd that starts removes every temporary table that it finds there
 	(cd / && exec "${drop[@]}" mariadb-install-db --no-defaults --datadir="$home/mariadb.new" \
+		--tmpdir="$home/mariadb.new" \
 		--auth-root-authentication-method=socket --auth-root-socket-user=root --skip-test-db \
 		--innodb-log-file-size=96M) >>"$log" 2>&1 {lock}>&- || return
 	# half a database never has the name of a whole one
@@ -74,8 +76,13 @@ web_is_ours() {
 	[[ $(ss -Hltnp "sport = :$port") == *"pid=${pid_of[nginx]},"* ]]
 }
 
-web_is_up_or_dead() {
+web_is_ours_or_dead() {
 	web_is_ours || ! is_alive nginx
+}
+
+platform_answers() {
+	is_alive api || give_up_dead api
+	web_answers
 }
 
 # With PORT=0 somebody may take the port between the look and the bind: then the next one.
@@ -86,12 +93,12 @@ start_web() {
 		((PORT)) && port=$PORT || port=$(free_port)
 		write_web_settings "$port" || give_up "cannot write the web server's settings to $VAR/conf"
 		start nginx
-		await api 15 web_is_up_or_dead
+		await api 15 web_is_ours_or_dead
 		is_alive nginx && break
 		tail -n 3 "$home/log/nginx.log" | grep -q 'Address already in use' || break
 		((PORT)) && give_up "port $PORT is taken by another program: choose one with PORT=..., 0 takes any free one"
 	done
-	await nginx 15 web_answers
+	await nginx 15 platform_answers
 	printf '%s\n' "$port" >"$run/port"
 }
 

@@ -92,14 +92,18 @@ static void template_path(char *out, size_t size)
 
 static void make_template(const char *template)
 {
-	char fresh[4096], log[4096], datadir[4096];
+	char fresh[4096], log[4096], datadir[4096], tmpdir[4096];
 
 	snprintf(fresh, sizeof(fresh), "%.4000s.new", template);
 	snprintf(log, sizeof(log), "%.4000s.log", template);
 	snprintf(datadir, sizeof(datadir), "--datadir=%.4000s", fresh);
+	/* one of its own: a mariadbd that starts removes every temporary table that it finds there */
+	snprintf(tmpdir, sizeof(tmpdir), "--tmpdir=%.4000s", fresh);
 	remove_tree(fresh);
 	unlink(log);
-	if (!run(log, (char *[]){ "mariadb-install-db", "--no-defaults", datadir,
+	if (mkdir(fresh, 0700))
+		die("make the folder", fresh);
+	if (!run(log, (char *[]){ "mariadb-install-db", "--no-defaults", datadir, tmpdir,
 	                          "--auth-root-authentication-method=normal", "--skip-test-db",
 	                          "--innodb-log-file-size=32M", geteuid() ? NULL : "--user=root",
 	                          NULL }))
