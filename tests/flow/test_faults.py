@@ -141,6 +141,33 @@ class Faults(harness.FlowTest):
         self.assertTrue(refused)
         self.assertEqual(self.stoker.log("runner").count("session_lost"), lost)
 
+    def test_a_node_that_cannot_renew_ends_its_jobs_before_others_may_have_them(self):
+        self.stoker.code("fenced", "date +%s.%N; [ $STOKER_ATTEMPT -gt 1 ] || while :; do sleep 0.1; done")
+        task = self.stoker.queue("fenced")
+        self.stoker.wait_state(task, "running")
+        began = time.monotonic()
+        # the server lives and greets, but nobody gets at the row of this node
+        lock = threading.Thread(target=self.stoker.sql, args=(
+            "BEGIN; SELECT * FROM node WHERE state <> 'gone' FOR UPDATE; SELECT SLEEP(15); COMMIT",))
+        lock.start()
+        folder = "%s/jobs/%s-1" % (self.stoker.node, task)
+        harness.wait_for(lambda: os.path.exists(folder + "/exit") or not os.path.exists(folder), 11, "the fence")
+        self.assertGreater(time.monotonic() - began, 4)
+        lock.join()
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2))
+        rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
+        self.assertEqual(rows, [("node_lost",), ("exit",)])
+
+    def test_a_killed_launcher_costs_a_restart_of_the_runner_and_no_job(self):
+        ids = self.start_counting(150, jobs=2, name="launcherless")
+        old = self.stoker.pid("runner")
+        for pid, name in self.stoker.processes().items():
+            if name == "stoker-launcher":
+                os.kill(pid, signal.SIGKILL)
+        self.stoker.wait_restarted("runner", old)
+        self.expect_counted(ids, 150)
+
     # --- the node ----------------------------------------------------------------------------------------
 
     def test_a_dead_node_s_tasks_get_their_next_attempt(self):

@@ -147,6 +147,27 @@ static void take_up(struct runner *r, const struct claimed *c)
 	settle_end(j, &v);
 }
 
+void adopt_running(struct job *j)
+{
+	int pid = living_monitor(j);
+
+	if (pid)
+		follow_monitor(j, pid);
+	else
+		j->monitor_gone = true;
+	follow_adopted(j);
+}
+
+void adopt_missed(struct runner *r, const struct claimed *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct attempt_key key = { .task = c[i].task_id, .attempt = (uint32_t)c[i].attempt };
+
+		if (!job_find(r, &key) && c[i].state == TASK_PREPARING && claim_take(r, &c[i]))
+			log_info("claim_found", "task=%s", id_format(&key.task).s);
+	}
+}
+
 static void sort_out(struct runner *r, const struct mine_work *m)
 {
 	struct job *next;

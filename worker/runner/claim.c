@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { PAUSE_LEAST_US = 20000, PAUSE_BROKEN_US = 5000000, GATHER_US = 5000, LEASE_MARGIN_US = 1000000 };
+enum { PAUSE_LEAST_US = 20000, PAUSE_BROKEN_US = 2000000, GATHER_US = 5000, LEASE_MARGIN_US = 1000000 };
 
 struct claim_work {
 	struct store_work w;
@@ -17,8 +17,10 @@ struct claim_work {
 	unsigned char session[16];
 	size_t most;
 	bool peek; /* look first: at rest one SELECT is all it costs */
-	struct claimed *got;
-	size_t n;
+	bool in_doubt;      /* first: what is ours already? */
+	uint64_t removals;  /* when it was handed over */
+	struct claimed *got, *mine;
+	size_t n, mine_n;
 };
 
 /* ± 20 %, so that runners do not fall into step. */
@@ -53,6 +55,8 @@ static enum err claim_run(struct store_work *w, struct db *tasks, struct db *log
 	bool any = true;
 
 	(void)logs;
+	if (c->in_doubt)
+		return ready_store_mine(tasks, &w->cx, &c->who, &c->mine, &c->mine_n);
 	if (c->peek)
 		TRY(ready_store_peek(tasks, &w->cx, c->who.cluster_id, &any));
 	if (!any)
@@ -109,6 +113,21 @@ static void next_poll(struct runner *r, const struct claim_work *c)
 		claim_ring(r);
 }
 
+/* A claim that gave no answer may have been done; what it took is in the database. The list is of no
+ * use if a job went since it was asked for: that one might stand in it. */
+static void resolve_doubt(struct runner *r, const struct claim_work *c)
+{
+	if (c->w.err != OK) {
+		r->claim.in_doubt = true;
+		return;
+	}
+	if (!c->in_doubt || c->removals != r->removals)
+		return;
+	adopt_missed(r, c->mine, c->mine_n);
+	r->claim.in_doubt = false;
+	r->claim.rung = true;
+}
+
 static void claim_done(void *arg, struct store_work *w)
 {
 	struct runner *r = arg;
@@ -117,6 +136,7 @@ static void claim_done(void *arg, struct store_work *w)
 	r->claim.open = false;
 	if (w->err != OK)
 		log_warn("claim_failed", "why=\"%s\"", w->cx.message);
+	resolve_doubt(r, c);
 	for (size_t i = 0; w->err == OK && i < c->n; i++)
 		claim_take(r, &c->got[i]);
 	next_poll(r, c);
@@ -145,6 +165,8 @@ static void look(struct runner *r, bool peek)
 	c->who.session = str_bytes(c->session, sizeof c->session);
 	c->most = slots_free(r) < BATCH_MOST ? slots_free(r) : BATCH_MOST;
 	c->peek = peek;
+	c->in_doubt = r->claim.in_doubt;
+	c->removals = r->removals;
 	r->claim.open = true;
 	store_pool_add(r->store, STORE_CLAIM, 0, &c->w);
 }

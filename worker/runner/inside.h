@@ -37,6 +37,7 @@ struct runner {
 	struct job *jobs, **jobs_end, *buckets[BUCKETS]; /* in the order they came */
 	struct job **slots; /* by number; NULL = free */
 	size_t slot_count, slots_used, launching, launching_most;
+	uint64_t removals;      /* jobs that went, ever */
 
 	int events_fd, doorbell_fd; /* datagrams of monitors; of the API */
 	struct loop_watch *events_watch, *doorbell_watch;
@@ -44,6 +45,7 @@ struct runner {
 
 	struct { /* claims */
 		bool open, rung, hungry; /* rung: asked to look while one was open; hungry: more waits */
+		bool in_doubt;           /* a claim without an answer may have been done: ask what is ours */
 		int64_t pause_us;        /* of the adaptive poll */
 		struct loop_timer timer;
 		bool stops_open;
@@ -100,6 +102,8 @@ void settle_removed(struct job *j, enum engine_result how, const char *why);
 /* --- adopt.c */
 void adopt_find(struct runner *r);             /* jobs in the folder, slots taken */
 void adopt_ask(struct runner *r);              /* which of them are ours */
+void adopt_running(struct job *j);             /* one of ours whose folder is there */
+void adopt_missed(struct runner *r, const struct claimed *c, size_t n); /* ours by the database: any unknown? */
 
 /* --- runner.c */
 void runner_fail(struct runner *r, enum err kind, const char *why);

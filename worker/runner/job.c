@@ -69,6 +69,7 @@ void job_free(struct job *j)
 		r->jobs_end = j->back;
 	r->slots[j->slot] = NULL;
 	r->slots_used--;
+	r->removals++;
 	lease_count(r->lease, (int64_t)r->slots_used);
 	follow_forget(j);
 	loop_stop(r->loop, &j->flush);

@@ -105,22 +105,37 @@ void launch_over(struct job *j)
 	j->runner->launching--;
 }
 
-static enum err ask(struct ctx *cx, struct job *j, const struct image *img)
+static int64_t within(int64_t v, int64_t least, int64_t most)
+{
+	return v < least ? least : v > most ? most : v;
+}
+
+/* The launcher refuses what is out of its bounds; the settings know wider ones. */
+static void set_limits(struct engine_launch *what, const struct job *j)
 {
 	const struct settings *set = j->runner->set;
+	int64_t grace_s = j->claim.grace_s >= 0 ? j->claim.grace_s : set->node.grace_s;
+
+	what->memory_bytes = within(j->memory_mb, MEMORY_LEAST_MB, LAUNCH_MEMORY_MAX / MB) * MB;
+	what->scratch_bytes = set->node.scratch_mb * MB;
+	what->timeout_ms = within(j->timeout_s * 1000, 1, LAUNCH_TIMEOUT_MS_MAX);
+	what->grace_ms = within(grace_s * 1000, 0, LAUNCH_GRACE_MS_MAX);
+	what->head_max = set->limits.log_head_bytes;
+	what->tail_max = set->limits.log_tail_bytes;
+	what->pids = within(set->node.pids, 1, LAUNCH_PIDS_MAX);
+	what->cpu_millis = set->node.cpu_millis ? within(set->node.cpu_millis, LAUNCH_CPU_MILLIS_MIN, LAUNCH_CPU_MILLIS_MAX) : 0;
+}
+
+static enum err ask(struct ctx *cx, struct job *j, const struct image *img)
+{
 	struct engine_launch what = {
 		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = j->claim.payload,
 		.uid = img->uid, .gid = img->gid,
-		.memory_bytes = j->memory_mb * MB,
-		.scratch_bytes = set->node.scratch_mb * MB,
-		.timeout_ms = j->timeout_s * 1000,
-		.grace_ms = (j->claim.grace_s >= 0 ? j->claim.grace_s : set->node.grace_s) * 1000,
-		.head_max = set->limits.log_head_bytes, .tail_max = set->limits.log_tail_bytes,
-		.pids = set->node.pids, .cpu_millis = set->node.cpu_millis,
 	};
 	struct env env = { 0 };
 	struct str *argv;
 
+	set_limits(&what, j);
 	TRY(command_argv(cx, img->entrypoint, img->entrypoint_count, img->cmd, img->cmd_count,
 	                 j->claim.command, &argv, &what.argc));
 	TRY(environment(cx, j, img, &env));
@@ -187,6 +202,10 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 {
 	if (j->stage != JOB_LAUNCHING)
 		return;
+	if (how == ENGINE_BUSY) { /* the launcher of the runner before got to it after all */
+		adopt_running(j);
+		return;
+	}
 	if (how != ENGINE_DONE) {
 		log_warn("launch_failed", "attempt=%s why=\"%s\"", j->name, why);
 		launch_over(j);
