@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What may break, breaks here: runner, MariaDB, node. No accepted task is lost, none runs twice at
+"""What may break of a node, breaks here (the database: test_outages.py). No accepted task is lost, none runs twice at
 once, no byte of output is lost or doubled, and what ran goes on."""
 import os
 import signal
@@ -16,7 +16,9 @@ def numbers(n):
     return b"".join(b"%d\n" % i for i in range(n))
 
 
-class Faults(harness.FlowTest):
+class Counting(harness.FlowTest):
+    """Jobs that print numbers, and what must have become of them."""
+
     ENV = {"STOKER_NODE_GRACE_S": "1"}
 
     def setUp(self):
@@ -39,6 +41,8 @@ class Faults(harness.FlowTest):
             rows = self.stoker.sql("SELECT COUNT(*) FROM attempt WHERE task_id = UNHEX('%s')" % task)
             self.assertEqual(rows, [(attempts,)])
 
+
+class Faults(Counting):
     # --- the runner ---------------------------------------------------------------------------------
 
     def test_kill_9_of_the_runner_loses_no_byte(self):
@@ -80,66 +84,6 @@ class Faults(harness.FlowTest):
         ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
         self.assertEqual((ended["state"], ended["cause"]), ("killed", "monitor_lost"))
         self.assertEqual(self.stoker.task_log(task), b"up\n")
-
-    # --- MariaDB ---------------------------------------------------------------------------------------
-
-    def queue_under_load(self, code, seconds, ids, refused):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            began = time.monotonic()
-            reply = self.stoker.post("tasks", {"tasks": [{"code_name": code}]}, timeout=10)
-            took = time.monotonic() - began
-            if reply.status == 200:
-                ids.append(reply.json["tasks"][0]["id"])
-            else:
-                refused.append((reply.status, took, reply.headers.get("retry-after")))
-            time.sleep(0.03)
-
-    def under_load(self, fault, seconds):
-        self.stoker.code("loaded", "echo $TASK_ID")
-        running = self.start_counting(500, name="long")
-        ids, refused = [], []
-        load = threading.Thread(target=self.queue_under_load, args=("loaded", seconds, ids, refused))
-        load.start()
-        time.sleep(1)
-        fault()
-        load.join()
-        for status, took, retry in refused:
-            self.assertEqual(status, 503)
-            self.assertLess(took, 3.5)
-            self.assertTrue(retry)
-        self.assertTrue(ids)
-        for task in ids:
-            self.stoker.wait_state(task, "complete", seconds=60)
-            self.assertEqual(self.stoker.task_log(task).decode().strip(), task)
-        rows = self.stoker.sql("SELECT COUNT(*), MAX(attempt) FROM task t JOIN code c ON c.id = t.code_id"
-                               " WHERE c.name = 'loaded' AND t.state = 'complete'")
-        self.assertEqual(int(rows[0][0]), int(self.stoker.sql("SELECT COUNT(*) FROM task t JOIN code c"
-                         " ON c.id = t.code_id WHERE c.name = 'loaded'")[0][0]))
-        self.assertEqual(rows[0][1], "1")
-        self.expect_counted(running, 500, seconds=60)
-        return refused
-
-    def test_mariadb_killed_and_started_again_under_load(self):
-        def fault():
-            old = self.stoker.kill("mariadb")
-            self.stoker.wait_restarted("mariadb", old, 30)
-        self.under_load(fault, 6)
-
-    def test_mariadb_hung_for_longer_than_a_lease(self):
-        pid = self.stoker.pid("mariadb")
-        lost = self.stoker.log("runner").count("session_lost")
-
-        def fault():
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(14)
-            os.kill(pid, signal.SIGCONT)
-        try:
-            refused = self.under_load(fault, 18)
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        self.assertTrue(refused)
-        self.assertEqual(self.stoker.log("runner").count("session_lost"), lost)
 
     def test_a_node_that_cannot_renew_ends_its_jobs_before_others_may_have_them(self):
         self.stoker.code("fenced", "date +%s.%N; [ $STOKER_ATTEMPT -gt 1 ] || while :; do sleep 0.1; done")
