@@ -23,6 +23,7 @@ struct log_work {
 	int64_t attempt, day;
 	bool ask, begin, close;
 	bool none;             /* asked: no log has begun */
+	bool elsewhere;        /* the log stands at `head`, not behind our chunk */
 	struct spool_batch batch;
 	struct log_chunk chunk;
 	struct log_head head;
@@ -32,12 +33,18 @@ static void ship(struct job *j);
 
 /* --- in the store thread ------------------------------------------------------------------------- */
 
+/* Refused may mean stored already: by us, when the answer was lost, or by the runner before, whose
+ * last statement came through after we had asked where the log stands; then it ends elsewhere. */
 static enum err append(struct log_work *l, struct db *logs)
 {
-	enum err e = log_store_append(logs, &l->w.cx, &l->task, l->attempt, l->day, &l->chunk, &l->head);
+	const struct log_chunk *c = &l->chunk;
+	enum err e = log_store_append(logs, &l->w.cx, &l->task, l->attempt, l->day, c, &l->head);
 
-	/* an answer that was lost: it was stored then */
-	return e == ERR_CONFLICT && l->head.next > l->chunk.number ? OK : e;
+	if (e != ERR_CONFLICT || l->head.next <= c->number)
+		return e;
+	l->elsewhere = l->head.next != c->number + 1 || l->head.bytes != c->first_byte + (int64_t)c->plain.n;
+	l->close = l->close && !l->elsewhere;
+	return OK;
 }
 
 static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
@@ -119,19 +126,31 @@ static void tell_verdict(struct job *j)
 	settle_end(j, &v);
 }
 
+/* Reads on from where the stored log ends. */
+static void stand_at(struct job *j, const struct log_head *head)
+{
+	char folder[sizeof j->spool.folder];
+
+	memcpy(folder, j->spool.folder, sizeof folder);
+	spool_reader_close(&j->spool);
+	spool_reader_init(&j->spool, folder);
+	spool_reader_skip(&j->spool, head->bytes);
+	if (j->has_end)
+		spool_reader_end(&j->spool, &j->end);
+	j->log_begun = true;
+	j->log_closed = head->closed;
+	j->next_chunk = head->next;
+}
+
 /* What was told is stored: on with the next. */
 static void log_stored(struct job *j, struct log_work *l)
 {
 	j->log_begun = j->log_begun || l->begin;
 	j->log_closed = j->log_closed || l->close;
-	if (l->chunk.plain.n)
+	if ((l->ask && !l->none) || l->elsewhere)
+		stand_at(j, &l->head);
+	else if (l->chunk.plain.n)
 		j->next_chunk++;
-	if (l->ask && !l->none) {
-		j->log_begun = true;
-		j->log_closed = l->head.closed;
-		j->next_chunk = l->head.next;
-		spool_reader_skip(&j->spool, l->head.bytes);
-	}
 	if (l->ask)
 		follow_look(j);
 	else if (j->stage == JOB_ENDED)
