@@ -26,7 +26,7 @@ static const struct conf_key KEYS[] = {
 	TEXT("api", "user", "", api.user, "numeric uid, or name, to run as when started by root; empty = stay"),
 	TEXT("api", "base_path", "", api.base_path, "path prefix below which the web server mounts Stoker, such as /stoker"),
 	TEXT("api", "www", "www", api.www, "folder with templates and static files"),
-	INT("api", "processes", "4", 1, 256, api.processes, "single-threaded processes on the socket"),
+	INT("api", "processes", "16", 1, 256, api.processes, "single-threaded processes on the socket"),
 	INT("api", "recycle_requests", "10000", 1, 1000000000, api.recycle_requests, "a process is replaced after so many requests"),
 	INT("api", "recycle_mb", "128", 16, 65536, api.recycle_mb, "or when its resident memory passes so many MiB"),
 	INT("api", "backlog", "64", 1, 4096, api.backlog, "connections that may wait on the socket"),
