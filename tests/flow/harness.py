@@ -198,8 +198,9 @@ class Instance:
         """kill -9 of all of it, the keeper first, monitors and containers too."""
         if self.pid("keeper"):
             self.kill("keeper")
-        # monitors before their containers: they would tell how those died
-        for pid, _ in sorted(self.processes().items(), key=lambda found: found[1] != "stoker-monitor"):
+        # who would still tell how another died goes before that one: runner, monitors, the rest
+        order = {"stoker-worker": 0, "stoker-launcher": 0, "stoker-monitor": 1}
+        for pid, _ in sorted(self.processes().items(), key=lambda found: order.get(found[1], 2)):
             self._kill(pid)
         self.kill_containers()
         for pid in self.processes():
