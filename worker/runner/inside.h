@@ -47,6 +47,7 @@ struct runner {
 		bool open, rung, hungry; /* rung: asked to look while one was open; hungry: more waits */
 		bool in_doubt;           /* a claim without an answer may have been done: ask what is ours */
 		int64_t pause_us;        /* of the adaptive poll */
+		int64_t rest_until_us;   /* after a claim that found nothing */
 		struct loop_timer timer;
 		bool stops_open;
 	} claim;
