@@ -197,7 +197,7 @@ START_TEST(set_aside_rows_of_many_lanes_come_back_in_exact_order)
 	enum { LANES = 30, EACH = 7 };
 	struct world w = given_world(&f);
 	int64_t last = INT64_MIN;
-	char name[LANES][8];
+	char name[LANES][16];
 	size_t got = 0;
 
 	for (int round = 0; round < EACH; round++) {
