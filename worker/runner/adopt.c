@@ -27,7 +27,8 @@ static ssize_t read_small(const char *path, void *out, size_t room)
 	return n;
 }
 
-/* Field 22 of /proc/PID/stat: tells a process from a later one with its number. */
+/* Field 22 of /proc/PID/stat: tells a process from a later one with its number. False for one that
+ * has ended, also while nobody has taken its status yet. */
 static bool start_time(int pid, unsigned long long *out)
 {
 	char path[40], text[1024], *p;
@@ -39,6 +40,8 @@ static bool start_time(int pid, unsigned long long *out)
 		return false;
 	text[n] = '\0';
 	p = strrchr(text, ')'); /* the name before it may hold anything */
+	if (!p || strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0)
+		return false;
 	for (int field = 3; p && field <= 22; field++)
 		p = strchr(p + 1, ' ');
 	if (!p)

@@ -339,6 +339,7 @@ static void sweep(struct runner *r)
 static void gone(struct job *j)
 {
 	j->monitor_gone = true;
+	j->was_dead = j->was_dead || j->stage == JOB_FOUND;
 	follow_end(j);
 	if (j->is_lost || j->stage == JOB_SETTLED)
 		settle_remove(j);
