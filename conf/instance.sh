@@ -113,7 +113,8 @@ command_up() {
 	keeper=$!
 	trap 'kill -TERM $keeper; wait $keeper; exit 130' INT TERM
 	while kill -0 "$keeper" 2>/dev/null; do
-		[[ -e $run/ready && $(cat "$run/pid/keeper" 2>/dev/null) == "$keeper "* ]] && break
+		# in this order: the new keeper removes an old ready before it writes its pid
+		[[ $(cat "$run/pid/keeper" 2>/dev/null) == "$keeper "* && -e $run/ready ]] && break
 		sleep 0.05
 	done
 	cat -- "$out"
