@@ -135,8 +135,7 @@ static void claim_done(void *arg, struct store_work *w)
 	struct claim_work *c = (struct claim_work *)w;
 
 	r->claim.open = false;
-	if (w->err != OK)
-		log_warn("claim_failed", "why=\"%s\"", w->cx.message);
+	runner_tell(r, TROUBLE_CLAIM, w->err, w->cx.message);
 	resolve_doubt(r, c);
 	for (size_t i = 0; w->err == OK && i < c->n; i++)
 		claim_take(r, &c->got[i]);

@@ -165,8 +165,8 @@ static void log_done(void *arg, struct store_work *w)
 	struct log_work *l = (struct log_work *)w;
 	struct job *j = l->job;
 
+	runner_tell(r, TROUBLE_LOGS, w->err == ERR_CONFLICT ? OK : w->err, w->cx.message);
 	if (w->err != OK && w->err != ERR_CONFLICT && !j->is_lost) {
-		log_warn("log_not_stored", "attempt=%s why=\"%s\"", j->name, w->cx.message);
 		loop_start(r->loop, &j->again, RETRY_US, on_retry, j); /* kept: it goes first */
 		runner_look_at_end(r);
 		return;

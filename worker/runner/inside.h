@@ -17,6 +17,9 @@ struct batch {
 	struct loop_timer timer;
 };
 
+/* Whose faults are told when they begin and when they are over, not at each try. */
+enum trouble { TROUBLE_CLAIM, TROUBLE_STARTS, TROUBLE_ENDS, TROUBLE_LOGS, TROUBLE_COUNT };
+
 enum runner_end {
 	END_NONE,
 	END_HAND_OVER, /* jobs stay */
@@ -53,6 +56,7 @@ struct runner {
 	} claim;
 	struct batch starts, ends;
 	struct loop_timer tick, guard;
+	bool in_trouble[TROUBLE_COUNT];
 	enum runner_end ending;
 	bool giving;    /* the lease is being given back */
 	enum err failed; /* what runner_play returns */
@@ -108,4 +112,5 @@ void adopt_missed(struct runner *r, const struct claimed *c, size_t n); /* ours 
 
 /* --- runner.c */
 void runner_fail(struct runner *r, enum err kind, const char *why);
+void runner_tell(struct runner *r, enum trouble what, enum err now, const char *why);
 void runner_look_at_end(struct runner *r);     /* a job or a piece of work went: is that all? */

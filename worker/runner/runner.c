@@ -240,6 +240,17 @@ void runner_fail(struct runner *r, enum err kind, const char *why)
 		loop_end(r->loop); /* without the engine nothing more can be removed */
 }
 
+void runner_tell(struct runner *r, enum trouble what, enum err now, const char *why)
+{
+	static const char *const WHAT[TROUBLE_COUNT] = { "claims", "starts", "ends", "logs" };
+
+	if (now != OK && !r->in_trouble[what])
+		log_warn("database_trouble", "with=%s why=\"%s\"", WHAT[what], why);
+	else if (now == OK && r->in_trouble[what])
+		log_info("database_trouble_over", "with=%s", WHAT[what]);
+	r->in_trouble[what] = now != OK;
+}
+
 static bool is_at_rest(const struct runner *r)
 {
 	return r->ending == END_STOP ? !r->jobs && !store_pool_open(r->store) : !store_pool_open(r->store);

@@ -62,9 +62,8 @@ static void fill(struct runner *r, struct move_work *m, struct batch *b)
 }
 
 /* Not stored: they wait again, behind what came meanwhile. */
-static void put_back(struct runner *r, struct batch *b, struct move_work *m, const char *what, loop_on_time *again)
+static void put_back(struct runner *r, struct batch *b, struct move_work *m, loop_on_time *again)
 {
-	log_warn(what, "attempts=%zu why=\"%s\"", m->n, m->w.cx.message);
 	for (size_t i = 0; i < m->n; i++)
 		push(b, m->jobs[i]);
 	b->single = m->w.err != ERR_BUSY;
@@ -126,6 +125,7 @@ static void starts_done(void *arg, struct store_work *w)
 	struct move_work *m = (struct move_work *)w;
 
 	r->starts.open = false;
+	runner_tell(r, TROUBLE_STARTS, w->err, w->cx.message);
 	if (w->err == OK) {
 		r->starts.single = r->starts.single && r->starts.first;
 		for (size_t i = 0; i < m->n; i++)
@@ -133,7 +133,7 @@ static void starts_done(void *arg, struct store_work *w)
 		if (r->starts.first)
 			gather(r, &r->starts, send_starts);
 	} else {
-		put_back(r, &r->starts, m, "starts_not_stored", send_starts);
+		put_back(r, &r->starts, m, send_starts);
 	}
 	store_work_free(w);
 	runner_look_at_end(r);
@@ -193,6 +193,7 @@ static void ends_done(void *arg, struct store_work *w)
 	struct move_work *m = (struct move_work *)w;
 
 	r->ends.open = false;
+	runner_tell(r, TROUBLE_ENDS, w->err, w->cx.message);
 	if (w->err == OK) {
 		r->ends.single = r->ends.single && r->ends.first;
 		for (size_t i = 0; i < m->n; i++)
@@ -200,7 +201,7 @@ static void ends_done(void *arg, struct store_work *w)
 		if (r->ends.first)
 			gather(r, &r->ends, send_ends);
 	} else {
-		put_back(r, &r->ends, m, "ends_not_stored", send_ends);
+		put_back(r, &r->ends, m, send_ends);
 	}
 	store_work_free(w);
 	runner_look_at_end(r);
