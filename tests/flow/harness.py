@@ -87,7 +87,7 @@ class Instance:
 
     def __init__(self, env=None, var=None, port=0, demo="image", script=SCRIPT, build=BUILD):
         self.own_var = var is None
-        self.var = os.path.realpath(var or os.path.join(scratch(), "var"))
+        self.var = os.path.realpath(var or scratch())
         self.hash = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:8]
         self.run = "/run/stoker-" + self.hash
         self.script, self.build = script, build
@@ -142,7 +142,7 @@ class Instance:
             self.stop()
         finally:
             if self.own_var:
-                shutil.rmtree(os.path.dirname(self.var), ignore_errors=True)
+                shutil.rmtree(self.var, ignore_errors=True)
 
     def __enter__(self):
         return self.start()

@@ -133,7 +133,6 @@ class Instances(unittest.TestCase):
 
     def test_a_full_disk_is_one_sentence(self):
         stoker = self.instance()
-        os.makedirs(stoker.var)
         done = subprocess.run(["unshare", "-m", "sh", "-c",
                                'mount -t tmpfs -o size=20m tmpfs "$VAR" && exec "$0" run', stoker.script],
                               env=stoker.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
