@@ -1,11 +1,24 @@
 #include "store/attempt_store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 #include "store/lane_count.h"
 #include "store/task_insert.h"
 #include "store/txn.h"
+
+/* Tasks are written in order of their ids, here and in take-back: no two transactions wait crosswise.
+ * What is sorted is the position of each in the caller's array. */
+struct place {
+	struct id id;
+	size_t at;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(&((const struct place *)a)->id, &((const struct place *)b)->id, sizeof(struct id));
+}
 
 /* --- starts ------------------------------------------------------------------------------------ */
 
@@ -66,9 +79,21 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
                              const struct attempt_start *starts, size_t n, bool *lost)
 {
 	static const struct txn TXN = { start_work, NULL }; /* harmless to repeat */
-	struct start_batch b = { who, starts, n, lost };
+	struct place *places = arena_array(&cx->arena, n + 1, sizeof *places);
+	struct attempt_start *sorted = arena_array(&cx->arena, n + 1, sizeof *sorted);
+	struct start_batch b = { who, sorted, n, arena_array(&cx->arena, n + 1, sizeof *lost) };
 
-	return n ? txn_run(db, cx, &TXN, &b) : OK;
+	if (!n)
+		return OK;
+	for (size_t i = 0; i < n; i++)
+		places[i] = (struct place){ starts[i].task_id, i };
+	qsort(places, n, sizeof *places, by_id);
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = starts[places[i].at];
+	TRY(txn_run(db, cx, &TXN, &b));
+	for (size_t i = 0; i < n; i++)
+		lost[places[i].at] = b.lost[i];
+	return OK;
 }
 
 /* --- ends -------------------------------------------------------------------------------------- */
@@ -364,21 +389,38 @@ static bool all_ended_by_themselves(const struct end_batch *b)
 	return true;
 }
 
+static enum err settle_sorted(struct db *db, struct ctx *cx, struct end_batch *b)
+{
+	static const struct txn TXN = { settle_work, settle_done };
+	enum err e;
+
+	b->one_by_one = !all_ended_by_themselves(b);
+	e = txn_run(db, cx, &TXN, b);
+	if (e == OK || !b->mixed)
+		return e;
+	b->one_by_one = true;
+	return txn_run(db, cx, &TXN, b);
+}
+
 enum err attempt_store_settle(struct db *db, struct ctx *cx, const struct node_claim *who,
                               const struct attempt_end *ends, size_t n, bool *lost)
 {
-	static const struct txn TXN = { settle_work, settle_done };
-	struct end_batch b = { .who = who, .ends = ends, .n = n, .lost = lost };
-	enum err e;
+	struct place *places = arena_array(&cx->arena, n + 1, sizeof *places);
+	struct attempt_end *sorted = arena_array(&cx->arena, n + 1, sizeof *sorted);
+	struct end_batch b = { .who = who, .ends = sorted, .n = n };
 
 	if (!n)
 		return OK;
+	for (size_t i = 0; i < n; i++)
+		places[i] = (struct place){ ends[i].task_id, i };
+	qsort(places, n, sizeof *places, by_id);
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = ends[places[i].at];
+	b.lost = arena_array(&cx->arena, n, sizeof *b.lost);
 	b.verdicts = arena_array(&cx->arena, n, sizeof *b.verdicts);
 	b.retries = arena_array(&cx->arena, n, sizeof(struct retry *));
-	b.one_by_one = !all_ended_by_themselves(&b);
-	e = txn_run(db, cx, &TXN, &b);
-	if (e == OK || !b.mixed)
-		return e;
-	b.one_by_one = true;
-	return txn_run(db, cx, &TXN, &b);
+	TRY(settle_sorted(db, cx, &b));
+	for (size_t i = 0; i < n; i++)
+		lost[places[i].at] = b.lost[i];
+	return OK;
 }
