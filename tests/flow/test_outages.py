@@ -32,10 +32,12 @@ class Outages(test_faults.Counting):
         time.sleep(1)
         fault()
         load.join()
+        # the one request that was under way may have been done or not: nobody can say (docs/api.md)
+        self.assertLessEqual(sum(status == 502 for status, _, _ in refused), 1)
         for status, took, retry in refused:
-            self.assertEqual(status, 503)
+            self.assertIn(status, (502, 503))
             self.assertLess(took, 3.5)
-            self.assertTrue(retry)
+            self.assertTrue(retry or status == 502)
         self.assertTrue(ids)
         for task in ids:
             self.stoker.wait_state(task, "complete", seconds=60)
