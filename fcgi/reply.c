@@ -10,7 +10,7 @@ static const struct {
 	{ 200, "OK" }, { 204, "No Content" }, { 206, "Partial Content" }, { 302, "Found" }, { 303, "See Other" },
 	{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
 	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 409, "Conflict" },
-	{ 413, "Payload Too Large" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
+	{ 413, "Payload Too Large" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
 	{ 502, "Bad Gateway" }, { 503, "Service Unavailable" },
 };
 
@@ -20,7 +20,7 @@ static const struct {
 } STATUSES[] = {
 	{ OK, 200 }, { ERR_INPUT, 400 }, { ERR_AUTH, 401 }, { ERR_FORBIDDEN, 403 }, { ERR_NOT_FOUND, 404 },
 	{ ERR_METHOD, 405 }, { ERR_REQUIRED, 406 }, { ERR_CONFLICT, 409 }, { ERR_TOO_LARGE, 413 },
-	{ ERR_LIMIT, 429 }, { ERR_INTERNAL, 500 }, { ERR_BUSY, 503 }, { ERR_UNSURE, 502 },
+	{ ERR_MISMATCH, 422 }, { ERR_LIMIT, 429 }, { ERR_INTERNAL, 500 }, { ERR_BUSY, 503 }, { ERR_UNSURE, 502 },
 };
 
 static const char *reason_of(int status)
@@ -121,6 +121,23 @@ static const char *said_to_clients(struct request *rq, int status)
 	return arena_copy(&rq->cx.arena, rq->cx.message, cut ? (size_t)(cut - rq->cx.message) : strlen(rq->cx.message));
 }
 
+/* Outside of IronWorker's wire errors are problem details (RFC 9457); msg stays for who knows only it. */
+static enum err reply_problem(struct request *rq, struct reply *rp, int status, const char *msg)
+{
+	json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:o, s:o}", "type", "about:blank", "title", reason_of(status), "status",
+	                      status, "instance", rq->cx.trace, "detail", json_text(str_of(msg)), "msg",
+	                      json_text(str_of(msg)));
+
+	reply_json(rp, status, j);
+	rp->type = "application/problem+json";
+	return OK;
+}
+
+static bool is_ironworkers(const struct request *rq)
+{
+	return rq->segment_count && (str_is(rq->segment[0], "2") || str_is(rq->segment[0], "1"));
+}
+
 void reply_error(struct request *rq, struct reply *rp)
 {
 	int status = reply_status_of(rq->cx.err ? rq->cx.err : ERR_INTERNAL);
@@ -135,7 +152,10 @@ void reply_error(struct request *rq, struct reply *rp)
 
 		reply_header(rp, "Retry-After", str_of(arena_printf(&rq->cx.arena, "%d", after)));
 	}
-	reply_msg(rp, status, msg, NULL);
+	if (is_ironworkers(rq))
+		reply_msg(rp, status, msg, NULL);
+	else
+		reply_problem(rq, rp, status, msg);
 }
 
 static bool send_buf(struct buf *b, const struct reply_sink *sink)
@@ -153,7 +173,7 @@ static bool send_head(const struct request *rq, struct reply *rp, const struct r
 
 	buf_printf(&head, "Status: %d %s\r\n", status, reason_of(status));
 	buf_printf(&head, "Content-Type: %s\r\n", rp->type ? rp->type : "application/json");
-	if (!rp->more)
+	if (!rp->more && status != 304)
 		buf_printf(&head, "Content-Length: %zu\r\n", rp->body.n);
 	buf_printf(&head, "X-Request-Id: %s\r\n", rq->cx.trace);
 	buf_str(&head, buf_view(&rp->headers));

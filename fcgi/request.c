@@ -258,6 +258,33 @@ enum err request_query_int(struct request *rq, const char *name, int64_t *out)
 	return OK;
 }
 
+static int64_t clamped(int64_t i, int64_t least, int64_t most)
+{
+	return i < least ? least : i > most ? most : i;
+}
+
+enum err request_page(struct request *rq, int64_t *page, int64_t *per_page)
+{
+	*page = 0;
+	*per_page = 0;
+	TRY(request_query_int(rq, "page", page));
+	TRY(request_query_int(rq, "per_page", per_page));
+	*page = clamped(*page, 0, 100);
+	*per_page = *per_page ? clamped(*per_page, 1, 100) : 30;
+	return OK;
+}
+
+enum err request_query_time(struct request *rq, const char *name, int64_t *out)
+{
+	int64_t seconds = INT64_MIN;
+
+	TRY(request_query_int(rq, name, &seconds));
+	if (seconds == INT64_MIN)
+		return OK;
+	*out = clamped(seconds, 0, INT64_C(253402300799)) * 1000000; /* to the last second of year 9999 */
+	return OK;
+}
+
 struct str request_param(const struct request *rq, const char *name)
 {
 	struct str pattern = str_of(rq->route ? rq->route->path + 1 : ""), one;

@@ -1,6 +1,7 @@
 #include "fcgi/route.h"
 
 #include "base/clock.h"
+#include "base/crypt.h"
 #include "base/json.h"
 #include "fcgi/auth.h"
 #include "fcgi/multipart.h"
@@ -323,25 +324,58 @@ static void say_methods(struct request *rq, struct reply *rp, unsigned allowed)
 	if (rq->method != METHOD_OPTIONS || surface_of(rq) != &API)
 		return;
 	reply_header(rp, "Access-Control-Allow-Methods", methods);
-	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type"));
+	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type, Idempotency-Key, If-None-Match, traceparent"));
 	reply_header(rp, "Access-Control-Max-Age", STR_LIT("86400"));
+}
+
+/* --- not sent twice ------------------------------------------------------------------------------ */
+static bool is_single(const struct request *rq)
+{
+	const char *path = rq->route->path;
+
+	return rq->route->surface == &API && path[strlen(path) - 1] == '}' &&
+	       (rq->method == METHOD_GET || rq->method == METHOD_HEAD);
+}
+
+/* One resource has a tag of what is said of it; who has just this gets no body. */
+static void tag(struct request *rq, struct reply *rp)
+{
+	unsigned char hash[SHA256_BYTES];
+	char hex[2 * SHA256_BYTES + 1];
+	const char *etag;
+	struct str known;
+
+	crypt_sha256(buf_view(&rp->body), hash);
+	hex_format(hash, 16, hex);
+	etag = arena_printf(&rq->cx.arena, "\"%s\"", hex);
+	reply_header(rp, "ETag", str_of(etag));
+	known = request_header(rq, "If-None-Match");
+	if (!str_is(str_trim(known), "*") && str_find(known, etag) == (size_t)-1)
+		return;
+	rp->status = 304;
+	buf_clear(&rp->body);
 }
 
 void route_serve(struct request *rq, struct reply *rp)
 {
 	unsigned allowed = 0;
 	enum err e = answer(rq, rp, &allowed);
+	bool tagged;
 
 	if (e != OK) {
 		rq->cx.err = e;
 		surface_of(rq)->fail(rq, rp);
 	}
+	tagged = e == OK && rq->route && is_single(rq) && (rp->status == 0 || rp->status == 200) && !rp->more;
+
+	if (tagged)
+		tag(rq, rp);
 	if (e == ERR_METHOD || rq->method == METHOD_OPTIONS)
 		say_methods(rq, rp, allowed);
 	if (surface_of(rq) == &API) {
 		reply_header(rp, "Access-Control-Allow-Origin", STR_LIT("*"));
 		reply_header(rp, "X-Content-Type-Options", STR_LIT("nosniff"));
-		reply_header(rp, "Cache-Control", STR_LIT("no-store"));
+		reply_header(rp, "Cache-Control", tagged ? STR_LIT("private, no-cache") : STR_LIT("no-store"));
 	}
 	if (!rq->body_read) /* whatever was said before anybody looked at it */
 		request_drop_body(rq);

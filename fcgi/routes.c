@@ -15,6 +15,9 @@
 #define P "/2/projects/{project}"
 #define GET METHOD_GET
 #define POST METHOD_POST
+#define PUT METHOD_PUT
+#define PATCH METHOD_PATCH
+#define DELETE METHOD_DELETE
 #define UI "/ui/p/{project}"
 #define API_ROW(method, path, who, body, handler) { method, path, &API, who, body, handler, NULL }
 #define PAGE_ROW(method, path, who, body, handler, title) { method, path, &PAGE, who, body, handler, title }
@@ -30,6 +33,11 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/codes", AUTH_VIEWER, BODY_NONE, code_api_list),
 	API_ROW(POST, P "/codes", AUTH_DEVELOPER, BODY_CODE, code_api_put),
 	API_ROW(GET, P "/codes/{id}", AUTH_VIEWER, BODY_NONE, code_api_get),
+	API_ROW(POST, P "/codes/{id}", AUTH_DEVELOPER, BODY_CODE, code_api_put_one),
+	API_ROW(DELETE, P "/codes/{id}", AUTH_DEVELOPER, BODY_NONE, code_api_delete),
+	API_ROW(GET, P "/codes/{id}/revisions", AUTH_VIEWER, BODY_NONE, code_api_revisions),
+	API_ROW(GET, P "/codes/{id}/stats", AUTH_VIEWER, BODY_NONE, code_api_stats),
+	API_ROW(POST, P "/codes/{id}/cancel_all", AUTH_DEVELOPER, BODY_NONE, code_api_cancel_all),
 	API_ROW(POST, P "/codes/{id}/pause_task_queue", AUTH_DEVELOPER, BODY_NONE, code_api_pause),
 	API_ROW(POST, P "/codes/{id}/resume_task_queue", AUTH_DEVELOPER, BODY_NONE, code_api_resume),
 

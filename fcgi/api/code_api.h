@@ -7,3 +7,8 @@ enum err code_api_list(struct request *rq, struct reply *rp);
 enum err code_api_get(struct request *rq, struct reply *rp);
 enum err code_api_pause(struct request *rq, struct reply *rp);
 enum err code_api_resume(struct request *rq, struct reply *rp);
+enum err code_api_put_one(struct request *rq, struct reply *rp);
+enum err code_api_delete(struct request *rq, struct reply *rp);
+enum err code_api_revisions(struct request *rq, struct reply *rp);
+enum err code_api_stats(struct request *rq, struct reply *rp);
+enum err code_api_cancel_all(struct request *rq, struct reply *rp);

@@ -1,6 +1,9 @@
 #include "fcgi/api/task_api.h"
 
+#include <ctype.h>
+
 #include "base/clock.h"
+#include "base/crypt.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "fcgi/doorbell.h"
@@ -28,22 +31,104 @@ static enum err find_target(struct request *rq, const struct task_order *orders,
 	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].code_name, orders[i].cluster_name, out);
 }
 
-static enum err queue(struct request *rq, const struct task_order *orders, size_t n)
+static bool is_traceparent(struct str s)
 {
-	struct code_target *targets = arena_array(&rq->cx.arena, n, sizeof *targets);
+	for (size_t i = 0; i < s.n; i++)
+		if (i == 2 || i == 35 || i == 52 ? s.p[i] != '-' : !isxdigit((unsigned char)s.p[i]))
+			return false;
+	return s.n == 55;
+}
 
-	for (size_t i = 0; i < n; i++)
+/* Where the tasks go, and under which trace. */
+static enum err prepare(struct request *rq, struct task_order *orders, struct code_target *targets, size_t n)
+{
+	struct str trace = request_header(rq, "traceparent");
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_traceparent(trace))
+			orders[i].traceparent = trace;
 		if (find_target(rq, orders, targets, i, &targets[i]))
 			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;
-	TRY(task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n));
-	for (size_t i = 0; i < n; i++)
+	}
+	return OK;
+}
+
+/* --- once ------------------------------------------------------------------------------------------- */
+enum { KEY_BYTES = 255 };
+
+/* Keys are each user's own, path by path. */
+static enum err read_key(struct request *rq, struct idempotency *once, bool *has)
+{
+	struct str key = request_header(rq, "Idempotency-Key");
+	auto_buf all = { 0 };
+
+	*has = key.n > 0;
+	if (key.n > KEY_BYTES)
+		return err_set(&rq->cx, ERR_INPUT, "header Idempotency-Key: is longer than %d bytes", KEY_BYTES);
+	buf_str(&all, id_view(&rq->who.user_id));
+	buf_str(&all, rq->path);
+	buf_char(&all, 0);
+	buf_str(&all, rq->query_text);
+	buf_char(&all, 0);
+	buf_str(&all, key);
+	crypt_sha256(buf_view(&all), once->key);
+	crypt_sha256(rq->body, once->body);
+	return OK;
+}
+
+/* The first answer again, if the key has one. */
+static enum err replay(struct request *rq, struct reply *rp, const struct idempotency *once, bool *found)
+{
+	struct str answer;
+
+	TRY(idempotency_store_find(rq->db, &rq->cx, &rq->project_id, once, found, &answer));
+	if (!*found)
+		return OK;
+	reply_header(rp, "Idempotency-Replayed", STR_LIT("true"));
+	reply_text(rp, 200, answer);
+	rp->type = "application/json";
+	return OK;
+}
+
+static enum err add_once(struct request *rq, struct reply *rp, const struct task_order *orders,
+                         const struct code_target *targets, size_t n, struct idempotency *once, bool *replayed)
+{
+	bool taken = false;
+	enum err e;
+
+	once->answer = str_bytes(arena_copy(&rq->cx.arena, rp->body.p, rp->body.n), rp->body.n);
+	e = task_store_add_once(rq->db, &rq->cx, &rq->project_id, orders, targets, n, once, &taken);
+	if (!taken)
+		return e;
+	TRY(replay(rq, rp, once, replayed));
+	return *replayed ? OK : err_set(&rq->cx, ERR_BUSY, "the same request is being done");
+}
+
+/* Queues them; `rp` has the answer already, which holds only when this returns OK. */
+static enum err queue(struct request *rq, struct reply *rp, struct task_order *orders, size_t n)
+{
+	struct code_target *targets = arena_array(&rq->cx.arena, n, sizeof *targets);
+	struct idempotency once = { 0 };
+	bool has_key, replayed = false;
+
+	TRY(read_key(rq, &once, &has_key));
+	if (has_key)
+		TRY(replay(rq, rp, &once, &replayed));
+	if (replayed)
+		return OK;
+	TRY(prepare(rq, orders, targets, n));
+	if (has_key)
+		TRY(add_once(rq, rp, orders, targets, n, &once, &replayed));
+	else
+		TRY(task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n));
+	for (size_t i = 0; i < n && !replayed; i++)
 		if (!orders[i].delay_s)
 			doorbells_note(rq->process->bells, targets[i].cluster_id);
 	return OK;
 }
 
 /* {"msg": "Queued up", "tasks": [{"id"}, …]} in the request's order: clients pair them by position. */
-static enum err reply_queued(struct reply *rp, const struct task_order *orders, size_t n)
+static void say_queued(struct reply *rp, const struct task_order *orders, size_t n)
 {
 	json_t *j = json_object(), *tasks = json_array();
 
@@ -54,7 +139,7 @@ static enum err reply_queued(struct reply *rp, const struct task_order *orders, 
 	}
 	json_object_set_new(j, "msg", json_string("Queued up"));
 	json_object_set_new(j, "tasks", tasks);
-	return reply_json(rp, 200, j);
+	reply_json(rp, 200, j);
 }
 
 enum err task_api_queue(struct request *rq, struct reply *rp)
@@ -63,8 +148,8 @@ enum err task_api_queue(struct request *rq, struct reply *rp)
 	size_t n;
 
 	TRY(orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
-	TRY(queue(rq, orders, n));
-	return reply_queued(rp, orders, n);
+	say_queued(rp, orders, n);
+	return queue(rq, rp, orders, n);
 }
 
 /* The raw body is the payload, whatever its Content-Type says (5.2). */
@@ -80,8 +165,8 @@ enum err task_api_webhook(struct request *rq, struct reply *rp)
 	TRY(request_query_int(rq, "delay", &order.delay_s));
 	TRY(order_check(&rq->cx, rq->set, &order));
 	order.id = id_make(clock_wall_us());
-	TRY(queue(rq, &order, 1));
-	return reply_msg(rp, 200, "Queued up.", &order.id);
+	reply_msg(rp, 200, "Queued up.", &order.id);
+	return queue(rq, rp, &order, 1);
 }
 
 /* --- list ------------------------------------------------------------------------------------------ */
@@ -109,22 +194,6 @@ static bool is_on(const struct request *rq, const char *name)
 	return request_query(rq, name, &value) && value.n && !str_is(value, "0") && !str_is_nocase(value, "false");
 }
 
-/* Seconds since 1970 → microseconds; what does not fit is an end of time. */
-static enum err read_time(struct request *rq, const char *name, int64_t *out)
-{
-	int64_t seconds = INT64_MIN;
-
-	TRY(request_query_int(rq, name, &seconds));
-	if (seconds == INT64_MIN)
-		return OK;
-	if (seconds < 0)
-		seconds = 0;
-	if (seconds > INT64_C(253402300799)) /* the last second of year 9999 */
-		seconds = INT64_C(253402300799);
-	*out = seconds * 1000000;
-	return OK;
-}
-
 static enum err read_keyset(struct request *rq, const char *name, bool *has, struct id *out)
 {
 	struct str text = { 0 };
@@ -133,11 +202,6 @@ static enum err read_keyset(struct request *rq, const char *name, bool *has, str
 		return OK;
 	*has = id_parse(text, out);
 	return *has ? OK : err_set(&rq->cx, ERR_INPUT, "query field %s: must be the id of a task", name);
-}
-
-static int64_t clamped(int64_t i, int64_t least, int64_t most)
-{
-	return i < least ? least : i > most ? most : i;
 }
 
 static enum err read_filter(struct request *rq, struct task_filter *f)
@@ -149,15 +213,11 @@ static enum err read_filter(struct request *rq, struct task_filter *f)
 	request_query(rq, "code_name", &f->code_name);
 	request_query(rq, "label", &f->label);
 	request_query(rq, "cluster", &f->cluster);
-	TRY(read_time(rq, "from_time", &f->from));
-	TRY(read_time(rq, "to_time", &f->to));
+	TRY(request_query_time(rq, "from_time", &f->from));
+	TRY(request_query_time(rq, "to_time", &f->to));
 	TRY(read_keyset(rq, "before", &f->has_before, &f->before));
 	TRY(read_keyset(rq, "after", &f->has_after, &f->after));
-	TRY(request_query_int(rq, "page", &f->page));
-	TRY(request_query_int(rq, "per_page", &f->per_page));
-	f->page = clamped(f->page, 0, 100);
-	f->per_page = f->per_page ? clamped(f->per_page, 1, 100) : 30;
-	return OK;
+	return request_page(rq, &f->page, &f->per_page);
 }
 
 static void show_payload(struct task *t)
@@ -249,6 +309,6 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	order.label = was.label;
 	order.callback = was.callback;
 	TRY(order_check(&rq->cx, rq->set, &order));
-	TRY(queue(rq, &order, 1));
-	return reply_queued(rp, &order, 1);
+	say_queued(rp, &order, 1);
+	return queue(rq, rp, &order, 1);
 }

@@ -10,6 +10,7 @@ enum err {
 	ERR_REQUIRED,  /* 406: a required field is missing (IronWorker's status for it) */
 	ERR_CONFLICT,  /* 409: somebody else decided meanwhile */
 	ERR_TOO_LARGE, /* 413 */
+	ERR_MISMATCH,  /* 422: the same key as before, with other words */
 	ERR_LIMIT,     /* 429: the caller's own limit */
 	ERR_INTERNAL,  /* 500: our bug or a broken machine */
 	ERR_BUSY,      /* 503 with Retry-After: ours to mend, nothing was done */

@@ -24,6 +24,8 @@ enum cause { CAUSES(X) CAUSE_COUNT };
 const char *cause_name(enum cause c);
 bool cause_parse(struct str text, enum cause *out);
 
+enum { VERDICT_OUTPUT_BYTES = 1025 };
+
 /* What a node saw of an attempt's end (from the monitor's exit file). */
 struct verdict {
 	enum task_state state;  /* settled state, or TASK_QUEUED = no verdict, next attempt */
@@ -34,4 +36,5 @@ struct verdict {
 	int64_t max_rss_bytes, cpu_us;
 	int64_t ran_us;         /* start to end by the node's CLOCK_BOOTTIME; 0 = never started */
 	char note[500];         /* the sentence */
+	char output[VERDICT_OUTPUT_BYTES]; /* the last lines that it printed, "" if none: msg of a failed task */
 };

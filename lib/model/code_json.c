@@ -74,6 +74,23 @@ json_t *code_to_json(const struct code *c)
 	return j;
 }
 
+json_t *code_revision_to_json(const struct code *was, const struct id *revision)
+{
+	json_t *j = json_object();
+
+	set_id(j, "id", revision);
+	set_id(j, "code_id", &was->id);
+	set_id(j, "project_id", &was->project_id);
+	set_text(j, "name", was->name);
+	set_int(j, "rev", was->revision);
+	json_object_set_new(j, "created_at", json_time(was->created_at));
+	json_object_set_new(j, "updated_at", json_time(was->updated_at));
+	set_text(j, "checksum", STR_LIT(""));
+	set_int(j, "code_size", 0);
+	set_what_it_runs(j, was);
+	return j;
+}
+
 static bool is_given(const json_t *j, const char *key)
 {
 	json_t *v = json_object_get(j, key);

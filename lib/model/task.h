@@ -8,6 +8,7 @@
 struct task {
 	struct id id, project_id, code_id;
 	int64_t revision;
+	struct id revision_id; /* zero = unknown */
 	int64_t lane_id, cluster_id; /* small internal numbers; they never leave the database */
 	struct str code_name, cluster_name;
 	enum task_state state;
@@ -25,6 +26,7 @@ struct task {
 	struct str callback; /* URL or "" */
 	struct id schedule_id, original_task_id, retry_task_id; /* zero = none */
 	int64_t retry;       /* 0 = the first task of its chain */
+	struct str traceparent; /* W3C trace context of the request that queued it, or "" */
 	bool cancel_asked;   /* running, and somebody asked for its end */
 	struct str payload;  /* only where the reader asked for it; lists leave out those over 64 KiB */
 	int64_t payload_bytes; /* of the whole one, also where it was left out; 0 = none, or not asked for */
@@ -40,6 +42,7 @@ struct task_order {
 	int64_t delay_s;
 	struct str label;
 	struct str callback;     /* "" = the code's */
+	struct str traceparent;  /* "" if none */
 };
 
 enum { TASK_PRIORITY_UNSET = -1, TASK_TIMEOUT_DEFAULT_S = 3600, TASK_LABEL_BYTES = 255 };

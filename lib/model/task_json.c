@@ -68,6 +68,7 @@ static void set_code(json_t *j, const struct task *t)
 	json_object_set_new(j, "code_id", id_json(&t->code_id));
 	set_text(j, "code_name", t->code_name);
 	json_object_set_new(j, "code_rev", json_string(rev)); /* a text: rule 16 */
+	set_id(j, "code_history_id", &t->revision_id);
 }
 
 static void set_times(json_t *j, const struct task *t)
@@ -77,6 +78,8 @@ static void set_times(json_t *j, const struct task *t)
 	set_time(j, "start_time", t->started_at);
 	set_time(j, "end_time", t->ended_at);
 	set_int(j, "duration", duration_ms(t));
+	if (t->started_at != TIME_NONE)
+		set_int(j, "time_in_queue", t->started_at > t->created_at ? (t->started_at - t->created_at) / 1000000 : 0);
 }
 
 static void set_options(json_t *j, const struct task *t)
@@ -100,8 +103,13 @@ static void set_chain(json_t *j, const struct task *t)
 	set_id(j, "schedule_id", &t->schedule_id);
 	set_id(j, "original_task_id", &t->original_task_id);
 	set_id(j, "retry_task_id", &t->retry_task_id);
-	if (t->retry > 0)
+	if (t->retry > 0) {
+		char count[24];
+
+		snprintf(count, sizeof count, "%" PRId64, t->retry);
 		set_int(j, "retry", t->retry);
+		json_object_set_new(j, "retry_count", json_string(count)); /* a text, as the docs have it */
+	}
 }
 
 static void set_end(json_t *j, const struct task *t)
@@ -127,6 +135,8 @@ static void set_own(json_t *j, const struct task *t)
 	set_text(j, "note", t->note);
 	set_int(j, "attempt", t->attempt);
 	set_int(j, "attempts", t->attempt); /* numbers are given without gaps */
+	if (t->traceparent.n)
+		set_text(j, "traceparent", t->traceparent);
 	if (t->cancel_asked)
 		json_object_set_new(j, "cancel_asked", json_true());
 }

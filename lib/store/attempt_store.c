@@ -98,15 +98,16 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
 
 /* --- ends -------------------------------------------------------------------------------------- */
 
+enum { SETTLE_COLUMNS = 9 };
 static const struct sql TASK_SETTLE = {
 	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
-	" node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?", "sisss"
-	"sis" };
+	" msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
+	"sisssssis" };
 /* One that ends before its start was told. */
 static const struct sql TASK_SETTLE_EARLY = {
 	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
-	" node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?", "sisss"
-	"sis" };
+	" msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?",
+	"sisssssis" };
 static const struct sql TASK_GIVE_BACK = {
 	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL,"
 	" node_session = NULL WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ?"
@@ -130,7 +131,7 @@ static const struct sql STILL_HERE = {
 /* What a retry's new task is made of; nothing when its chain is at its end. */
 static const struct sql RETRY_OF = {
 	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
-	" t.timeout_s, t.label, t.callback, p.body, t.original_task_id, t.retry, c.retries_delay_s"
+	" t.timeout_s, t.label, t.callback, p.body, t.original_task_id, t.retry, c.retries_delay_s, t.traceparent"
 	" FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
 	" LEFT JOIN payload p ON p.task_id = t.id WHERE t.id = ? AND t.retry < c.retries", "s" };
 
@@ -169,7 +170,8 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 		                          .head_start_s = val_int(&v[6]) };
 	r->order = (struct task_order){ .id = id_make(now), .priority = val_int(&v[5]), .timeout_s = val_int(&v[7]),
 		                        .label = val_str(&v[8]), .callback = val_str(&v[9]),
-		                        .payload = val_str(&v[10]), .delay_s = val_int(&v[13]) };
+		                        .payload = val_str(&v[10]), .delay_s = val_int(&v[13]),
+		                        .traceparent = val_str(&v[14]) };
 	r->chain.original = v[11].type == VAL_NULL ? end->task_id : val_id(&v[11]);
 	r->chain.retry = val_int(&v[12]) + 1;
 	return r;
@@ -198,11 +200,20 @@ static struct val code_or_null(int64_t exit_code)
 	return exit_code < 0 ? v_null() : v_i(exit_code);
 }
 
+/* A task that failed says what it printed last (IronWorker 8.2); one that ended well says nothing
+ * (rule 19). */
+static struct val msg_of(const struct verdict *v)
+{
+	bool failed = v->state == TASK_ERROR || v->state == TASK_KILLED;
+
+	return failed && *v->output ? v_z(v->output) : v_null();
+}
+
 static void settle_row(struct val *out, const struct end_batch *b, size_t i)
 {
 	const struct verdict *v = &b->verdicts[i];
-	const struct val row[8] = { v_z(task_state_name(v->state)), code_or_null(v->exit_code), v_z(cause_name(v->cause)),
-		                    *v->note ? v_z(v->note) : v_null(), v_id_or_null(retry_id(b, i)),
+	const struct val row[SETTLE_COLUMNS] = { v_z(task_state_name(v->state)), code_or_null(v->exit_code), v_z(cause_name(v->cause)),
+		                    *v->note ? v_z(v->note) : v_null(), v_id_or_null(retry_id(b, i)), msg_of(v),
 		                    v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt), v_s(b->who->session) };
 
 	memcpy(out, row, sizeof row);
@@ -211,11 +222,11 @@ static void settle_row(struct val *out, const struct end_batch *b, size_t i)
 /* The usual case: all of them run here and ended by themselves. */
 static enum err settle_array(struct db *db, struct ctx *cx, struct end_batch *b)
 {
-	struct val *v = arena_array(&cx->arena, 8 * b->n, sizeof *v);
+	struct val *v = arena_array(&cx->arena, SETTLE_COLUMNS * b->n, sizeof *v);
 
 	for (size_t i = 0; i < b->n; i++) {
 		TRY(plan_retry(db, cx, b, i));
-		settle_row(v + 8 * i, b, i);
+		settle_row(v + SETTLE_COLUMNS * i, b, i);
 	}
 	TRY(db_exec_array(db, cx, &TASK_SETTLE, v, b->n));
 	if (db_changed(db) == (int64_t)b->n)
@@ -255,7 +266,7 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 	const struct attempt_end *end = &b->ends[i];
 	struct verdict *v = &b->verdicts[i];
 	enum task_state from = TASK_QUEUED;
-	struct val row8[8];
+	struct val set[SETTLE_COLUMNS];
 	struct rows r;
 
 	TRY(db_query(db, cx, &LOOK, VALS(v_i(b->who->node_id), v_id(&end->task_id), v_i(end->attempt),
@@ -276,8 +287,8 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 		from = TASK_RUNNING;
 	}
 	TRY(plan_retry(db, cx, b, i));
-	settle_row(row8, b, i);
-	return db_exec(db, cx, from == TASK_RUNNING ? &TASK_SETTLE : &TASK_SETTLE_EARLY, row8, 8);
+	settle_row(set, b, i);
+	return db_exec(db, cx, from == TASK_RUNNING ? &TASK_SETTLE : &TASK_SETTLE_EARLY, set, SETTLE_COLUMNS);
 }
 
 static enum err end_attempts(struct db *db, struct ctx *cx, const struct end_batch *b)
@@ -342,6 +353,9 @@ static void copy_verdicts(struct ctx *cx, struct end_batch *b)
 		/* a copy: clean text is given back as it is, and would be printed onto itself */
 		clean = text_cut(text_utf8(&cx->arena, str_of(arena_text(&cx->arena, v->note))), sizeof v->note - 1);
 		snprintf(v->note, sizeof v->note, STR_FMT, STR_ARG(clean));
+		v->output[sizeof v->output - 1] = '\0';
+		clean = text_cut(text_utf8(&cx->arena, str_of(arena_text(&cx->arena, v->output))), sizeof v->output - 1);
+		snprintf(v->output, sizeof v->output, STR_FMT, STR_ARG(clean));
 		b->lost[i] = false;
 		b->retries[i] = NULL;
 	}

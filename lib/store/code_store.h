@@ -1,5 +1,6 @@
 #pragma once
 #include "model/code.h"
+#include "model/task_state.h"
 #include "store/db.h"
 
 /* Registers or updates by name: what the order does not send stays; a sent image, or any changed
@@ -27,3 +28,21 @@ enum err code_store_target(struct db *db, struct ctx *cx, const struct id *proje
  * it was so already. */
 enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                           bool paused, bool *changed);
+
+/* It leaves its project: its name is free, what was queued runs as it was queued, its retries
+ * end, its schedules are cancelled, its row stays for what ran. */
+enum err code_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *code);
+
+/* What a code was at one time. */
+struct code_revision {
+	struct id id;
+	int64_t number, created_at;
+	struct str image, command, env, config;
+};
+/* Newest first; page from 0. ERR_NOT_FOUND if the code is not there. */
+enum err code_store_revisions(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
+                              int64_t page, int64_t per_page, struct code *of, struct code_revision **out, size_t *n);
+/* Tasks of each state that changed last between two times (TIME_NONE = 24 hours ago, and now), among
+ * the newest 10,000 of each. */
+enum err code_store_stats(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
+                          int64_t from, int64_t to, int64_t counts[TASK_STATE_COUNT]);

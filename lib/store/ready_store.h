@@ -13,7 +13,7 @@ struct claimed {
 	int64_t attempt, revision, lane_id;
 	int64_t timeout_s, grace_s, memory_mb;  /* grace -1, memory 0 = the node's default */
 	struct str image, command, env, config; /* of the revision that was current when it was queued */
-	struct str code_name, label, payload;
+	struct str code_name, label, payload, traceparent;
 	int64_t day;                            /* of its log, by the database's clock */
 };
 

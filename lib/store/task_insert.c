@@ -2,8 +2,8 @@
 
 const struct sql TASK_INSERT = {
 	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
-	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsi" };
+	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry, traceparent)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsis" };
 
 static struct val text_or_null(struct str s)
 {
@@ -23,7 +23,7 @@ void task_insert_row(struct val *out, const struct id *project, const struct tas
 		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), v_i(order->delay_s),
 		text_or_null(order->label), text_or_null(order->callback.n ? order->callback : target->callback),
 		text_or_null(order->payload), v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE),
-		v_i(chain ? chain->retry : 0),
+		v_i(chain ? chain->retry : 0), text_or_null(order->traceparent),
 	};
 
 	memcpy(out, v, sizeof v);

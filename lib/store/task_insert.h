@@ -4,7 +4,7 @@
 /* Inside lib/store: the one statement that queues a task (its trigger does the rest), for requests
  * and for retries. Made for array binding. */
 extern const struct sql TASK_INSERT;
-enum { TASK_INSERT_COLUMNS = 16 };
+enum { TASK_INSERT_COLUMNS = 17 };
 
 /* What only a retry says: the task before it in its chain, and its number. */
 struct task_chain {

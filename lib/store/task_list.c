@@ -43,7 +43,10 @@ static const struct sql PIECE_UP = {
 static const struct sql MATCH_DOWN = { MATCH " DESC LIMIT ?", "sssisssssstttti" };
 static const struct sql MATCH_UP = { MATCH " LIMIT ?", "sssisssssstttti" };
 
-static const struct sql CODE_OF = { "SELECT id FROM code WHERE project_id = ? AND name = ?", "ss" };
+/* The code of that name, else the last one that was deleted: its tasks stay. */
+static const struct sql CODE_OF = {
+	"(SELECT id FROM code WHERE project_id = ? AND name = ?) UNION ALL"
+	" (SELECT id FROM code WHERE deleted_from = ? AND name = ? ORDER BY deleted_at DESC LIMIT 1)", "ssss" };
 
 struct list {
 	struct db *db;
@@ -227,7 +230,8 @@ static enum err find_ids(struct list *l, bool *nothing)
 
 	*nothing = false;
 	if (l->f->code_name.n) {
-		TRY(db_query(l->db, l->cx, &CODE_OF, VALS(v_id(l->project), v_s(l->f->code_name)), &r));
+		TRY(db_query(l->db, l->cx, &CODE_OF, VALS(v_id(l->project), v_s(l->f->code_name), v_id(l->project),
+		                                         v_s(l->f->code_name)), &r));
 		*nothing = r.n == 0;
 		if (*nothing)
 			return OK;

@@ -15,9 +15,10 @@
 	" t.state, t.attempt, t.changes, t.priority, t.timeout_s, TIMESTAMPDIFF(SECOND, t.created_at, t.due_at)," \
 	" t.created_at, t.due_at, t.started_at, t.ended_at, t.updated_at, t.exit_code, t.cause, t.note,"  \
 	" t.label, t.msg, t.percent, t.callback, t.schedule_id, t.original_task_id, t.retry_task_id,"     \
-	" t.retry, r.stop IS NOT NULL, OCTET_LENGTH(p.body), " payload                                    \
+	" t.retry, r.stop IS NOT NULL, t.traceparent, v.id, OCTET_LENGTH(p.body), " payload                                    \
 	" FROM task t FORCE INDEX (PRIMARY) LEFT JOIN code c ON c.id = t.code_id"                         \
 	" LEFT JOIN lane l ON l.id = t.lane_id LEFT JOIN cluster k ON k.id = l.cluster_id"                \
+	" LEFT JOIN revision v ON v.code_id = t.code_id AND v.number = t.revision"                        \
 	" LEFT JOIN running r ON r.node_id = t.node_id AND r.task_id = t.id"                              \
 	" LEFT JOIN payload p ON p.task_id = t.id AND ? = 1"
 
@@ -58,15 +59,16 @@ static struct task task_of(const struct val *v, enum payload_part payload)
 		          .changes = val_int(&v[10]), .priority = val_int(&v[11]), .timeout_s = val_int(&v[12]),
 		          .delay_s = val_int(&v[13]), .label = val_str(&v[22]), .msg = val_str(&v[23]),
 		          .percent = val_int(&v[24]), .callback = val_str(&v[25]),
-		          .cancel_asked = val_int(&v[30]) != 0 };
+		          .cancel_asked = val_int(&v[30]) != 0, .traceparent = val_str(&v[31]),
+		          .revision_id = val_id(&v[32]) };
 
 	task_state_parse(val_str(&v[8]), &t.state);
 	read_times(v, &t);
 	read_end(v, &t);
 	read_chain(v, &t);
-	t.payload_bytes = val_int(&v[31]);
-	if (payload != PAYLOAD_NONE && v[32].type != VAL_NULL)
-		t.payload = val_str(&v[32]);
+	t.payload_bytes = val_int(&v[33]);
+	if (payload != PAYLOAD_NONE && v[34].type != VAL_NULL)
+		t.payload = val_str(&v[34]);
 	return t;
 }
 

@@ -22,6 +22,8 @@ struct add {
 	size_t n;
 	int64_t not_after;
 	struct val *page; /* values of one page, used again for the next */
+	const struct idempotency *once; /* NULL = no key */
+	bool taken;
 };
 
 /* How many tasks from `at` on make one array: bounded in rows and in bytes, since the server takes
@@ -45,8 +47,10 @@ static enum err insert_page(struct db *db, struct ctx *cx, const struct add *a, 
 
 static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 {
-	const struct add *a = arg;
+	struct add *a = arg;
 
+	if (a->once)
+		TRY(idempotency_store_take(db, cx, a->project, a->once, &a->taken));
 	for (size_t at = 0, n; at < a->n; at += n) {
 		n = page_length(a, at);
 		TRY(insert_page(db, cx, a, at, n));
@@ -104,23 +108,38 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 	return e;
 }
 
-enum err task_store_add(struct db *db, struct ctx *cx, const struct id *project,
-                        const struct task_order *orders, const struct code_target *targets, size_t n)
+static enum err add(struct db *db, struct ctx *cx, struct add *a)
 {
 	static const struct txn TXN = { add_work, add_done };
 	int64_t wait_us = (int64_t)db_wait_s(db) * 1000000, until = clock_boot_us() + wait_us, now;
-	struct add a = { .project = project, .orders = orders, .targets = targets, .n = n };
-	size_t first;
+	size_t n = a->n;
 
 	if (!n)
 		return OK;
 	TRY(db_now(db, cx, &now));
-	a.not_after = now + wait_us;
-	first = page_length(&a, 0);
-	a.page = arena_array(&cx->arena, (n < PAGE_TASKS ? n : PAGE_TASKS) * TASK_INSERT_COLUMNS, sizeof *a.page);
-	if (first == n)
-		return add_one_page(db, cx, &a, until);
-	return txn_run(db, cx, &TXN, &a);
+	a->not_after = now + wait_us;
+	a->page = arena_array(&cx->arena, (n < PAGE_TASKS ? n : PAGE_TASKS) * TASK_INSERT_COLUMNS, sizeof *a->page);
+	if (!a->once && page_length(a, 0) == n)
+		return add_one_page(db, cx, a, until);
+	return txn_run(db, cx, &TXN, a);
+}
+
+enum err task_store_add(struct db *db, struct ctx *cx, const struct id *project,
+                        const struct task_order *orders, const struct code_target *targets, size_t n)
+{
+	struct add a = { .project = project, .orders = orders, .targets = targets, .n = n };
+
+	return add(db, cx, &a);
+}
+
+enum err task_store_add_once(struct db *db, struct ctx *cx, const struct id *project, const struct task_order *orders,
+                             const struct code_target *targets, size_t n, const struct idempotency *once, bool *taken)
+{
+	struct add a = { .project = project, .orders = orders, .targets = targets, .n = n, .once = once };
+	enum err e = add(db, cx, &a);
+
+	*taken = a.taken;
+	return e;
 }
 
 /* --- one task ---------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "model/cause.h"
 #include "model/task.h"
 #include "store/code_store.h"
+#include "store/idempotency_store.h"
 
 /* Queues all or none of the tasks: one array-bound INSERT, whose trigger adds payload, ready or
  * delayed row and event (schema.md 2). `targets[i]` belongs to `orders[i]`; ids come from the orders.
@@ -10,6 +11,9 @@
  * database stays away, ERR_UNSURE: it may have been in the middle of it. */
 enum err task_store_add(struct db *db, struct ctx *cx, const struct id *project,
                         const struct task_order *orders, const struct code_target *targets, size_t n);
+/* The same, at most once for the key: *taken = true (and ERR_CONFLICT) if somebody did it meanwhile. */
+enum err task_store_add_once(struct db *db, struct ctx *cx, const struct id *project, const struct task_order *orders,
+                             const struct code_target *targets, size_t n, const struct idempotency *once, bool *taken);
 /* ERR_NOT_FOUND also for what belongs to another project. With payload. */
 enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, struct task *out);
 
@@ -41,6 +45,12 @@ enum err task_store_count(struct db *db, struct ctx *cx, const struct id *projec
  * *node_doorbell ("" if none) = the address to ring. `who` goes into the event's note. */
 enum err task_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
                            struct str who, enum task_state *state, struct str *node_doorbell);
+/* The same for all tasks of a code that were queued up to now: those that wait in batches, then each
+ * that runs; at most `budget_us`, then ERR_LIMIT, and another call goes on. `bells` (at most 16) are
+ * the addresses to ring. */
+enum { CANCEL_BELLS_MOST = 16 };
+enum err task_store_cancel_code(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
+                                struct str who, int64_t budget_us, struct str bells[CANCEL_BELLS_MOST], size_t *n);
 /* percent and msg, in any state; negative percent or msg.p NULL = leave. */
 enum err task_store_progress(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
                              int64_t percent, struct str msg);

@@ -1,132 +1,13 @@
-#include "fcgi/route.h"
 #include "model/task_json.h"
-#include "store/code_store.h"
 #include "store/log_store.h"
-#include "store/project_store.h"
-#include "store/schema_store.h"
 #include "store/task_store.h"
-#include "store/token_store.h"
-#include "tests/fcgi/ask.h"
-#include "tests/support/throwaway_db.h"
+#include "tests/fcgi/given.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-
-static struct settings set;
-static struct arena settings_arena;
-static struct process process;
-
-/* Made once for all tests: two projects, and tokens of every role in the first. */
-static struct project ours, theirs;
-static struct token_text viewer, developer, stranger, admin;
-
-/* --- given ------------------------------------------------------------------------------------------ */
-static void must(struct ctx *cx, enum err e)
-{
-	if (e == OK)
-		return;
-	fprintf(stderr, "%s\n", cx->message);
-	exit(1);
-}
-
-static void add_token(struct ctx *cx, const char *user, const struct project *p, enum role role, struct token_text *out)
-{
-	struct id id;
-
-	must(cx, token_store_add(process.db, cx, str_of(user), STR_LIT("test"), p ? &p->id : NULL, role, TIME_NONE,
-	                         STR_LIT(""), out, &id));
-}
-
-static void given_instance(void)
-{
-	auto_ctx cx = { 0 };
-	int applied;
-
-	process_fill(&process, &set);
-	must(&cx, schema_store_migrate(process.db, process.logs, &cx, "sql", &applied));
-	must(&cx, project_store_add(process.db, &cx, STR_LIT("ours"), &ours));
-	must(&cx, project_store_add(process.db, &cx, STR_LIT("theirs"), &theirs));
-	add_token(&cx, "vera", &ours, ROLE_VIEWER, &viewer);
-	add_token(&cx, "dora", &ours, ROLE_DEVELOPER, &developer);
-	add_token(&cx, "stan", &theirs, ROLE_DEVELOPER, &stranger);
-	add_token(&cx, "root", NULL, ROLE_ADMIN, &admin);
-	process_empty(&process);
-}
-
-static void fresh_process(void)
-{
-	process_fill(&process, &set);
-}
-
-static void end_process(void)
-{
-	process_empty(&process);
-}
-
-/* "P/…" is below our project. */
-static const char *uri_of(const char *path)
-{
-	static char uri[4096];
-
-	if (path[0] == 'P')
-		snprintf(uri, sizeof uri, "/2/projects/%s%s", id_format(&ours.id).s, path + 1);
-	else
-		snprintf(uri, sizeof uri, "%s", path);
-	return uri;
-}
-
-static struct asked ask(const char *method, const char *path, const char *token, const char *body)
-{
-	struct asking a = { .method = method, .uri = uri_of(path), .token = token };
-
-	if (body)
-		a.body = str_of(body);
-	return ask_with(&process, &a);
-}
-
-static struct asked get(const char *path)
-{
-	return ask("GET", path, developer.s, NULL);
-}
-
-static struct asked post(const char *path, const char *body)
-{
-	return ask("POST", path, developer.s, body);
-}
-
-static void given_code(const char *name)
-{
-	char body[300];
-
-	snprintf(body, sizeof body, "{\"name\":\"%s\",\"image\":\"busybox\",\"command\":\"true\"}", name);
-	auto_asked a = post("P/codes", body);
-	ck_assert_int_eq(a.status, 200);
-}
-
-static struct id given_task(const char *code)
-{
-	char body[300];
-	struct id id;
-
-	given_code(code);
-	snprintf(body, sizeof body, "{\"tasks\":[{\"code_name\":\"%s\",\"payload\":\"pay\",\"label\":\"l-%s\"}]}", code, code);
-	auto_asked a = post("P/tasks", body);
-	ck_assert_int_eq(a.status, 200);
-	ck_assert(id_parse(str_of(json_string_value(json_object_get(
-		json_array_get(json_object_get(a.json, "tasks"), 0), "id"))), &id));
-	return id;
-}
-
-static const char *task_path(const struct id *id, const char *rest)
-{
-	static char path[200];
-
-	snprintf(path, sizeof path, "P/tasks/%s%s", id_format(id).s, rest);
-	return path;
-}
 
 static size_t count_tasks(void)
 {
@@ -716,19 +597,7 @@ END_TEST
 int main(void)
 {
 	TCase *t = tcase_create("api");
-	Suite *s = suite_create("api");
-	struct ctx cx = { 0 };
-	SRunner *r;
-	int failed;
 
-	setenv("STOKER_DATABASE_SOCKET", throwaway_db_start(), 1);
-	setenv("STOKER_DATABASE_USER", "root", 1);
-	if (settings_read(&cx, NULL, &set) != OK)
-		return 1;
-	settings_arena = cx.arena;
-	given_instance();
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, fresh_process, end_process);
 	tcase_add_test(t, every_api_row_asks_for_a_token_that_may);
 	tcase_add_test(t, another_projects_ids_are_not_there);
 	tcase_add_test(t, a_token_may_stand_in_header_query_or_body);
@@ -758,11 +627,5 @@ int main(void)
 	tcase_add_test(t, ready_says_that_no_node_is_live);
 	tcase_add_test(t, what_waited_too_long_is_not_begun);
 	tcase_add_test(t, a_stopped_database_is_a_true_503_within_three_seconds);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	arena_release(&settings_arena);
-	return failed != 0;
+	return run_api_tests("api", t);
 }

@@ -123,6 +123,7 @@ static void tell_verdict(struct job *j)
 	};
 	struct verdict v = verdict_of(&j->end, &facts);
 
+	verdict_keep_output(&v, str_bytes(j->spool.last, j->spool.last_n), j->spool.last_n == SPOOL_LAST_BYTES);
 	settle_end(j, &v);
 }
 

@@ -77,6 +77,8 @@ static enum err environment(struct ctx *cx, const struct job *j, const struct im
 	env_printf(a, e, "TASK_TIMEOUT", arena_printf(a, "%lld", (long long)j->timeout_s));
 	env_printf(a, e, "TASK_MAXRAM", arena_printf(a, "%lldm", (long long)j->memory_mb));
 	env_printf(a, e, "STOKER_ATTEMPT", arena_printf(a, "%u", j->key.attempt));
+	if (j->claim.traceparent.n)
+		env_printf(a, e, "TRACEPARENT", str_c(a, j->claim.traceparent));
 	return OK;
 }
 

@@ -11,7 +11,7 @@
 enum {
 	SPOOL_CHUNK_BYTES = 65536, /* of one chunk */
 	SPOOL_CHUNK_PIECES = 2000,
-	SPOOL_LAST_BYTES = 512,
+	SPOOL_LAST_BYTES = 1024,
 };
 
 struct spool_reader {
@@ -25,7 +25,7 @@ struct spool_reader {
 	int64_t skip_to;   /* bytes before this one were taken already: passed over, lines counted */
 	bool ended;        /* the attempt has: the tail may be read */
 	size_t last_n;
-	char last[SPOOL_LAST_BYTES]; /* the newest bytes passed, for the last line */
+	char last[SPOOL_LAST_BYTES]; /* the newest bytes passed, for the last lines */
 };
 
 /* What one call gave: contiguous bytes. `plain` is the caller's buffer. */

@@ -78,6 +78,25 @@ struct str verdict_last_line(struct arena *a, struct str output)
 	return STR_LIT("");
 }
 
+void verdict_keep_output(struct verdict *v, struct str output, bool is_cut)
+{
+	struct arena a = { 0 };
+	struct str first = output, rest = output, clean;
+
+	if (is_cut && str_cut(&rest, '\n', &first) && rest.n)
+		output = rest;
+	clean = text_utf8(&a, output);
+	if (clean.n > sizeof v->output - 1) { /* U+FFFD is longer than what it stands for */
+		clean = str_bytes(clean.p + clean.n - (sizeof v->output - 1), sizeof v->output - 1);
+		clean = text_utf8(&a, clean);
+	}
+	clean = text_cut(clean, sizeof v->output - 1);
+	for (size_t i = 0; i < clean.n; i++)
+		v->output[i] = clean.p[i] ? clean.p[i] : ' ';
+	v->output[clean.n] = '\0';
+	arena_release(&a);
+}
+
 /* --- by the exit file's verdict --------------------------------------------------------------- */
 
 typedef void judge(struct verdict *v, const struct exit_file *end, const struct verdict_facts *f);

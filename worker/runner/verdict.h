@@ -24,3 +24,6 @@ const char *signal_name(int number);
 
 /* The last line of `output` that is not blank, at most 200 bytes, cleaned for people; in the arena. */
 struct str verdict_last_line(struct arena *a, struct str output);
+/* Keeps the newest `output` for the task's msg: all of it, or from the first whole line on when it
+ * was cut in front. */
+void verdict_keep_output(struct verdict *v, struct str output, bool is_cut);

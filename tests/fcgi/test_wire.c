@@ -1,0 +1,228 @@
+#include "model/task_json.h"
+#include "store/idempotency_store.h"
+#include "store/task_store.h"
+#include "tests/fcgi/given.h"
+
+#include "base/clock.h"
+
+/* The rows of IronWorker's API beyond queueing (ironworker-api.md 3, 4.3, 4.4, 6, 7), and what Stoker
+ * adds to all of them. */
+
+static const char *code_path(const struct asked *code, const char *rest)
+{
+	static char path[200];
+
+	snprintf(path, sizeof path, "P/codes/%s%s", asked_text(code, "id"), rest);
+	return path;
+}
+
+static struct asked asked_with(const char *method, const char *path, const char *body, const char *header)
+{
+	struct asking a = { .method = method, .uri = uri_of(path), .token = developer.s, .more = { header } };
+
+	if (body)
+		a.body = str_of(body);
+	return ask_with(&process, &a);
+}
+
+static int64_t number(const struct asked *a, const char *key)
+{
+	return json_integer_value(json_object_get(a->json, key));
+}
+
+/* --- codes ------------------------------------------------------------------------------------------ */
+START_TEST(a_revision_is_posted_to_the_code_itself)
+{
+	auto_asked code = post("P/codes", "{\"name\":\"self\",\"image\":\"a\",\"config\":\"one\"}");
+	auto_asked next = post(code_path(&code, ""), "{\"name\":\"other\",\"image\":\"b\"}");
+	auto_asked form = post(code_path(&code, ""), "--x\nContent-Type: application/json\n\n{\"image\":\"c\"}\n--x--");
+	auto_asked none = post("P/codes/66aa01c2d3e4f5061728394a", "{\"image\":\"b\"}");
+
+	ck_assert_int_eq(next.status, 200);
+	ck_assert_str_eq(asked_text(&next, "id"), asked_text(&code, "id"));
+	ck_assert_str_eq(asked_text(&next, "name"), "self");
+	ck_assert_str_eq(asked_text(&next, "config"), "one");
+	ck_assert_int_eq(number(&form, "rev"), 3);
+	ck_assert_int_eq(none.status, 404);
+}
+END_TEST
+
+START_TEST(revisions_say_what_a_code_was)
+{
+	auto_asked code = post("P/codes", "{\"name\":\"past\",\"image\":\"a\"}");
+	auto_asked next = post("P/codes", "{\"name\":\"past\",\"image\":\"b\",\"command\":\"run\"}");
+	auto_asked list = get(code_path(&code, "/revisions"));
+	json_t *all = json_object_get(list.json, "revisions"), *newest = json_array_get(all, 0);
+
+	ck_assert_uint_eq(json_array_size(all), 2);
+	ck_assert_int_eq(json_integer_value(json_object_get(newest, "rev")), 2);
+	ck_assert_str_eq(json_string_value(json_object_get(newest, "image")), "b");
+	ck_assert_str_eq(json_string_value(json_object_get(newest, "id")), asked_text(&next, "latest_history_id"));
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(all, 1), "image")), "a");
+	auto_asked one = get(code_path(&code, "/revisions?per_page=1&page=1"));
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(json_object_get(one.json, "revisions"), 0), "rev")), 1);
+}
+END_TEST
+
+START_TEST(a_deleted_code_is_gone_and_its_tasks_are_not)
+{
+	struct id task = given_task("doomed");
+	auto_asked was = get(task_path(&task, ""));
+	char path[100];
+
+	snprintf(path, sizeof path, "P/codes/%s", asked_text(&was, "code_id"));
+	auto_asked gone = ask("DELETE", path, developer.s, "{}");
+	ck_assert_str_eq(asked_msg(&gone), "Deleted");
+	auto_asked again = ask("DELETE", path, developer.s, "{}");
+	ck_assert_int_eq(again.status, 404);
+	auto_asked got = get(path);
+	ck_assert_int_eq(got.status, 404);
+	auto_asked still = get(task_path(&task, ""));
+	ck_assert_str_eq(asked_text(&still, "code_name"), "doomed");
+	auto_asked list = get("P/tasks?code_name=doomed");
+	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "tasks")), 1);
+	auto_asked refused = post("P/tasks", "{\"tasks\":[{\"code_name\":\"doomed\"}]}");
+	ck_assert_int_eq(refused.status, 404);
+	auto_asked anew = post("P/codes", "{\"name\":\"doomed\",\"image\":\"a\"}");
+	ck_assert_int_eq(anew.status, 200);
+	ck_assert_str_ne(asked_text(&anew, "id"), asked_text(&was, "code_id"));
+	ck_assert_int_eq(number(&anew, "rev"), 1);
+}
+END_TEST
+
+START_TEST(cancel_all_cancels_what_waits_and_nothing_else)
+{
+	struct id other = given_task("spared"), one = given_task("swept");
+	auto_asked more = post("P/tasks", "{\"tasks\":[{\"code_name\":\"swept\",\"delay\":900},{\"code_name\":\"swept\"}]}");
+	auto_asked task = get(task_path(&one, ""));
+	char path[100];
+
+	snprintf(path, sizeof path, "P/codes/%s/cancel_all", asked_text(&task, "code_id"));
+	auto_asked all = post(path, "{}");
+	ck_assert_str_eq(asked_msg(&all), "Cancelled");
+	auto_asked cancelled = get("P/tasks?code_name=swept&cancelled=1");
+	ck_assert_uint_eq(json_array_size(json_object_get(cancelled.json, "tasks")), 3);
+	auto_asked spared = get(task_path(&other, ""));
+	ck_assert_str_eq(asked_text(&spared, "status"), "queued");
+	auto_asked again = post(path, "");
+	ck_assert_str_eq(asked_msg(&again), "Cancelled");
+	snprintf(path, sizeof path, "P/codes/%s/stats", asked_text(&task, "code_id"));
+	auto_asked stats = get(path);
+	ck_assert_int_eq(number(&stats, "cancelled"), 3);
+	ck_assert_int_eq(number(&stats, "queued"), 0);
+	ck_assert_ptr_nonnull(json_object_get(stats.json, "preparing"));
+	ck_assert_ptr_null(json_object_get(stats.json, "expired"));
+	snprintf(path, sizeof path, "P/codes/%s/stats?start_date=1&end_date=2", asked_text(&task, "code_id"));
+	auto_asked early = get(path);
+	ck_assert_int_eq(number(&early, "cancelled"), 0);
+}
+END_TEST
+
+/* --- further ---------------------------------------------------------------------------------------- */
+START_TEST(a_task_names_its_revision_and_its_trace)
+{
+	static const char TRACE[] = "HTTP_TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+	given_code("traced");
+	auto_asked code = get("P/codes");
+	auto_asked queued = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"traced\"}]}", TRACE);
+	auto_asked odd = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"traced\"}]}", "HTTP_TRACEPARENT=00-x");
+	const json_t *first = json_array_get(json_object_get(code.json, "codes"), 0);
+	struct id id;
+
+	ck_assert(id_parse(str_of(json_string_value(json_object_get(
+		json_array_get(json_object_get(queued.json, "tasks"), 0), "id"))), &id));
+	auto_asked task = get(task_path(&id, ""));
+	ck_assert_str_eq(asked_text(&task, "code_history_id"), json_string_value(json_object_get(first, "latest_history_id")));
+	ck_assert_str_eq(asked_text(&task, "traceparent"), strchr(TRACE, '=') + 1);
+	ck_assert_int_eq(odd.status, 200);
+}
+END_TEST
+
+START_TEST(the_same_key_and_body_is_done_once)
+{
+	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=order-17";
+	static const char BODY[] = "{\"tasks\":[{\"code_name\":\"once\"},{\"code_name\":\"once\"}]}";
+
+	given_code("once");
+	auto_asked first = asked_with("POST", "P/tasks", BODY, KEY);
+	auto_asked second = asked_with("POST", "P/tasks", BODY, KEY);
+	auto_asked other = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"once\"}]}", KEY);
+	auto_asked elsewhere = asked_with("POST", "P/tasks/webhook?code_name=once", BODY, KEY);
+	auto_asked again = asked_with("POST", "P/tasks/webhook?code_name=once", BODY, KEY);
+
+	ck_assert_int_eq(first.status, 200);
+	ck_assert(json_equal(first.json, second.json));
+	ck_assert_ptr_nonnull(strstr(second.headers, "Idempotency-Replayed: true"));
+	ck_assert_ptr_null(strstr(first.headers, "Idempotency-Replayed"));
+	ck_assert_int_eq(other.status, 422);
+	ck_assert_str_eq(asked_msg(&elsewhere), "Queued up.");
+	ck_assert(json_equal(elsewhere.json, again.json));
+	auto_asked list = get("P/tasks?code_name=once");
+	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "tasks")), 3);
+}
+END_TEST
+
+START_TEST(a_refused_request_does_not_use_its_key_up)
+{
+	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=order-18";
+	static const char BODY[] = "{\"tasks\":[{\"code_name\":\"later\"}]}";
+	auto_asked refused = asked_with("POST", "P/tasks", BODY, KEY);
+
+	ck_assert_int_eq(refused.status, 404);
+	given_code("later");
+	auto_asked done = asked_with("POST", "P/tasks", BODY, KEY);
+	ck_assert_int_eq(done.status, 200);
+	ck_assert_ptr_null(strstr(done.headers, "Idempotency-Replayed"));
+}
+END_TEST
+
+START_TEST(who_has_the_newest_gets_it_not_again)
+{
+	struct id id = given_task("tagged");
+	auto_asked first = get(task_path(&id, ""));
+	char header[100] = "HTTP_IF_NONE_MATCH=", tag[50];
+
+	ck_assert_int_eq(sscanf(strstr(first.headers, "ETag: "), "ETag: %48s", tag), 1);
+	strncat(header, tag, sizeof header - strlen(header) - 1);
+	auto_asked same = asked_with("GET", task_path(&id, ""), NULL, header);
+	ck_assert_int_eq(same.status, 304);
+	ck_assert_uint_eq(same.body.n, 0);
+	auto_asked set_it = post(task_path(&id, "/progress"), "{\"percent\":5}");
+	ck_assert_int_eq(set_it.status, 200);
+	auto_asked changed = asked_with("GET", task_path(&id, ""), NULL, header);
+	ck_assert_int_eq(changed.status, 200);
+	auto_asked list = get("P/tasks");
+	ck_assert_ptr_null(strstr(list.headers, "ETag: "));
+}
+END_TEST
+
+START_TEST(errors_outside_of_ironworkers_paths_are_problem_details)
+{
+	auto_asked outside = get("/nothing");
+	auto_asked inside = get("/2/nothing");
+
+	ck_assert_ptr_nonnull(strstr(outside.headers, "Content-Type: application/problem+json"));
+	ck_assert_int_eq(number(&outside, "status"), 404);
+	ck_assert_str_eq(asked_text(&outside, "title"), "Not Found");
+	ck_assert_str_ne(asked_text(&outside, "detail"), "");
+	ck_assert_ptr_nonnull(strstr(inside.headers, "Content-Type: application/json"));
+	ck_assert_uint_eq(json_object_size(inside.json), 1);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("wire");
+
+	tcase_add_test(t, a_revision_is_posted_to_the_code_itself);
+	tcase_add_test(t, revisions_say_what_a_code_was);
+	tcase_add_test(t, a_deleted_code_is_gone_and_its_tasks_are_not);
+	tcase_add_test(t, cancel_all_cancels_what_waits_and_nothing_else);
+	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
+	tcase_add_test(t, the_same_key_and_body_is_done_once);
+	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
+	tcase_add_test(t, who_has_the_newest_gets_it_not_again);
+	tcase_add_test(t, errors_outside_of_ironworkers_paths_are_problem_details);
+	return run_api_tests("wire", t);
+}
