@@ -64,7 +64,7 @@ class Faults(Counting):
         finally:
             os.kill(self.stoker.pid("keeper"), signal.SIGCONT)
         ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
-        self.assertEqual((ended["state"], ended["msg"]), ("error", "exit status 5: bye"))
+        self.assertEqual((ended["state"], ended["note"]), ("error", "exit status 5: bye"))
         self.assertEqual(self.stoker.task_log(task), b"bye\n")
 
     def test_term_hands_running_jobs_over(self):

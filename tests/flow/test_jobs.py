@@ -74,7 +74,7 @@ class Jobs(harness.FlowTest):
             task = self.run_code("exit%d" % status, "echo last words; exit %d" % status)
             self.assertEqual(task["state"], "error")
             self.assertEqual(task["cause"], "exit")
-            self.assertEqual(task["msg"], "exit status %d: last words" % status)
+            self.assertEqual(task["note"], "exit status %d: last words" % status)
 
     def test_a_program_that_is_not_there(self):
         task = self.run_code("nope", "/no/such/program")
@@ -86,20 +86,20 @@ class Jobs(harness.FlowTest):
         self.stoker.code("noimage", "true", image="no/such:image")
         task = self.stoker.run_task("noimage")
         self.assertEqual((task["state"], task["cause"]), ("error", "image"))
-        self.assertIn("no/such:image", task["msg"])
+        self.assertIn("no/such:image", task["note"])
 
     def test_a_signal_has_its_name(self):
         task = self.run_code("segv", "kill -SEGV $$")
         self.assertEqual((task["state"], task["cause"]), ("error", "signal"))
-        self.assertIn("SIGSEGV", task["msg"])
+        self.assertIn("SIGSEGV", task["note"])
         task = self.run_code("kill9", "kill -KILL $$")
         self.assertEqual((task["state"], task["cause"]), ("killed", "signal"))
-        self.assertIn("SIGKILL", task["msg"])
+        self.assertIn("SIGKILL", task["note"])
 
     def test_out_of_memory_is_told_apart(self):
         task = self.run_code("hog", "exec tail /dev/zero; true")
         self.assertEqual((task["state"], task["cause"]), ("killed", "out_of_memory"))
-        self.assertIn("64 MiB", task["msg"])
+        self.assertIn("64 MiB", task["note"])
 
     def test_out_of_memory_of_a_child_is_no_end(self):
         task = self.run_code("childhog", "(tail /dev/zero); echo the parent lives; exit 0")
