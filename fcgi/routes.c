@@ -3,6 +3,7 @@
 #include "fcgi/api/code_api.h"
 #include "fcgi/api/log_api.h"
 #include "fcgi/api/project_api.h"
+#include "fcgi/api/schedule_api.h"
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/task_api.h"
 #include "fcgi/page/log_page.h"
@@ -50,6 +51,12 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, task_api_cancel),
 	API_ROW(POST, P "/tasks/{id}/progress", AUTH_DEVELOPER, BODY_JSON, task_api_progress),
 	API_ROW(POST, P "/tasks/{id}/retry", AUTH_DEVELOPER, BODY_JSON, task_api_retry),
+
+	API_ROW(GET, P "/schedules", AUTH_VIEWER, BODY_NONE, schedule_api_list),
+	API_ROW(POST, P "/schedules", AUTH_DEVELOPER, BODY_TASKS, schedule_api_add),
+	API_ROW(GET, P "/schedules/{id}", AUTH_VIEWER, BODY_NONE, schedule_api_get),
+	API_ROW(PUT, P "/schedules/{id}", AUTH_DEVELOPER, BODY_TASKS, schedule_api_change),
+	API_ROW(POST, P "/schedules/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, schedule_api_cancel),
 
 	PAGE_ROW(GET, "/", AUTH_NONE, BODY_NONE, signin_page_front, NULL),
 	PAGE_ROW(GET, "/ui/signin", AUTH_NONE, BODY_NONE, signin_page, NULL),

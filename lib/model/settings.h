@@ -13,9 +13,15 @@ struct settings {
 		int64_t processes, recycle_requests, recycle_mb, backlog;
 	} api;
 	struct {
-		int64_t payload_bytes, request_bytes, tasks_per_request, json_depth, timeout_s;
+		int64_t payload_bytes, request_bytes, tasks_per_request, json_depth, timeout_s, run_every_min, schedules;
 		int64_t log_head_bytes, log_tail_bytes;
 	} limits;
+	struct {
+		char *key_file;
+	} secrets;
+	struct {
+		char *images;
+	} stacks;
 	struct {
 		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s;

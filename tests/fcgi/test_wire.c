@@ -118,6 +118,70 @@ START_TEST(cancel_all_cancels_what_waits_and_nothing_else)
 }
 END_TEST
 
+/* --- schedules -------------------------------------------------------------------------------------- */
+START_TEST(a_schedule_is_made_listed_changed_and_cancelled)
+{
+	given_code("timed");
+	auto_asked made = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timed\",\"payload\":\"{}\",\"run_every\":3600,"
+	                                      "\"run_times\":2,\"start_at\":\"2031-04-05T06:07:08.1234567+02:00\",\"label\":\"sl\"},"
+	                                      "{\"code_name\":\"timed\",\"delay\":60.0,\"end_at\":\"0001-01-01T00:00:00Z\","
+	                                      "\"run_times\":0,\"cluster\":\"\",\"name\":\"x\"}]}");
+	json_t *ids = json_object_get(made.json, "schedules");
+	const char *id = json_string_value(json_object_get(json_array_get(ids, 0), "id"));
+	char path[100];
+
+	ck_assert_str_eq(asked_msg(&made), "Scheduled");
+	ck_assert_uint_eq(json_array_size(ids), 2);
+	snprintf(path, sizeof path, "P/schedules/%s", id);
+	auto_asked one = get(path);
+	ck_assert_str_eq(asked_text(&one, "status"), "scheduled");
+	ck_assert_str_eq(asked_text(&one, "start_at"), "2031-04-05T04:07:08.123Z");
+	ck_assert_str_eq(asked_text(&one, "next_start"), "2031-04-05T04:07:08.123Z");
+	ck_assert_str_eq(asked_text(&one, "end_at"), "0001-01-01T00:00:00Z");
+	ck_assert_str_eq(asked_text(&one, "last_run_time"), "0001-01-01T00:00:00Z");
+	ck_assert_int_eq(number(&one, "run_times"), 2);
+	auto_asked changed = ask("PUT", path, developer.s, "{\"run_every\":7200}");
+	ck_assert_str_eq(asked_msg(&changed), "Updated");
+	auto_asked cancelled = post(strcat(path, "/cancel"), "{}");
+	ck_assert_str_eq(asked_msg(&cancelled), "Cancelled");
+	auto_asked list = get("P/schedules?per_page=100");
+	json_t *last = json_array_get(json_object_get(list.json, "schedules"), 1);
+	ck_assert_int_eq(json_integer_value(json_object_get(last, "run_every")), 7200);
+	ck_assert_str_eq(json_string_value(json_object_get(last, "status")), "cancelled");
+	ck_assert_str_eq(json_string_value(json_object_get(last, "label")), "sl");
+}
+END_TEST
+
+START_TEST(schedules_are_made_all_or_none)
+{
+	static const struct { const char *fields; int status; } WRONG[] = {
+		{ "\"code_name\":\"nobody\"", 404 }, { "\"run_every\":60", 406 }, { "\"code_name\":\"timing\",\"run_every\":-1", 400 },
+		{ "\"code_name\":\"timing\",\"start_at\":\"soon\"", 400 }, { "\"code_name\":\"timing\",\"cluster\":\"moon\"", 400 },
+		{ "\"code_name\":\"timing\",\"start_at\":\"2031-01-01T00:00:00Z\",\"end_at\":\"2030-01-01T00:00:00Z\"", 400 },
+	};
+
+	given_code("timing");
+	auto_asked before = get("P/schedules?per_page=100");
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+		char body[300];
+
+		snprintf(body, sizeof body, "{\"schedules\":[{\"code_name\":\"timing\"},{%s}]}", WRONG[i].fields);
+		auto_asked a = post("P/schedules", body);
+		ck_assert_msg(a.status == WRONG[i].status, "%s: %d %s", body, a.status, asked_msg(&a));
+	}
+	auto_asked none = post("P/schedules", "{}");
+	ck_assert_int_eq(none.status, 406);
+	set.limits.run_every_min = 60;
+	auto_asked often = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\",\"run_every\":59}]}");
+	ck_assert_int_eq(often.status, 400);
+	set.limits.schedules = 0;
+	auto_asked many = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\"}]}");
+	ck_assert_int_eq(many.status, 403);
+	auto_asked after = get("P/schedules?per_page=100");
+	ck_assert(json_equal(before.json, after.json));
+}
+END_TEST
+
 /* --- further ---------------------------------------------------------------------------------------- */
 START_TEST(a_task_names_its_revision_and_its_trace)
 {
@@ -219,6 +283,8 @@ int main(void)
 	tcase_add_test(t, revisions_say_what_a_code_was);
 	tcase_add_test(t, a_deleted_code_is_gone_and_its_tasks_are_not);
 	tcase_add_test(t, cancel_all_cancels_what_waits_and_nothing_else);
+	tcase_add_test(t, a_schedule_is_made_listed_changed_and_cancelled);
+	tcase_add_test(t, schedules_are_made_all_or_none);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);

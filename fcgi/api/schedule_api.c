@@ -1,0 +1,93 @@
+#include "fcgi/api/schedule_api.h"
+
+#include "base/json.h"
+#include "model/schedule_json.h"
+#include "store/schedule_store.h"
+
+/* One look-up for each code in the request; requests name few. */
+static enum err find_target(struct request *rq, const struct schedule_order *orders, struct code_target *targets, size_t i)
+{
+	for (size_t back = 1; back <= i && back <= 16; back++) {
+		const struct schedule_order *other = &orders[i - back];
+
+		if (str_equal(other->code_name, orders[i].code_name) &&
+		    str_equal(other->cluster_name, orders[i].cluster_name)) {
+			targets[i] = targets[i - back];
+			return OK;
+		}
+	}
+	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].code_name, orders[i].cluster_name, &targets[i]);
+}
+
+/* Answered in the request's order. */
+enum err schedule_api_add(struct request *rq, struct reply *rp)
+{
+	struct schedule_order *orders;
+	struct code_target *targets;
+	json_t *ids;
+	size_t n;
+
+	TRY(schedule_orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
+	targets = arena_array(&rq->cx.arena, n, sizeof *targets);
+	for (size_t i = 0; i < n; i++)
+		if (find_target(rq, orders, targets, i))
+			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "schedules[%zu]", i) : rq->cx.err;
+	TRY(schedule_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n, rq->set->limits.schedules));
+	ids = json_array();
+	for (size_t i = 0; i < n; i++) {
+		struct id_text text = id_format(&orders[i].id);
+
+		json_array_append_new(ids, json_pack("{s:s}", "id", text.s));
+	}
+	return reply_json(rp, 200, json_pack("{s:s, s:o}", "msg", "Scheduled", "schedules", ids));
+}
+
+enum err schedule_api_list(struct request *rq, struct reply *rp)
+{
+	struct schedule *schedules;
+	int64_t page, per_page;
+	json_t *array;
+	size_t n;
+
+	TRY(request_page(rq, &page, &per_page));
+	TRY(schedule_store_list(rq->db, &rq->cx, &rq->project_id, page, per_page, &schedules, &n));
+	array = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, schedule_to_json(&schedules[i]));
+	return reply_json(rp, 200, json_pack("{s:o}", "schedules", array));
+}
+
+enum err schedule_api_get(struct request *rq, struct reply *rp)
+{
+	struct schedule schedule;
+	struct id id;
+
+	TRY(request_id(rq, "id", "schedule", &id));
+	TRY(schedule_store_get(rq->db, &rq->cx, &rq->project_id, &id, &schedule));
+	return reply_json(rp, 200, schedule_to_json(&schedule));
+}
+
+enum err schedule_api_change(struct request *rq, struct reply *rp)
+{
+	struct code_target target;
+	struct schedule_order order;
+	struct id id;
+
+	TRY(request_id(rq, "id", "schedule", &id));
+	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	if (order.has_code_name)
+		TRY(code_store_target(rq->db, &rq->cx, &rq->project_id, order.code_name, order.cluster_name, &target));
+	TRY(schedule_store_change(rq->db, &rq->cx, &rq->project_id, &id, &order,
+	                          order.has_code_name ? &target.code_id : NULL));
+	return reply_msg(rp, 200, "Updated", NULL);
+}
+
+/* Also when it is over: as for tasks (rule 23). */
+enum err schedule_api_cancel(struct request *rq, struct reply *rp)
+{
+	struct id id;
+
+	TRY(request_id(rq, "id", "schedule", &id));
+	TRY(schedule_store_cancel(rq->db, &rq->cx, &rq->project_id, &id));
+	return reply_msg(rp, 200, "Cancelled", NULL);
+}
