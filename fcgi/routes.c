@@ -1,5 +1,6 @@
 #include "fcgi/route.h"
 
+#include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
 #include "fcgi/api/log_api.h"
 #include "fcgi/api/project_api.h"
@@ -31,6 +32,8 @@ const struct route ROUTES[] = {
 	API_ROW(GET, "/2/projects", AUTH_KNOWN, BODY_NONE, project_api_list),
 	API_ROW(GET, P, AUTH_VIEWER, BODY_NONE, project_api_get),
 
+	API_ROW(POST, P "/credentials", AUTH_DEVELOPER, BODY_JSON, project_api_credentials),
+
 	API_ROW(GET, P "/codes", AUTH_VIEWER, BODY_NONE, code_api_list),
 	API_ROW(POST, P "/codes", AUTH_DEVELOPER, BODY_CODE, code_api_put),
 	API_ROW(GET, P "/codes/{id}", AUTH_VIEWER, BODY_NONE, code_api_get),
@@ -57,6 +60,20 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/schedules/{id}", AUTH_VIEWER, BODY_NONE, schedule_api_get),
 	API_ROW(PUT, P "/schedules/{id}", AUTH_DEVELOPER, BODY_TASKS, schedule_api_change),
 	API_ROW(POST, P "/schedules/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, schedule_api_cancel),
+
+	API_ROW(GET, "/2/stacks", AUTH_KNOWN, BODY_NONE, service_api_stacks),
+	API_ROW(GET, "/2/clusters", AUTH_KNOWN, BODY_NONE, cluster_api_list),
+	API_ROW(GET, "/2/clusters/shared", AUTH_KNOWN, BODY_NONE, cluster_api_list_shared),
+	API_ROW(POST, "/2/clusters", AUTH_KNOWN, BODY_JSON, cluster_api_add),
+	API_ROW(GET, "/2/clusters/{id}", AUTH_KNOWN, BODY_NONE, cluster_api_get),
+	API_ROW(PUT, "/2/clusters/{id}", AUTH_KNOWN, BODY_JSON, cluster_api_change),
+	API_ROW(DELETE, "/2/clusters/{id}", AUTH_KNOWN, BODY_NONE, cluster_api_delete),
+	API_ROW(GET, "/2/clusters/{id}/stats", AUTH_KNOWN, BODY_NONE, cluster_api_stats),
+	API_ROW(GET, "/2/clusters/{id}/credentials", AUTH_KNOWN, BODY_NONE, cluster_api_credentials),
+	API_ROW(GET, "/2/clusters/{id}/tasks", AUTH_KNOWN, BODY_NONE, cluster_api_tasks),
+	API_ROW(POST, "/2/clusters/{id}/share", AUTH_KNOWN, BODY_JSON, cluster_api_share),
+	API_ROW(POST, "/2/clusters/{id}/unshare/{user}", AUTH_KNOWN, BODY_NONE, cluster_api_unshare),
+	API_ROW(POST, "/2/clusters/{id}/terminate", AUTH_KNOWN, BODY_JSON, cluster_api_terminate),
 
 	PAGE_ROW(GET, "/", AUTH_NONE, BODY_NONE, signin_page_front, NULL),
 	PAGE_ROW(GET, "/ui/signin", AUTH_NONE, BODY_NONE, signin_page, NULL),

@@ -46,6 +46,12 @@ make_passwords() {
 	own 0640 "$home/conf/api.password" "$home/conf/worker.password"
 }
 
+# Seals registry logins in the database: without it they are lost.
+make_key() {
+	[[ -s $home/conf/secrets.key ]] && return
+	install -m 0600 /dev/null "$home/conf/secrets.key" && random_hex 32 >"$home/conf/secrets.key"
+}
+
 fill() { # TEMPLATE: replaces @NAME@ by the value of the variable NAME of the caller
 	local name text
 
@@ -90,6 +96,9 @@ stoker_conf() {
 		dir = $2/node
 		cgroup = stoker-$hash
 
+		[secrets]
+		key_file = $2/conf/secrets.key
+
 		[api]
 		socket = $run/s/api.sock
 		www = $2/app/www
@@ -97,6 +106,7 @@ stoker_conf() {
 }
 
 write_stoker_settings() {
+	make_key && own 0640 "$home/conf/secrets.key" || return
 	stoker_conf api "$home" >"$home/conf/api.conf"
 	{
 		stoker_conf worker "$home"

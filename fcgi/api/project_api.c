@@ -1,6 +1,8 @@
 #include "fcgi/api/project_api.h"
 
 #include "base/json.h"
+#include "base/crypt.h"
+#include "store/credential_store.h"
 #include "store/project_store.h"
 
 static json_t *project_to_json(const struct project *p)
@@ -40,4 +42,41 @@ enum err project_api_get(struct request *rq, struct reply *rp)
 
 	TRY(project_store_get(rq->db, &rq->cx, &rq->project_id, &project));
 	return reply_json(rp, 200, project_to_json(&project));
+}
+
+/* --- registry logins -------------------------------------------------------------------------------- */
+enum { LOGIN_BYTES = 4096, SERVER_BYTES = 255 };
+
+/* base64 of {"email", "username", "password", "serveraddress"}. */
+static enum err read_login(struct request *rq, struct str *login, struct str *server)
+{
+	static const struct json_limits LIMITS = { 4, 64 };
+	struct str auth = { 0 }, user = { 0 };
+	auto_json *j = NULL;
+
+	TRY(json_get_text(&rq->cx, rq->json, "auth", &auth));
+	if (!auth.n)
+		return err_set(&rq->cx, ERR_REQUIRED, "field auth: is missing");
+	if (!base64_parse(&rq->cx.arena, str_trim(auth), login) || login->n > LOGIN_BYTES ||
+	    json_read(&rq->cx, *login, LIMITS, &j) != OK || !json_is_object(j))
+		return err_set(&rq->cx, ERR_INPUT, "field auth: must be base64 of a JSON object");
+	TRY(json_get_text(&rq->cx, j, "username", &user));
+	if (!user.n)
+		return err_set(&rq->cx, ERR_INPUT, "field auth: has no username");
+	TRY(json_get_text(&rq->cx, j, "serveraddress", server));
+	if (server->n > SERVER_BYTES)
+		return err_set(&rq->cx, ERR_INPUT, "field auth: serveraddress is longer than %d bytes", SERVER_BYTES);
+	*server = str_bytes(arena_copy(&rq->cx.arena, server->n ? server->p : "", server->n), server->n);
+	return OK;
+}
+
+enum err project_api_credentials(struct request *rq, struct reply *rp)
+{
+	struct str login, server = { 0 };
+	struct seal_key key;
+
+	TRY(read_login(rq, &login, &server));
+	TRY(seal_key_read(&rq->cx, rq->set->secrets.key_file, &key));
+	TRY(credential_store_put(rq->db, &rq->cx, &rq->project_id, &key, server, login));
+	return reply_msg(rp, 200, "Credentials added.", NULL);
 }

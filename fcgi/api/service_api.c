@@ -1,6 +1,7 @@
 #include "fcgi/api/service_api.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/version.h"
 #include "store/node_store.h"
 #include "store/schema_store.h"
@@ -39,4 +40,18 @@ enum err service_api_version(struct request *rq, struct reply *rp)
 {
 	(void)rq;
 	return reply_json(rp, 200, json_pack("{s:s}", "version", STOKER_VERSION));
+}
+
+/* "python=python:3.11, sh=busybox": the words before the equals signs. */
+enum err service_api_stacks(struct request *rq, struct reply *rp)
+{
+	struct str rest = str_of(rq->set->stacks.images), one, name;
+	json_t *array = json_array();
+
+	while (str_cut(&rest, ',', &one)) {
+		str_cut(&one, '=', &name);
+		if (str_trim(name).n)
+			json_array_append_new(array, json_text(str_trim(name)));
+	}
+	return reply_json(rp, 200, array);
 }

@@ -204,7 +204,7 @@ static enum err read_keyset(struct request *rq, const char *name, bool *has, str
 	return *has ? OK : err_set(&rq->cx, ERR_INPUT, "query field %s: must be the id of a task", name);
 }
 
-static enum err read_filter(struct request *rq, struct task_filter *f)
+enum err task_api_filter(struct request *rq, struct task_filter *f)
 {
 	*f = (struct task_filter){ .from = TIME_NONE, .to = TIME_NONE, .per_page = 30, .with_payload = true };
 	for (size_t i = 0; i < sizeof STATUS_FILTERS / sizeof *STATUS_FILTERS; i++)
@@ -232,7 +232,7 @@ enum err task_api_list(struct request *rq, struct reply *rp)
 	struct task_page page;
 	json_t *tasks;
 
-	TRY(read_filter(rq, &filter));
+	TRY(task_api_filter(rq, &filter));
 	TRY(task_store_list(rq->db, &rq->cx, &rq->project_id, &filter, &page));
 	tasks = json_array();
 	for (size_t i = 0; i < page.n; i++) {

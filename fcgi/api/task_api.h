@@ -9,3 +9,7 @@ enum err task_api_get(struct request *rq, struct reply *rp);
 enum err task_api_cancel(struct request *rq, struct reply *rp);
 enum err task_api_progress(struct request *rq, struct reply *rp);
 enum err task_api_retry(struct request *rq, struct reply *rp);
+
+struct task_filter;
+/* What the query of a list of tasks says. ERR_INPUT names the field. */
+enum err task_api_filter(struct request *rq, struct task_filter *f);

@@ -1,5 +1,5 @@
 #include "model/task_json.h"
-#include "store/idempotency_store.h"
+#include "store/credential_store.h"
 #include "store/task_store.h"
 #include "tests/fcgi/given.h"
 
@@ -182,6 +182,163 @@ START_TEST(schedules_are_made_all_or_none)
 }
 END_TEST
 
+/* --- clusters --------------------------------------------------------------------------------------- */
+static struct token_text operator_of(const char *name)
+{
+	auto_ctx cx = { 0 };
+	struct token_text t;
+	struct id id;
+
+	ck_assert_int_eq(token_store_add(process.db, &cx, str_of(name), STR_LIT("t"), &ours.id, ROLE_OPERATOR, TIME_NONE,
+	                                 STR_LIT(""), &t, &id), OK);
+	return t;
+}
+
+static struct json_t *cluster_of(const struct asked *a)
+{
+	return json_object_get(a->json, "cluster");
+}
+
+START_TEST(a_cluster_is_made_seen_changed_and_deleted_by_id_and_name)
+{
+	struct token_text olga = operator_of("olga"), otto = operator_of("otto");
+	auto_asked made = ask("POST", "/2/clusters", olga.s, "{\"name\":\"gpu\",\"memory\":268435456,\"disk\":1073741824}");
+	char path[100];
+
+	ck_assert_str_eq(asked_msg(&made), "Cluster created");
+	ck_assert_uint_eq(strlen(asked_text(&made, "id")), 24);
+	snprintf(path, sizeof path, "/2/clusters/%s", asked_text(&made, "id"));
+	auto_asked by_id = ask("GET", path, olga.s, NULL);
+	auto_asked by_name = ask("GET", "/2/clusters/gpu", olga.s, NULL);
+	ck_assert(json_equal(by_id.json, by_name.json));
+	ck_assert_int_eq(json_integer_value(json_object_get(cluster_of(&by_id), "memory")), 268435456);
+	ck_assert_int_eq(json_integer_value(json_object_get(cluster_of(&by_id), "disk_space")), 1073741824);
+	ck_assert(json_is_array(json_object_get(cluster_of(&by_id), "machines")));
+	auto_asked again = ask("POST", "/2/clusters", otto.s, "{\"name\":\"gpu\"}");
+	ck_assert_int_eq(again.status, 409);
+	auto_asked hidden = ask("GET", path, otto.s, NULL);
+	ck_assert_int_eq(hidden.status, 404);
+	auto_asked shared = ask("POST", "/2/clusters/gpu/share", olga.s, "{\"emails\":[\"otto\"]}");
+	ck_assert_int_eq(shared.status, 200);
+	auto_asked seen = ask("GET", path, otto.s, NULL);
+	ck_assert_int_eq(seen.status, 200);
+	auto_asked list = ask("GET", "/2/clusters/shared", otto.s, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "clusters")), 1);
+	auto_asked forbidden = ask("DELETE", path, otto.s, NULL);
+	ck_assert_int_eq(forbidden.status, 403);
+	auto_asked unshared = ask("POST", "/2/clusters/gpu/unshare/otto", olga.s, "{}");
+	ck_assert_int_eq(unshared.status, 200);
+	auto_asked changed = ask("PUT", path, olga.s, "{\"autoscale\":{\"runners_min\":3}}");
+	ck_assert_str_eq(asked_msg(&changed), "Cluster updated");
+	auto_asked scaled = ask("GET", path, olga.s, NULL);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(cluster_of(&scaled), "autoscale"), "runners_min")), 3);
+	auto_asked gone = ask("DELETE", path, olga.s, "{}");
+	ck_assert_str_eq(asked_msg(&gone), "Cluster deleted");
+	auto_asked after = ask("GET", path, olga.s, NULL);
+	ck_assert_int_eq(after.status, 404);
+	auto_asked anew = ask("POST", "/2/clusters", otto.s, "{\"name\":\"gpu\"}");
+	ck_assert_int_eq(anew.status, 200);
+}
+END_TEST
+
+START_TEST(a_cluster_in_use_stays)
+{
+	struct token_text olga = operator_of("odile");
+	auto_asked made = ask("POST", "/2/clusters", olga.s, "{\"name\":\"busy\"}");
+
+	given_code("clusterful");
+	auto_asked queued = post("P/tasks", "{\"tasks\":[{\"code_name\":\"clusterful\",\"cluster\":\"busy\"}]}");
+	ck_assert_int_eq(queued.status, 200);
+	auto_asked refused = ask("DELETE", "/2/clusters/busy", olga.s, NULL);
+	ck_assert_int_eq(refused.status, 409);
+	auto_asked tasks = ask("GET", "/2/clusters/busy/tasks?queued=1&per_page=5", olga.s, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(tasks.json, "tasks")), 1);
+	auto_asked stats = ask("GET", "/2/clusters/busy/stats", olga.s, NULL);
+	ck_assert_int_eq(json_integer_value(json_object_get(cluster_of(&stats), "queued")), 1);
+	ck_assert(json_is_integer(json_object_get(cluster_of(&stats), "ewma")));
+	auto_asked standard = ask("DELETE", "/2/clusters/default", admin.s, NULL);
+	ck_assert_int_eq(standard.status, 409);
+	auto_asked not_mine = ask("PUT", "/2/clusters/default", olga.s, "{\"memory\":1}");
+	ck_assert_int_eq(not_mine.status, 403);
+	auto_asked viewers = ask("POST", "/2/clusters", developer.s, "{\"name\":\"no\"}");
+	ck_assert_int_eq(viewers.status, 403);
+	auto_asked ended = ask("POST", "/2/clusters/busy/terminate", olga.s, "{\"instance_ids\":[\"99\"]}");
+	ck_assert_str_eq(asked_msg(&ended), "Instances scheduled for terminated");
+	ck_assert_int_eq(made.status, 200);
+}
+END_TEST
+
+/* --- secrets ---------------------------------------------------------------------------------------- */
+/* {"username":"u","password":"hunter2","serveraddress":"reg.example"} */
+#define AUTH "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6Imh1bnRlcjIiLCJzZXJ2ZXJhZGRyZXNzIjoicmVnLmV4YW1wbGUifQ=="
+
+static void given_key(void)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/key", throwaway_db_folder());
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	for (int i = 0; i < 32; i++)
+		fprintf(f, "%02x", i);
+	fclose(f);
+	set.secrets.key_file = arena_text(&settings_arena, path);
+}
+
+START_TEST(a_registry_login_is_sealed_and_never_shown)
+{
+	auto_ctx cx = { 0 };
+	static const struct sql SEALED = { "SELECT sealed FROM credential WHERE server = 'reg.example'", "" };
+	struct seal_key key;
+	struct str login;
+	struct rows r;
+
+	auto_asked refused = post("P/credentials", "{\"auth\":\"" AUTH "\"}");
+	ck_assert_int_eq(refused.status, 403);
+	given_key();
+	auto_asked added = post("P/credentials", "{\"auth\":\"" AUTH "\"}");
+	ck_assert_str_eq(asked_msg(&added), "Credentials added.");
+	auto_asked again = post("P/credentials", "{\"auth\":\"" AUTH "\"}");
+	ck_assert_int_eq(again.status, 200);
+	ck_assert_int_eq(db_query(process.db, &cx, &SEALED, NULL, 0, &r), OK);
+	ck_assert_uint_eq(r.n, 1);
+	ck_assert_ptr_null(memmem(val_str(&row(&r, 0)[0]).p, val_str(&row(&r, 0)[0]).n, "hunter2", 7));
+	ck_assert_int_eq(seal_key_read(&cx, set.secrets.key_file, &key), OK);
+	ck_assert_int_eq(credential_store_get(process.db, &cx, &ours.id, &key, STR_LIT("reg.example"), &login), OK);
+	ck_assert_ptr_nonnull(memmem(login.p, login.n, "hunter2", 7));
+	key.b[0] ^= 1;
+	ck_assert_int_eq(credential_store_get(process.db, &cx, &ours.id, &key, STR_LIT("reg.example"), &login), ERR_INTERNAL);
+}
+END_TEST
+
+START_TEST(what_is_no_login_is_refused)
+{
+	static const char *const WRONG[] = { "{\"auth\":\"%\"}", "{\"auth\":\"bm8=\"}", "{\"auth\":\"e30=\"}", "{\"auth\":7}" };
+
+	given_key();
+	for (size_t i = 0; i < 4; i++) {
+		auto_asked a = post("P/credentials", WRONG[i]);
+		ck_assert_msg(a.status == 400, "%s: %d", WRONG[i], a.status);
+	}
+	auto_asked none = post("P/credentials", "{}");
+	ck_assert_int_eq(none.status, 406);
+	auto_asked token = ask("GET", "/2/clusters/default/credentials", admin.s, NULL);
+	ck_assert_str_ne(asked_text(&token, "token"), "");
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(cluster_of(&token), "tokens"), 0)), asked_text(&token, "token"));
+}
+END_TEST
+
+START_TEST(stacks_are_an_array)
+{
+	set.stacks.images = arena_text(&settings_arena, "python=python:3.11, sh=busybox");
+	auto_asked a = get("/2/stacks");
+
+	ck_assert_uint_eq(json_array_size(a.json), 2);
+	ck_assert_str_eq(json_string_value(json_array_get(a.json, 1)), "sh");
+}
+END_TEST
+
 /* --- further ---------------------------------------------------------------------------------------- */
 START_TEST(a_task_names_its_revision_and_its_trace)
 {
@@ -285,6 +442,11 @@ int main(void)
 	tcase_add_test(t, cancel_all_cancels_what_waits_and_nothing_else);
 	tcase_add_test(t, a_schedule_is_made_listed_changed_and_cancelled);
 	tcase_add_test(t, schedules_are_made_all_or_none);
+	tcase_add_test(t, a_cluster_is_made_seen_changed_and_deleted_by_id_and_name);
+	tcase_add_test(t, a_cluster_in_use_stays);
+	tcase_add_test(t, a_registry_login_is_sealed_and_never_shown);
+	tcase_add_test(t, what_is_no_login_is_refused);
+	tcase_add_test(t, stacks_are_an_array);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);

@@ -1,0 +1,27 @@
+#pragma once
+#include "base/clock.h"
+#include "base/id.h"
+
+/* A named pool of nodes. On the wire its id is its number as 24 hex digits. memory, disk_space,
+ * cpu_share and autoscale are kept for clients as they were given; nodes say themselves what they have. */
+struct cluster {
+	int64_t number;
+	struct str name;
+	struct id user_id;      /* whose; zero = everybody's */
+	bool is_shared;         /* with who asks */
+	int64_t memory, disk_space; /* bytes */
+	int64_t cpu_share;
+	struct str autoscale;   /* JSON object or "" */
+	int64_t created_at, updated_at;
+	int64_t slots, running; /* of its live nodes */
+};
+
+/* What a client says of one; what it does not say stays, or is the default. */
+struct cluster_order {
+	struct str name, autoscale;
+	int64_t memory, disk_space, cpu_share; /* -1 = not said */
+};
+
+struct id cluster_wire_id(int64_t number);
+/* False if no cluster can have this id. */
+bool cluster_number(const struct id *id, int64_t *number);

@@ -1,0 +1,27 @@
+#pragma once
+#include "model/cluster.h"
+#include "model/role.h"
+#include "store/node_store.h"
+
+/* Clusters as people see them: everybody's, their own, those shared with them; an admin sees all. */
+enum cluster_which { CLUSTERS_MINE, CLUSTERS_ALL, CLUSTERS_SHARED }; /* mine: own and everybody's */
+enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, enum cluster_which which,
+                            struct cluster **out, size_t *n);
+/* By wire id or by name. ERR_NOT_FOUND also for what one may not see. */
+enum err cluster_store_find(struct db *db, struct ctx *cx, const struct principal *who, struct str id_or_name,
+                            struct cluster *out);
+/* Owned by who makes it. ERR_CONFLICT if the name is taken. */
+enum err cluster_store_add(struct db *db, struct ctx *cx, const struct principal *who, const struct cluster_order *order,
+                           int64_t *number);
+enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *order);
+/* ERR_CONFLICT while it has live nodes or tasks. Its name is free afterwards. */
+enum err cluster_store_delete(struct db *db, struct ctx *cx, int64_t number);
+/* Users by id or name. ERR_NOT_FOUND names one who is not there. */
+enum err cluster_store_share(struct db *db, struct ctx *cx, int64_t number, struct str user, bool share);
+enum err cluster_store_shared_to(struct db *db, struct ctx *cx, int64_t number, struct id **out, size_t *n);
+/* Its live and draining nodes. */
+enum err cluster_store_nodes(struct db *db, struct ctx *cx, int64_t number, struct node **out, size_t *n);
+/* Lets nodes of it drain; *n = how many began to. */
+enum err cluster_store_drain(struct db *db, struct ctx *cx, int64_t number, const int64_t *nodes, size_t count, size_t *n);
+/* What waits in it and is due, counted to at most 100,000. */
+enum err cluster_store_waiting(struct db *db, struct ctx *cx, int64_t number, int64_t *n);
