@@ -142,7 +142,8 @@ START_TEST(a_schedule_is_made_listed_changed_and_cancelled)
 	ck_assert_int_eq(number(&one, "run_times"), 2);
 	auto_asked changed = ask("PUT", path, developer.s, "{\"run_every\":7200}");
 	ck_assert_str_eq(asked_msg(&changed), "Updated");
-	auto_asked cancelled = post(strcat(path, "/cancel"), "{}");
+	snprintf(path, sizeof path, "P/schedules/%s/cancel", id);
+	auto_asked cancelled = post(path, "{}");
 	ck_assert_str_eq(asked_msg(&cancelled), "Cancelled");
 	auto_asked list = get("P/schedules?per_page=100");
 	json_t *last = json_array_get(json_object_get(list.json, "schedules"), 1);

@@ -69,6 +69,16 @@ check_words() {
 		report "words: no path of the place where it was written"
 }
 
+# IronWorker's clients keep to 27 rules; each has a test that bears its number.
+check_rules() {
+	local rule
+
+	for rule in $(seq -w 1 27); do
+		files 'tests/*' | tr '\n' '\0' | xargs -0 grep -qE "(def|START_TEST\\()[ ]?test_rule_${rule}_" ||
+			echo "rule $rule has no test named test_rule_${rule}_..."
+	done | report "rules: each of 1 to 27 has a test bearing its number"
+}
+
 # --- floors ----------------------------------------------------------------------------------------------
 
 # Folder, then the folders whose headers it may include ("folder:only" names one header).
@@ -197,7 +207,7 @@ check_elf() {
 }
 
 checks=("$@")
-(($#)) || checks=(rooms names words floors sql calls shell compilers cppcheck functions elf)
+(($#)) || checks=(rooms names words rules floors sql calls shell compilers cppcheck functions elf)
 for check in "${checks[@]}"; do
 	"check_$check"
 done

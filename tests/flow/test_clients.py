@@ -1,0 +1,44 @@
+"""IronWorker's published clients, unmodified; they are only told where the server is (tests/clients)."""
+import os
+import shutil
+import subprocess
+
+import harness
+
+CLIENTS = os.path.join(harness.TOP, "tests", "clients")
+
+
+def install_packages():
+    """What package-lock.json names, unless it is there already: the network is asked once."""
+    done = os.path.join(CLIENTS, "node_modules", ".package-lock.json")
+    wanted = os.path.join(CLIENTS, "package-lock.json")
+    if os.path.exists(done) and os.path.getmtime(done) >= os.path.getmtime(wanted):
+        return
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=CLIENTS, check=True)
+
+
+class Node(harness.FlowTest):
+    def run_client(self, prefix):
+        """Only variables of one prefix, no file to read a configuration from."""
+        s, folder = self.stoker, harness.scratch()
+        env = {"PATH": os.environ["PATH"], "HOME": folder, "NODE_NO_WARNINGS": "1"}
+        for name, value in (("TOKEN", s.token), ("PROJECT_ID", s.project), ("HOST", "127.0.0.1"), ("PORT", str(s.port)),
+                            ("SCHEME", "http"), ("PROTOCOL", "http")):
+            env[prefix + name] = value
+        try:
+            done = subprocess.run(["node", os.path.join(CLIENTS, "iron_worker.js"), prefix.lower().strip("_").replace("_", "-")],
+                                  cwd=folder, env=env, text=True, timeout=100, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "ok\n"), done.stdout)
+
+    def test_iron_worker_by_variables_of_iron(self):
+        self.run_client("IRON_")
+
+    def test_iron_worker_by_variables_of_iron_worker(self):
+        self.run_client("IRON_WORKER_")
+
+
+if __name__ == "__main__":
+    install_packages()
+    harness.main()

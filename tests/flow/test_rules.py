@@ -1,0 +1,438 @@
+"""The rules that satisfy every published IronWorker client, one test a rule, as bytes on a socket. The
+number in a test's name is the rule's; make lint checks that each of 1 to 27 has one."""
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+import harness
+
+ZERO = "0001-01-01T00:00:00Z"
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$")
+TIME_KEYS = ("created_at", "updated_at", "start_time", "end_time", "start_at", "end_at", "next_start", "last_run_time",
+             "latest_change", "archived_at")
+NOBODY = "66aa01c2d3e4f5061728394a"
+
+
+class Connection:
+    """One connection that sends bytes as they are and reads one answer after the other."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.file = self.sock.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def read(self):
+        status = self.file.readline()
+        if not status:
+            raise AssertionError("the connection was closed without an answer")
+        headers = {}
+        for line in iter(self.file.readline, b"\r\n"):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        body = self.read_chunks() if headers.get("transfer-encoding") == "chunked" else \
+            self.file.read(int(headers.get("content-length", 0)))
+        return harness.Reply(int(status.split()[1]), headers, body)
+
+    def read_chunks(self):
+        body = b""
+        while True:
+            size = int(self.file.readline().split(b";")[0], 16)
+            body += self.file.read(size)
+            self.file.readline()
+            if not size:
+                return body
+
+
+def chunked(body, step=7):
+    pieces = [body[i:i + step] for i in range(0, len(body), step)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def values(json_value):
+    """Every key and value in an answer, however deep."""
+    if isinstance(json_value, dict):
+        for key, value in json_value.items():
+            yield key, value
+            yield from values(value)
+    elif isinstance(json_value, list):
+        for value in json_value:
+            yield from values(value)
+
+
+class Wire(harness.FlowTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        s = cls.stoker
+        cls.code = s.code("ruled", "sh -c 'echo out; echo err >&2'")
+        cls.held = s.code("held", "true")
+        s.post("codes/%s/pause_task_queue" % cls.held["id"])
+        cls.done = s.run_task("ruled", "{}", label="done")
+        cls.waiting = s.queue("held", "{}", label="waiting")
+        cls.schedule = s.post("schedules", {"schedules": [
+            {"code_name": "held", "payload": "{}", "start_at": "2031-05-01T00:00:00Z", "run_every": 3600}]}).json["schedules"][0]["id"]
+
+    def path(self, rest):
+        return "/2/projects/%s/%s" % (self.stoker.project, rest)
+
+    def raw(self, line, *headers, body=b"", token=True):
+        """One request on a connection of its own; a body gets its length unless a header says how it comes."""
+        head = [line + " HTTP/1.1", "Host: x", *headers]
+        if token:
+            head.append("Authorization: OAuth " + self.stoker.token)
+        if body and not any(h.lower().startswith(("transfer-encoding", "content-length")) for h in headers):
+            head.append("Content-Length: %d" % len(body))
+        connection = Connection(self.stoker.port)
+        try:
+            connection.send("\r\n".join(head + ["", ""]).encode("latin-1") + body)
+            return connection.read()
+        finally:
+            connection.close()
+
+    def reads(self):
+        """Every kind of answer that a client reads."""
+        get = self.stoker.get
+        return [get(path) for path in (
+            "/2/projects", "/2/projects/" + self.stoker.project, "codes", "codes/" + self.code["id"],
+            "codes/%s/revisions" % self.code["id"], "codes/%s/stats" % self.code["id"], "tasks",
+            "tasks/" + self.done["id"], "tasks/" + self.waiting, "schedules", "schedules/" + self.schedule, "/2/clusters",
+            "/2/clusters/default", "/2/clusters/default/stats")]
+
+    def cancelled_task(self):
+        task = self.stoker.queue("held", "{}")
+        self.stoker.post("tasks/%s/cancel" % task)
+        return task
+
+
+class Rules(Wire):
+    def test_rule_01_everything_is_below_2(self):
+        for reply in self.reads() + [self.stoker.get("/2/stacks")]:
+            self.assertEqual(reply.status, 200, reply)
+        self.assertEqual(self.stoker.get("/projects/%s/tasks" % self.stoker.project).status, 404)
+
+    def test_rule_02_ids_are_24_lower_case_hex_digits(self):
+        ids = [value for reply in self.reads() for key, value in values(reply.json)
+               if (key == "id" or key.endswith("_id")) and key != "instance_id" and value]
+        self.assertGreater(len(ids), 20)
+        for one in ids:
+            self.assertRegex(one, "^[0-9a-f]{24}$")
+
+    def test_rule_03_success_is_200(self):
+        s = self.stoker
+        task = s.queue("held", "{}")
+        replies = [s.post("codes", {"name": "two-hundred", "image": "busybox"}), s.post("tasks/%s/progress" % task),
+                   s.post("tasks/%s/retry" % task), s.post("tasks/%s/cancel" % task),
+                   s.post("tasks/webhook?code_name=held", b"x"), s.post("codes/%s/cancel_all" % self.code["id"]),
+                   s.request("PUT", "schedules/" + self.schedule, {"run_times": 5})]
+        replies.append(s.request("DELETE", "codes/" + replies[0].json["id"]))
+        self.assertEqual([reply.status for reply in replies], [200] * len(replies))
+
+    def test_rule_04_every_answer_has_its_content_type(self):
+        for reply in self.reads() + [self.stoker.get("/2/nothing"), self.stoker.get("tasks", token=False)]:
+            self.assertEqual(reply.headers["content-type"], "application/json")
+        for log in ("log", "outlog"):
+            reply = self.stoker.get("tasks/%s/%s" % (self.done["id"], log))
+            self.assertEqual(reply.headers["content-type"], "text/plain; charset=utf-8")
+
+    def test_rule_05_errors_have_a_msg(self):
+        s = self.stoker
+        refusals = {401: [s.get("tasks", token=False), s.get("tasks", token="wrong")], 400: [s.post("tasks", b"{")],
+                    404: [s.get("tasks/" + NOBODY), s.get("/2/projects/%s/tasks" % NOBODY), s.get("/2/clusters/none"),
+                          s.post("tasks", {"tasks": [{"code_name": "nobody"}]}), s.get("schedules/" + NOBODY)],
+                    405: [s.request("PATCH", "tasks")], 406: [s.post("tasks"), s.post("schedules"), s.post("codes")],
+                    413: [s.post("tasks/%s/progress" % self.waiting, b" " * (5 << 20))]}
+        for status, replies in refusals.items():
+            for reply in replies:
+                self.assertEqual(reply.status, status, reply)
+                self.assertIsInstance(reply.json["msg"], str)
+                self.assertTrue(reply.json["msg"])
+
+    def test_rule_06_no_answer_is_compressed(self):
+        for encoding in ("gzip/deflate", "gzip, deflate", "gzip", "*"):
+            for path in ("tasks?per_page=100", "tasks/%s/log" % self.done["id"], "codes"):
+                reply = self.raw("GET " + self.path(path), "Accept-Encoding: " + encoding)
+                self.assertEqual(reply.status, 200)
+                self.assertNotIn("content-encoding", reply.headers)
+
+    def test_rule_07_nothing_is_negotiated(self):
+        body = json.dumps({"tasks": [{"code_name": "held", "payload": "{}"}]}).encode()
+        for accept in ("*/*", "*/*; q=0.5, application/xml", "appliction/json", "text/plain"):
+            self.assertEqual(self.raw("GET " + self.path("tasks"), "Accept: " + accept).status, 200)
+        for kind in ("Content-Type: application/json; charset=utf-8", "Content-Type: application/x-www-form-urlencoded",
+                     "Content-Type: multipart/form-data", "X-None: 1"):
+            reply = self.raw("POST " + self.path("tasks"), kind, body=body)
+            self.assertEqual((reply.status, reply.json["msg"]), (200, "Queued up"), kind)
+
+    def test_rule_08_get_and_delete_may_have_bodies(self):
+        code = self.stoker.code("bodied", "true")
+        for line in ("GET " + self.path("tasks"), "GET /2/projects", "DELETE " + self.path("codes/" + code["id"])):
+            for body in (b"{}", b"{}\n"):
+                reply = self.raw(line, "Content-Type: application/json", body=body)
+                if line.startswith("GET"):
+                    self.assertEqual(reply.status, 200, line)
+        self.assertEqual(self.stoker.get("codes/" + code["id"]).status, 404)
+
+    def test_rule_09_bodies_may_come_in_chunks(self):
+        body = json.dumps({"tasks": [{"code_name": "held", "payload": "x" * 5000}]}).encode()
+        reply = self.raw("POST " + self.path("tasks"), "Transfer-Encoding: chunked", body=chunked(body, 777))
+        self.assertEqual(len(self.stoker.task(reply.json["tasks"][0]["id"])["payload"]), 5000)
+        reply = self.raw("POST " + self.path("tasks/%s/cancel" % self.cancelled_task()), "Transfer-Encoding: chunked",
+                         body=chunked(b""))
+        self.assertEqual(reply.json["msg"], "Cancelled")
+
+    def test_rule_10_a_token_stands_in_header_query_or_body(self):
+        token = self.stoker.token
+        for word in ("OAuth", "oauth", "JWT", "jwt", "OAUTH"):
+            reply = self.raw("GET " + self.path("tasks"), "Authorization: %s %s" % (word, token), token=False)
+            self.assertEqual(reply.status, 200, word)
+        self.assertEqual(self.raw("GET " + self.path("tasks?oauth=" + token), token=False).status, 200)
+        body = {"tasks": [{"code_name": "held"}], "oauth": token}
+        self.assertEqual(self.raw("POST " + self.path("tasks"), body=json.dumps(body).encode(), token=False).status, 200)
+        everywhere = self.raw("POST " + self.path("tasks?oauth=" + token), body=json.dumps(body).encode())
+        self.assertEqual(everywhere.status, 200)
+        wrong = self.raw("GET " + self.path("tasks?oauth=" + token), "Authorization: OAuth wrong", token=False)
+        self.assertEqual(wrong.status, 401) # header before query
+
+    def test_rule_11_codes_come_in_six_forms(self):
+        def data(name):
+            return json.dumps({"name": name, "image": "busybox", "command": "true"}).encode()
+
+        def multipart(name, end, disposition=b'Content-Disposition: form-data; name="data"', after=b""):
+            return end.join([b"--77120", disposition, b"", data(name) + after, b"--77120--"])
+
+        kind = "Content-Type: multipart/form-data; boundary=77120"
+        forms = {
+            "a": (kind, multipart("form-a", b"\r\n") + b"\r\n"),
+            "java": (kind + "; charset=US-ASCII", multipart("form-java", b"\r\n", b'Content-Disposition: form-data; '
+                     b'name="data"\r\nContent-Type: text/plain; charset=US-ASCII\r\nContent-Transfer-Encoding: 8bit')),
+            "b": (kind, multipart("form-b", b"\n")),
+            "c": ("Content-Type: application/x-www-form-urlencoded", b"data=%7B%22name%22%3A%22form-c%22%2C%22image%22%3A"
+                  b"%22busybox%22%7D&file="),
+            "d": ("Content-Type: application/json", data("form-d")),
+            "e": (kind, multipart("form-e", b"\r\n", b"Content-Type: application/json")),
+            "f": (kind, multipart("form-f", b"\r\n", after=b"\n")),
+        }
+        for form, (header, body) in forms.items():
+            headers = [header] + (["Transfer-Encoding: chunked"] if form == "f" else [])
+            reply = self.raw("POST " + self.path("codes"), *headers, body=chunked(body, 50) if form == "f" else body)
+            self.assertEqual((reply.status, reply.json.get("name")), (200, "form-" + form), reply)
+
+    def test_rule_12_an_upload_is_answered_with_id_and_msg(self):
+        reply = self.stoker.post("codes", {"image": "reg.example/iron/named:0.0.1"})
+        self.assertEqual(len(reply.json["id"]), 24)
+        self.assertTrue(reply.json["msg"])
+
+    def test_rule_13_messages_are_exact(self):
+        s = self.stoker
+        code = s.code("exact", "true")["id"]
+        task = s.queue("held", "{}")
+        schedule = s.post("schedules", {"schedules": [{"code_name": "held", "payload": "{}", "delay": 900}]})
+        paths = [("codes/%s/pause_task_queue" % code, "Paused"), ("codes/%s/pause_task_queue" % code, "Already paused"),
+                 ("codes/%s/resume_task_queue" % code, "Resumed"), ("codes/%s/resume_task_queue" % code, "Already resumed"),
+                 ("codes/%s/cancel_all" % code, "Cancelled"), ("tasks/%s/progress" % task, "Progress set"),
+                 ("tasks/%s/retry" % task, "Queued up"), ("tasks/%s/cancel" % task, "Cancelled"),
+                 ("tasks/webhook?code_name=held", "Queued up."),
+                 ("schedules/%s/cancel" % schedule.json["schedules"][0]["id"], "Cancelled")]
+        self.assertEqual(schedule.json["msg"], "Scheduled")
+        self.assertEqual(s.request("PUT", "schedules/" + self.schedule, {"run_every": 7200}).json["msg"], "Updated")
+        for path, msg in paths:
+            self.assertEqual(s.post(path).json["msg"], msg, path)
+        self.assertEqual(s.post("tasks", {"tasks": [{"code_name": "held"}]}).json["msg"], "Queued up")
+        self.assertEqual(s.request("DELETE", "codes/" + code).json["msg"], "Deleted")
+
+    def test_rule_14_times_have_three_decimals_or_none_and_a_z(self):
+        times = [(key, value) for reply in self.reads() for key, value in values(reply.json) if key in TIME_KEYS]
+        self.assertGreater(len(times), 30)
+        for key, value in times:
+            self.assertRegex(value, TIME, key)
+
+    def test_rule_15_a_time_that_has_not_come_is_the_zero_time(self):
+        task, schedule = self.stoker.task(self.waiting), self.stoker.get("schedules/" + self.schedule).json
+        self.assertEqual((task["start_time"], task["end_time"]), (ZERO, ZERO))
+        self.assertEqual((schedule["end_at"], schedule["last_run_time"]), (ZERO, ZERO))
+        self.assertEqual(schedule["next_start"], "2031-05-01T00:00:00.000Z")
+        self.assertNotIn(ZERO, (self.done["start_time"], self.done["end_time"]))
+
+    def test_rule_16_types_are_as_strict_clients_decode_them(self):
+        whole = ("duration", "timeout", "percent", "run_times", "log_size", "priority", "delay")
+        for task in (self.stoker.task(self.waiting), self.stoker.task(self.done["id"])):
+            self.assertIsInstance(task["code_rev"], str)
+            for key in whole:
+                self.assertIs(type(task[key]), int, key)
+            self.assertGreaterEqual(task["timeout"], 1)
+        schedule = self.stoker.get("schedules/" + self.schedule).json
+        for key in ("run_times", "run_count", "run_every", "priority", "timeout"):
+            self.assertIs(type(schedule[key]), int, key)
+        code = self.stoker.get("codes/" + self.code["id"]).json
+        for key in ("rev", "retries", "max_concurrency"):
+            self.assertIs(type(code[key]), int, key)
+        self.assertIs(type(code["env_vars"]), dict)
+
+    def test_rule_17_a_task_has_no_keys_of_schedules(self):
+        for task in self.stoker.get("tasks").json["tasks"] + [self.stoker.task(self.done["id"])]:
+            self.assertFalse({"start_at", "end_at", "next_start", "last_run_time", "run_count", "run_every"} & set(task))
+
+    def test_rule_18_preparing_is_shown_as_queued(self):
+        task = self.stoker.queue("held", "{}", label="prepared")
+        self.stoker.sql("UPDATE task SET state = 'preparing', attempt = 1, node_id = 999999, node_session = RANDOM_BYTES(16)"
+                        " WHERE id = x'%s'" % task)
+        shown = self.stoker.task(task)
+        self.assertEqual((shown["status"], shown["state"]), ("queued", "preparing"))
+        for filter_, found in (("queued=1", 1), ("preparing=1", 1), ("running=1", 0)):
+            self.assertEqual(len(self.stoker.get("tasks?label=prepared&" + filter_).json["tasks"]), found, filter_)
+
+    def test_rule_19_a_task_that_ended_well_has_no_msg_but_progress_s(self):
+        self.assertNotIn("msg", self.stoker.task(self.done["id"]))
+        task = self.stoker.queue("ruled", "{}", delay=1)
+        self.stoker.post("tasks/%s/progress" % task, {"msg": '{"built": true}'})
+        ended = self.stoker.wait_state(task, "complete")
+        self.assertEqual(ended["msg"], '{"built": true}')
+
+    def test_rule_20_unset_in_disguise_is_no_error(self):
+        for odd in ({"priority": -3}, {"timeout": 0}, {"cluster": ""}, {"cluster": None}, {"label": ""}, {"label": None},
+                    {"delay": 0.0}, {"timeout": 0.0}, {"payload": None}):
+            reply = self.stoker.post("tasks", {"tasks": [dict(code_name="held", **odd)]})
+            self.assertEqual(reply.status, 200, odd)
+            task = self.stoker.task(reply.json["tasks"][0]["id"])
+            self.assertEqual((task["priority"], task["timeout"], task["cluster"]), (0, 3600, "default"), odd)
+        for odd in ({"default_priority": -1000}, {"env_vars": None}, {"runtime": "", "file_name": "", "stack": ""}):
+            reply = self.stoker.post("codes", dict(name="disguised", image="busybox", **odd))
+            self.assertEqual((reply.status, reply.json.get("default_priority")), (200, 0), odd)
+        reply = self.stoker.post("schedules", {"schedules": [
+            {"code_name": "held", "payload": "x", "run_times": 0, "timeout": 0, "delay": 0, "label": "", "cluster": "",
+             "name": "", "start_at": "2031-01-01T00:00:00-04:00"}]})
+        self.assertEqual(reply.status, 200, reply)
+
+    def test_rule_21_unknown_keys_are_ignored(self):
+        junk = {"standalone": True, "class_name": "n", "access_key": "n", "options": [], "version": None, "timestamp": 1,
+                "oauth": self.stoker.token, "wait": True, "encryptionKey": "k", "sync": False, "start_at": "never"}
+        self.assertEqual(self.stoker.post("codes", dict(junk, name="junk", image="busybox")).status, 200)
+        self.assertEqual(self.stoker.post("tasks", dict(junk, tasks=[dict(junk, code_name="held", name="n")])).status, 200)
+        self.assertEqual(self.stoker.post("tasks/%s/progress" % self.waiting, dict(junk, percent=1)).status, 200)
+
+    def test_rule_22_any_value_switches_a_filter_on(self):
+        def found(query):
+            return {task["id"] for task in self.stoker.get("tasks?per_page=100&" + query).json["tasks"]}
+
+        cancelled = self.cancelled_task()
+        for value in ("1", "true", "%25%21d%28bool%3Dtrue%29", "yes"):
+            self.assertIn(cancelled, found("cancelled=" + value))
+            self.assertNotIn(self.waiting, found("cancelled=" + value))
+        for value in ("", "0", "false"):
+            self.assertIn(self.waiting, found("cancelled=" + value))
+        self.assertIn(self.waiting, found("code_name="))
+        self.assertNotIn(self.waiting, found("code_name=ruled"))
+
+    def test_rule_23_cancelling_what_is_over_changes_nothing(self):
+        before = self.stoker.task(self.done["id"])
+        for _ in range(2):
+            self.assertEqual(self.stoker.post("tasks/%s/cancel" % self.done["id"]).json["msg"], "Cancelled")
+        self.assertEqual(self.stoker.task(self.done["id"]), before)
+        self.assertEqual(self.stoker.post("tasks/%s/cancel" % self.cancelled_task()).json["msg"], "Cancelled")
+
+    def test_rule_24_before_there_is_a_log_the_msg_says_log(self):
+        reply = self.stoker.get("tasks/%s/log" % self.waiting)
+        self.assertEqual(reply.status, 404)
+        self.assertIn("log", reply.json["msg"])
+        silent = self.stoker.run_task(self.stoker.code("silent", "true")["name"])
+        reply = self.stoker.get("tasks/%s/log" % silent["id"])
+        self.assertEqual((reply.status, reply.body), (200, b""))
+
+    def test_rule_25_what_was_done_is_not_answered_with_503(self):
+        answers = {}
+        database = self.stoker.kill("mariadb", signal.SIGSTOP)
+        try:
+            for i in range(3):
+                label = "hung-%d" % i
+                body = {"tasks": [{"code_name": "held", "payload": "{}", "label": label}]}
+                answers[label] = self.stoker.post("tasks", body).status
+        finally:
+            os.kill(database, signal.SIGCONT)
+        harness.wait_for(lambda: self.stoker.get("tasks").status == 200, 20, "the database to answer")
+        time.sleep(1)
+        self.assertIn(503, answers.values())
+        for label, status in answers.items():
+            self.assertIn(status, (502, 503))
+            if status == 503:
+                self.assertEqual(self.stoker.get("tasks?label=" + label).json["tasks"], [], label)
+
+    def test_rule_26_who_closes_the_connection_says_so(self):
+        self.assertEqual(self.raw("GET /version", "Connection: close").headers["connection"], "close")
+        connection = Connection(self.stoker.port)
+        self.addCleanup(connection.close)
+        for _ in range(3):
+            connection.send(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertNotEqual(connection.read().headers.get("connection"), "close")
+
+    def test_rule_27_request_lines_may_be_odd(self):
+        self.stoker.code("iron/hello", "true", image="busybox")
+        host = "http://127.0.0.1:%d" % self.stoker.port
+        for line in (host + self.path("tasks/%s/log" % self.done["id"]), self.path("codes?"), self.path("tasks?"),
+                     host + self.path("tasks?per_page=1")):
+            self.assertEqual(self.raw("GET " + line).status, 200, line)
+        reply = self.raw("POST " + self.path("tasks/webhook?code_name=iron%2Fhello"), body=b"x")
+        self.assertEqual(self.stoker.task(reply.json["id"])["code_name"], "iron/hello")
+        listed = self.raw("GET " + self.path("tasks?code_name=iron%2Fhello")).json["tasks"]
+        self.assertEqual([task["id"] for task in listed], [reply.json["id"]])
+
+
+class Quirks(Wire):
+    """What single clients do beyond the rules (ironworker-api.md 2 and 12)."""
+
+    def test_json_in_latin_1_is_taken(self):
+        body = '{"tasks":[{"code_name":"held","payload":"caf\xe9"}]}'.encode("latin-1")
+        reply = self.raw("POST " + self.path("tasks"), body=body)
+        self.assertEqual(self.stoker.task(reply.json["tasks"][0]["id"])["payload"], "caf\ufffd")
+
+    def test_who_expects_100_continue_is_told_to_go_on(self):
+        body = json.dumps({"tasks": [{"code_name": "held"}]}).encode()
+        connection = Connection(self.stoker.port)
+        self.addCleanup(connection.close)
+        connection.send(("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: OAuth %s\r\nExpect: 100-continue\r\n"
+                         "Content-Length: %d\r\n\r\n" % (self.path("tasks"), self.stoker.token, len(body))).encode())
+        self.assertIn(b" 100 ", connection.file.readline())
+        connection.file.readline()
+        connection.send(body)
+        self.assertEqual(connection.read().status, 200)
+
+    def test_times_may_have_seven_decimals_and_any_offset(self):
+        for given, shown in (("2031-04-05T06:07:08.1234567+02:00", "2031-04-05T04:07:08.123Z"),
+                             ("2031-04-05T06:07:08.1234567", "2031-04-05T06:07:08.123Z"),
+                             ("2031-04-05T06:07:08.309097+00:00", "2031-04-05T06:07:08.309Z"),
+                             ("2031-04-05T06:07:08-04:00", "2031-04-05T10:07:08.000Z"),
+                             ("2031-04-05T06:07:08Z", "2031-04-05T06:07:08.000Z")):
+            made = self.stoker.post("schedules", {"schedules": [{"code_name": "held", "start_at": given}]})
+            schedule = self.stoker.get("schedules/" + made.json["schedules"][0]["id"]).json
+            self.assertEqual(schedule["start_at"], shown)
+
+    def test_pages_are_clamped_and_end(self):
+        for query, most in (("per_page=1000", 100), ("per_page=-1", 1), ("per_page=1&page=0", 1), ("page=100", 0)):
+            reply = self.stoker.get("tasks?" + query)
+            self.assertEqual(reply.status, 200)
+            self.assertLessEqual(len(reply.json["tasks"]), most)
+
+    def test_nets_nonsense_in_times_is_no_error(self):
+        self.assertEqual(self.stoker.get("tasks?from_time=7&to_time=59").json["tasks"], [])
+
+    def test_a_registry_login_is_taken(self):
+        auth = base64.b64encode(json.dumps({"username": "u", "password": "p", "serveraddress": ""}).encode()).decode()
+        reply = self.stoker.post("credentials", {"auth": auth})
+        self.assertEqual((reply.status, reply.json["msg"]), (200, "Credentials added."))
+
+    def test_a_page_in_a_browser_may_ask_without_a_token(self):
+        reply = self.raw("OPTIONS " + self.path("tasks/webhook"), "Origin: http://a.example", token=False)
+        self.assertEqual((reply.status, reply.headers["access-control-allow-origin"]), (200, "*"))
+
+
+if __name__ == "__main__":
+    harness.main()
