@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -21,7 +23,7 @@ static const int64_t DRAIN_US = 2000000;
 struct fastcgi {
 	struct process *process;
 	struct request rq;
-	int listener, signals;
+	int listener, signals, epoll;
 	int64_t served;
 	int64_t drain_until_us; /* 0 = not asked to stop */
 };
@@ -136,12 +138,29 @@ static void drain(struct fastcgi *f)
 
 static void wait_for_work(struct fastcgi *f)
 {
-	struct pollfd p[2] = { { f->listener, POLLIN, 0 }, { f->signals, POLLIN, 0 } };
+	struct epoll_event event = { 0 };
+	int n = epoll_wait(f->epoll, &event, 1, -1);
 
-	if (poll(p, 2, -1) < 0 && errno != EINTR)
-		log_error("poll", "errno=%d", errno);
-	if (p[1].revents & POLLIN)
+	if (n < 0 && errno != EINTR)
+		log_error("wait", "errno=%d", errno);
+	if (n == 1 && event.data.fd == f->signals)
 		f->drain_until_us = clock_boot_us() + DRAIN_US;
+}
+
+/* Exclusive: of all the processes that wait on this socket the kernel wakes one a connection; with
+ * poll it woke them all, for nothing, and that was a fifth of the cost of a request. */
+static int watch(int listener, int signals)
+{
+	struct epoll_event connection = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener };
+	struct epoll_event signal = { .events = EPOLLIN, .data.fd = signals };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, signals, &signal) ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, listener, &connection)) {
+		log_error("watch", "errno=%d", errno);
+		exit(1);
+	}
+	return fd;
 }
 
 static int take_signals(void)
@@ -164,6 +183,7 @@ int fastcgi_serve(struct process *process, int listener)
 	FCGX_Init(); /* installs signal handlers of its own: ours after it */
 	f.signals = take_signals();
 	fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
+	f.epoll = watch(listener, f.signals);
 	while (!f.drain_until_us) {
 		wait_for_work(&f);
 		if (f.drain_until_us)
@@ -174,6 +194,7 @@ int fastcgi_serve(struct process *process, int listener)
 	drain(&f);
 	request_release(&f.rq);
 	ctx_release(&f.rq.cx);
+	close(f.epoll);
 	close(f.signals);
 	return 0;
 }

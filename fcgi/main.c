@@ -15,6 +15,7 @@
 #include "fcgi/fastcgi.h"
 #include "fcgi/page/page.h"
 #include "fcgi/supervisor.h"
+#include "fcgi/targets.h"
 
 /* Where a web server starts us without arguments (mod_fcgid, CGI), the environment says which file:
  * STOKER_CONF, else this one if it is there. */
@@ -32,6 +33,7 @@ static void fill_process(struct process *p, const struct settings *set)
 	p->db = db_new(set, DB_TASKS, DB_WAIT_API_S);
 	p->logs = db_new(set, DB_LOGS, DB_WAIT_API_S);
 	p->tokens = token_cache_new();
+	p->targets = targets_new();
 	p->bells = doorbells_new();
 }
 
@@ -41,6 +43,7 @@ static void empty_process(struct process *p)
 	db_free(p->logs);
 	token_cache_free(p->tokens);
 	page_kit_free(p->pages);
+	targets_free(p->targets);
 	doorbells_free(p->bells);
 }
 

@@ -356,15 +356,14 @@ CREATE TRIGGER task_before_insert BEFORE INSERT ON task FOR EACH ROW
 BEGIN
 	DECLARE found_project, found_code BINARY(12);
 	DECLARE found_lane, found_cluster INT;
-	DECLARE who VARCHAR(384) DEFAULT USER();
 
 	IF NEW.not_after < NOW(6) THEN
 		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001,
 			MESSAGE_TEXT = 'the deadline of this insert has passed: nothing was queued';
 	END IF;
 	IF NEW.lane_id = 0 THEN
-		SET found_project = (SELECT a.project_id FROM app a WHERE a.account IN (who,
-			LEFT(who, CHAR_LENGTH(who) - 1 - CHAR_LENGTH(SUBSTRING_INDEX(who, '@', -1))))
+		SET found_project = (SELECT a.project_id FROM app a WHERE a.account IN (USER(),
+			LEFT(USER(), CHAR_LENGTH(USER()) - 1 - CHAR_LENGTH(SUBSTRING_INDEX(USER(), '@', -1))))
 			ORDER BY CHAR_LENGTH(a.account) DESC LIMIT 1);
 		IF found_project IS NULL THEN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31003,
@@ -401,6 +400,10 @@ BEGIN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31005,
 				MESSAGE_TEXT = 'the time in this id is more than five minutes off the server''s clock';
 		END IF;
+	ELSEIF NEW.original_task_id IS NULL -- a retry runs the revision of the task that failed
+			AND NOT EXISTS (SELECT 1 FROM code WHERE id = NEW.code_id AND revision = NEW.revision) THEN
+		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31006,
+			MESSAGE_TEXT = 'the code has another revision by now: look it up again';
 	END IF;
 	IF NEW.id = x'000000000000000000000000' THEN
 		SET NEW.id = UNHEX(CONCAT(LPAD(HEX(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)), 12, '0'),

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/targets.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
 #include "store/log_store.h"
@@ -28,7 +29,8 @@ static enum err find_target(struct request *rq, const struct task_order *orders,
 			return OK;
 		}
 	}
-	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].code_name, orders[i].cluster_name, out);
+	return targets_find(rq->process->targets, rq->db, &rq->cx, &rq->project_id, orders[i].code_name,
+	                    orders[i].cluster_name, out);
 }
 
 static bool is_traceparent(struct str s)
@@ -104,6 +106,30 @@ static enum err add_once(struct request *rq, struct reply *rp, const struct task
 	return *replayed ? OK : err_set(&rq->cx, ERR_BUSY, "the same request is being done");
 }
 
+static enum err add(struct request *rq, struct reply *rp, const struct task_order *orders,
+                    const struct code_target *targets, size_t n, struct idempotency *once, bool *replayed)
+{
+	if (once)
+		return add_once(rq, rp, orders, targets, n, once, replayed);
+	return task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n);
+}
+
+/* Looked up and added; once more when what was looked up had changed meanwhile. */
+static enum err look_up_and_add(struct request *rq, struct reply *rp, struct task_order *orders,
+                                struct code_target *targets, size_t n, struct idempotency *once, bool *replayed)
+{
+	enum err e = OK;
+
+	for (int try = 0; try < 3; try++) {
+		TRY(prepare(rq, orders, targets, n));
+		e = add(rq, rp, orders, targets, n, once, replayed);
+		if (e == OK || db_errno(rq->db) != DB_STALE_REVISION)
+			return e;
+		targets_forget(rq->process->targets);
+	}
+	return e;
+}
+
 /* Queues them; `rp` has the answer already, which holds only when this returns OK. */
 static enum err queue(struct request *rq, struct reply *rp, struct task_order *orders, size_t n)
 {
@@ -116,11 +142,7 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 		TRY(replay(rq, rp, &once, &replayed));
 	if (replayed)
 		return OK;
-	TRY(prepare(rq, orders, targets, n));
-	if (has_key)
-		TRY(add_once(rq, rp, orders, targets, n, &once, &replayed));
-	else
-		TRY(task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n));
+	TRY(look_up_and_add(rq, rp, orders, targets, n, has_key ? &once : NULL, &replayed));
 	for (size_t i = 0; i < n && !replayed; i++)
 		if (!orders[i].delay_s)
 			doorbells_note(rq->process->bells, targets[i].cluster_id);

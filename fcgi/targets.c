@@ -1,0 +1,90 @@
+#include "fcgi/targets.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { TARGETS_MOST = 64, FRESH_US = 1000000 };
+
+struct remembered {
+	struct id project;
+	char *name, *cluster, *callback; /* owned */
+	struct code_target target;
+	int64_t until_us; /* CLOCK_BOOTTIME; 0 = empty */
+};
+
+struct targets {
+	struct remembered rows[TARGETS_MOST];
+	size_t next; /* to be overwritten, in turn */
+};
+
+struct targets *targets_new(void)
+{
+	struct targets *t = calloc(1, sizeof *t);
+
+	if (!t)
+		abort();
+	return t;
+}
+
+static void empty(struct remembered *r)
+{
+	free(r->name);
+	free(r->cluster);
+	free(r->callback);
+	*r = (struct remembered){ 0 };
+}
+
+void targets_forget(struct targets *t)
+{
+	for (size_t i = 0; t && i < TARGETS_MOST; i++)
+		empty(&t->rows[i]);
+}
+
+void targets_free(struct targets *t)
+{
+	targets_forget(t);
+	free(t);
+}
+
+static char *own(struct str s)
+{
+	char *copy = strndup(s.n ? s.p : "", s.n);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static void remember(struct targets *t, const struct id *project, struct str name, struct str cluster,
+                     const struct code_target *target)
+{
+	struct remembered *r = &t->rows[t->next++ % TARGETS_MOST];
+
+	if (memchr(name.p, 0, name.n) || (cluster.n && memchr(cluster.p, 0, cluster.n)))
+		return;
+	empty(r);
+	*r = (struct remembered){ *project, own(name), own(cluster), own(target->callback), *target,
+		                  clock_boot_us() + FRESH_US };
+}
+
+enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const struct id *project,
+                      struct str name, struct str cluster, struct code_target *out)
+{
+	int64_t now = clock_boot_us();
+
+	for (size_t i = 0; t && i < TARGETS_MOST; i++) {
+		const struct remembered *r = &t->rows[i];
+
+		if (r->until_us > now && id_equal(&r->project, project) && str_is(name, r->name) &&
+		    str_is(cluster, r->cluster)) {
+			*out = r->target;
+			out->callback = str_of(arena_text(&cx->arena, r->callback));
+			return OK;
+		}
+	}
+	TRY(code_store_target(db, cx, project, name, cluster, out));
+	if (t)
+		remember(t, project, name, cluster, out);
+	return OK;
+}
