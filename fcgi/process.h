@@ -17,5 +17,6 @@ struct process {
 	struct doorbells *bells;    /* fcgi/doorbell: whom to wake after a commit */
 	struct breaker breaker;     /* is the database answering? */
 	bool schema_known;          /* the schema was found to be one that this program may use */
+	int64_t sign_in_failed_us;  /* CLOCK_BOOTTIME of the last wrong password */
 	struct page_kit *pages;     /* fcgi/page: parsed templates; NULL until a page was asked for */
 };

@@ -1,5 +1,6 @@
 #include "fcgi/route.h"
 
+#include "fcgi/api/account_api.h"
 #include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
 #include "fcgi/api/log_api.h"
@@ -74,6 +75,23 @@ const struct route ROUTES[] = {
 	API_ROW(POST, "/2/clusters/{id}/share", AUTH_KNOWN, BODY_JSON, cluster_api_share),
 	API_ROW(POST, "/2/clusters/{id}/unshare/{user}", AUTH_KNOWN, BODY_NONE, cluster_api_unshare),
 	API_ROW(POST, "/2/clusters/{id}/terminate", AUTH_KNOWN, BODY_JSON, cluster_api_terminate),
+
+	API_ROW(GET, "/1/authentication", AUTH_KNOWN, BODY_NONE, account_api_check),
+	API_ROW(POST, "/1/authentication", AUTH_NONE, BODY_JSON, account_api_sign_in),
+	API_ROW(POST, "/1/tokens", AUTH_KNOWN, BODY_JSON, account_api_add_token),
+	API_ROW(DELETE, "/1/tokens/{id}", AUTH_KNOWN, BODY_NONE, account_api_end_token),
+	API_ROW(GET, "/1/users", AUTH_ADMIN, BODY_NONE, account_api_users),
+	API_ROW(POST, "/1/users", AUTH_ADMIN, BODY_JSON, account_api_add_user),
+	API_ROW(GET, "/1/users/{id}", AUTH_KNOWN, BODY_NONE, account_api_user),
+	API_ROW(PATCH, "/1/users/{id}", AUTH_KNOWN, BODY_JSON, account_api_change_user),
+	API_ROW(DELETE, "/1/users/{id}", AUTH_ADMIN, BODY_NONE, account_api_end_user),
+	API_ROW(GET, "/1/projects", AUTH_KNOWN, BODY_NONE, project_api_list),
+	API_ROW(POST, "/1/projects", AUTH_KNOWN, BODY_JSON, account_api_add_project),
+	API_ROW(GET, "/1/projects/{project}", AUTH_VIEWER, BODY_NONE, project_api_get),
+	API_ROW(DELETE, "/1/projects/{project}", AUTH_OPERATOR, BODY_NONE, account_api_end_project),
+	API_ROW(GET, "/1/projects/{project}/share", AUTH_VIEWER, BODY_NONE, account_api_members),
+	API_ROW(PATCH, "/1/projects/{project}/share", AUTH_OPERATOR, BODY_JSON, account_api_share),
+	API_ROW(PATCH, "/1/projects/{project}/unshare", AUTH_OPERATOR, BODY_JSON, account_api_unshare),
 
 	PAGE_ROW(GET, "/", AUTH_NONE, BODY_NONE, signin_page_front, NULL),
 	PAGE_ROW(GET, "/ui/signin", AUTH_NONE, BODY_NONE, signin_page, NULL),

@@ -20,6 +20,15 @@ void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_B
 		abort();
 }
 
+void crypt_scrypt(struct str password, struct str salt, unsigned char *out, size_t bytes)
+{
+	enum { N = 1 << 14, R = 8, P = 1, MEMORY_MOST = 32 << 20 };
+
+	if (EVP_PBE_scrypt(password.p ? password.p : "", password.n, (const unsigned char *)salt.p, salt.n, N, R, P,
+	                   MEMORY_MOST, out, bytes) != 1)
+		abort();
+}
+
 void crypt_random(void *out, size_t bytes)
 {
 	unsigned char *p = out;

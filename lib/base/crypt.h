@@ -7,6 +7,8 @@ enum { SHA256_BYTES = 32 };
 void crypt_sha256(struct str in, unsigned char out[SHA256_BYTES]);
 /* HMAC-SHA256. */
 void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES]);
+/* scrypt with N 2^14, r 8, p 1: some 50 ms and 16 MiB. */
+void crypt_scrypt(struct str password, struct str salt, unsigned char *out, size_t bytes);
 /* From the kernel (getrandom); never fails once the system is up. */
 void crypt_random(void *out, size_t bytes);
 /* Equal, in time that depends on the length only. */

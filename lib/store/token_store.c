@@ -187,6 +187,18 @@ enum err token_store_list(struct db *db, struct ctx *cx, const struct id *projec
 	return OK;
 }
 
+enum err token_store_owner(struct db *db, struct ctx *cx, const struct id *token, struct id *user)
+{
+	static const struct sql OWNER = { "SELECT user_id FROM token WHERE id = ?", "s" };
+	struct rows r;
+
+	TRY(db_query(db, cx, &OWNER, VALS(v_id(token)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "there is no such token");
+	*user = val_id(&row(&r, 0)[0]);
+	return OK;
+}
+
 enum err token_store_revoke(struct db *db, struct ctx *cx, const struct id *token)
 {
 	TRY(db_exec(db, cx, &REVOKE, VALS(v_id(token))));

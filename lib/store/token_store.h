@@ -26,5 +26,7 @@ enum err token_store_add(struct db *db, struct ctx *cx, struct str user, struct 
                          struct str imported, struct token_text *text, struct id *id);
 /* Newest first, at most 1,000; project NULL = all. */
 enum err token_store_list(struct db *db, struct ctx *cx, const struct id *project, struct token_row **out, size_t *n);
+/* Whose it is. ERR_NOT_FOUND if it is not there. */
+enum err token_store_owner(struct db *db, struct ctx *cx, const struct id *token, struct id *user);
 /* ERR_NOT_FOUND if it is not there. */
 enum err token_store_revoke(struct db *db, struct ctx *cx, const struct id *token);

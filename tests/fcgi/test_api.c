@@ -17,37 +17,6 @@ static size_t count_tasks(void)
 }
 
 /* --- who may ------------------------------------------------------------------------------------------ */
-START_TEST(every_api_row_asks_for_a_token_that_may)
-{
-	static const char *const WRONG[] = { NULL, "nonsense", "stk_AAAAAAAA_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
-
-	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		const struct route *r = &ROUTES[i];
-		const char *at = strstr(r->path, "{project}");
-		char path[300];
-
-		if (r->surface != &API || r->who == AUTH_NONE)
-			continue;
-		snprintf(path, sizeof path, at ? "P%s" : "%s", at ? at + strlen("{project}") : r->path);
-		for (size_t t = 0; t < 3; t++) {
-			auto_asked a = ask(method_name(r->method), path, WRONG[t], "{}");
-
-			ck_assert_msg(a.status == 401, "%s %s: %d", method_name(r->method), r->path, a.status);
-			ck_assert_ptr_nonnull(strstr(a.headers, "WWW-Authenticate: "));
-			ck_assert_str_ne(asked_msg(&a), "");
-		}
-		if (!at)
-			continue;
-		auto_asked other = ask(method_name(r->method), path, stranger.s, "{}");
-		ck_assert_msg(other.status == 404, "%s %s: %d", method_name(r->method), r->path, other.status);
-		if (r->who <= AUTH_VIEWER)
-			continue;
-		auto_asked less = ask(method_name(r->method), path, viewer.s, "{}");
-		ck_assert_msg(less.status == 403, "%s %s: %d", method_name(r->method), r->path, less.status);
-	}
-}
-END_TEST
-
 START_TEST(another_projects_ids_are_not_there)
 {
 	struct id id = given_task("mine");
@@ -598,7 +567,6 @@ int main(void)
 {
 	TCase *t = tcase_create("api");
 
-	tcase_add_test(t, every_api_row_asks_for_a_token_that_may);
 	tcase_add_test(t, another_projects_ids_are_not_there);
 	tcase_add_test(t, a_token_may_stand_in_header_query_or_body);
 	tcase_add_test(t, an_admin_sees_projects_but_none_that_is_not_there);

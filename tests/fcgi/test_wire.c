@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+#include <unistd.h>
+
 /* The rows of IronWorker's API beyond queueing (ironworker-api.md 3, 4.3, 4.4, 6, 7), and what Stoker
  * adds to all of them. */
 
@@ -29,6 +31,90 @@ static int64_t number(const struct asked *a, const char *key)
 {
 	return json_integer_value(json_object_get(a->json, key));
 }
+
+static void given_key(void)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/key", throwaway_db_folder());
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	for (int i = 0; i < 32; i++)
+		fprintf(f, "%02x", i);
+	fclose(f);
+	set.secrets.key_file = arena_text(&settings_arena, path);
+}
+
+/* --- who may ---------------------------------------------------------------------------------------- */
+/* The row's path with our project in it; other names stay as they are: nothing has them. */
+static const char *row_path(const struct route *r)
+{
+	static char path[300];
+	const char *at = strstr(r->path, "{project}");
+
+	if (at)
+		snprintf(path, sizeof path, "%.*s%s%s", (int)(at - r->path), r->path, id_format(&ours.id).s, at + strlen("{project}"));
+	else
+		snprintf(path, sizeof path, "%s", r->path);
+	return path;
+}
+
+static int status_for(const struct route *r, const char *token)
+{
+	auto_asked a = ask(method_name(r->method), row_path(r), token, "{}");
+
+	if (a.status == 401)
+		ck_assert_ptr_nonnull(strstr(a.headers, "WWW-Authenticate: "));
+	if (a.status >= 400)
+		ck_assert_str_ne(asked_msg(&a), "");
+	return a.status;
+}
+
+static struct token_text token_with(const char *user, const struct project *p, enum role role, int64_t expires_at)
+{
+	auto_ctx cx = { 0 };
+	struct token_text t;
+	struct id id;
+
+	ck_assert_int_eq(token_store_add(process.db, &cx, str_of(user), STR_LIT("t"), p ? &p->id : NULL, role, expires_at,
+	                                 STR_LIT(""), &t, &id), OK);
+	return t;
+}
+
+static void check_row(const struct route *r, const char *expired, const char *const of_role[])
+{
+	bool has_project = strstr(r->path, "{project}") != NULL;
+	const char *const nobody[] = { NULL, "nonsense", expired };
+
+	for (size_t t = 0; t < 3; t++)
+		ck_assert_msg(status_for(r, nobody[t]) == 401, "%s %s, token %zu", method_name(r->method), r->path, t);
+	if (has_project)
+		ck_assert_msg(status_for(r, stranger.s) == 404, "%s %s: a stranger", method_name(r->method), r->path);
+	for (enum role role = ROLE_VIEWER; role <= ROLE_ADMIN; role++) {
+		int status = status_for(r, of_role[role]);
+		bool may = r->who == AUTH_ADMIN ? role == ROLE_ADMIN : !has_project || (int)role - (int)ROLE_VIEWER >= (int)r->who - (int)AUTH_VIEWER;
+
+		if (has_project || r->who == AUTH_ADMIN) /* other rows may ask for more by what they find */
+			ck_assert_msg((status == 403) == !may, "%s %s as %s: %d", method_name(r->method), r->path, role_name(role), status);
+		ck_assert_msg(status != 401 && status != 500, "%s %s as %s: %d", method_name(r->method), r->path, role_name(role), status);
+	}
+}
+
+START_TEST(every_row_asks_for_a_token_that_may)
+{
+	struct token_text operator_token = token_with("op", &ours, ROLE_OPERATOR, TIME_NONE);
+	struct token_text expired = token_with("late", &ours, ROLE_OPERATOR, clock_wall_us() - 1000000);
+	const char *const of_role[] = { [ROLE_VIEWER] = viewer.s, [ROLE_DEVELOPER] = developer.s, [ROLE_OPERATOR] = operator_token.s,
+		                        [ROLE_ADMIN] = admin.s };
+
+	given_key();
+	given_code("keeps-the-project");
+	for (size_t i = 0; i < ROUTE_COUNT; i++)
+		if (ROUTES[i].surface == &API && ROUTES[i].who != AUTH_NONE)
+			check_row(&ROUTES[i], expired.s, of_role);
+}
+END_TEST
 
 /* --- codes ------------------------------------------------------------------------------------------ */
 START_TEST(a_revision_is_posted_to_the_code_itself)
@@ -184,17 +270,6 @@ START_TEST(schedules_are_made_all_or_none)
 END_TEST
 
 /* --- clusters --------------------------------------------------------------------------------------- */
-static struct token_text operator_of(const char *name)
-{
-	auto_ctx cx = { 0 };
-	struct token_text t;
-	struct id id;
-
-	ck_assert_int_eq(token_store_add(process.db, &cx, str_of(name), STR_LIT("t"), &ours.id, ROLE_OPERATOR, TIME_NONE,
-	                                 STR_LIT(""), &t, &id), OK);
-	return t;
-}
-
 static struct json_t *cluster_of(const struct asked *a)
 {
 	return json_object_get(a->json, "cluster");
@@ -202,7 +277,7 @@ static struct json_t *cluster_of(const struct asked *a)
 
 START_TEST(a_cluster_is_made_seen_changed_and_deleted_by_id_and_name)
 {
-	struct token_text olga = operator_of("olga"), otto = operator_of("otto");
+	struct token_text olga = token_with("olga", &ours, ROLE_OPERATOR, TIME_NONE), otto = token_with("otto", &ours, ROLE_OPERATOR, TIME_NONE);
 	auto_asked made = ask("POST", "/2/clusters", olga.s, "{\"name\":\"gpu\",\"memory\":268435456,\"disk\":1073741824}");
 	char path[100];
 
@@ -244,7 +319,7 @@ END_TEST
 
 START_TEST(a_cluster_in_use_stays)
 {
-	struct token_text olga = operator_of("odile");
+	struct token_text olga = token_with("odile", &ours, ROLE_OPERATOR, TIME_NONE);
 	auto_asked made = ask("POST", "/2/clusters", olga.s, "{\"name\":\"busy\"}");
 
 	given_code("clusterful");
@@ -272,20 +347,6 @@ END_TEST
 /* --- secrets ---------------------------------------------------------------------------------------- */
 /* {"username":"u","password":"hunter2","serveraddress":"reg.example"} */
 #define AUTH "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6Imh1bnRlcjIiLCJzZXJ2ZXJhZGRyZXNzIjoicmVnLmV4YW1wbGUifQ=="
-
-static void given_key(void)
-{
-	char path[300];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/key", throwaway_db_folder());
-	f = fopen(path, "w");
-	ck_assert_ptr_nonnull(f);
-	for (int i = 0; i < 32; i++)
-		fprintf(f, "%02x", i);
-	fclose(f);
-	set.secrets.key_file = arena_text(&settings_arena, path);
-}
 
 START_TEST(a_registry_login_is_sealed_and_never_shown)
 {
@@ -337,6 +398,95 @@ START_TEST(stacks_are_an_array)
 
 	ck_assert_uint_eq(json_array_size(a.json), 2);
 	ck_assert_str_eq(json_string_value(json_array_get(a.json, 1)), "sh");
+}
+END_TEST
+
+/* --- people ----------------------------------------------------------------------------------------- */
+START_TEST(people_are_made_sign_in_and_go)
+{
+	auto_asked made = ask("POST", "/1/users", admin.s, "{\"email\":\"a@b.c\",\"password\":\"correct horse\"}");
+	auto_asked shorter = ask("POST", "/1/users", admin.s, "{\"email\":\"d@b.c\",\"password\":\"short\"}");
+	auto_asked twice = ask("POST", "/1/users", admin.s, "{\"email\":\"a@b.c\"}");
+	auto_asked in = ask("POST", "/1/authentication", NULL, "{\"email\":\"a@b.c\",\"password\":\"correct horse\"}");
+	const char *token = json_string_value(json_object_get(json_array_get(json_object_get(in.json, "tokens"), 0), "token"));
+
+	ck_assert_uint_eq(strlen(asked_text(&made, "id")), 24);
+	ck_assert_int_eq(shorter.status, 400);
+	ck_assert_int_eq(twice.status, 409);
+	ck_assert_int_eq(in.status, 200);
+	ck_assert_str_eq(asked_text(&in, "email"), "a@b.c");
+	auto_asked known = ask("GET", "/1/authentication", token, NULL);
+	ck_assert_int_eq(known.status, 200);
+	auto_asked self = ask("GET", "/1/users/a@b.c", token, NULL);
+	ck_assert_int_eq(self.status, 200);
+	auto_asked other = ask("GET", "/1/users/root", token, NULL);
+	ck_assert_int_eq(other.status, 404);
+	auto_asked changed = ask("PATCH", "/1/users/a@b.c", token, "{\"password\":\"battery staple\"}");
+	ck_assert_str_eq(asked_msg(&changed), "Updated");
+	auto_asked wrong = ask("POST", "/1/authentication", NULL, "{\"email\":\"a@b.c\",\"password\":\"correct horse\"}");
+	ck_assert_int_eq(wrong.status, 401);
+	auto_asked at_once = ask("POST", "/1/authentication", NULL, "{\"email\":\"a@b.c\",\"password\":\"battery staple\"}");
+	ck_assert_int_eq(at_once.status, 429);
+	auto_asked gone = ask("DELETE", "/1/users/a@b.c", admin.s, NULL);
+	ck_assert_str_eq(asked_msg(&gone), "Deleted");
+	process.sign_in_failed_us = 0;
+	auto_asked out = ask("POST", "/1/authentication", NULL, "{\"email\":\"a@b.c\",\"password\":\"battery staple\"}");
+	ck_assert_int_eq(out.status, 401);
+	auto_asked list = ask("GET", "/1/users?per_page=100", admin.s, NULL);
+	ck_assert_uint_ge(json_array_size(json_object_get(list.json, "users")), 4);
+}
+END_TEST
+
+START_TEST(nobody_gives_more_than_they_have)
+{
+	struct token_text free_one = token_with("dora", NULL, ROLE_DEVELOPER, TIME_NONE);
+	char path[100];
+
+	auto_asked bound = ask("POST", "/1/tokens", developer.s, "{}");
+	ck_assert_int_eq(bound.status, 403);
+	auto_asked more = ask("POST", "/1/tokens", free_one.s, "{\"role\":\"operator\"}");
+	ck_assert_int_eq(more.status, 403);
+	auto_asked less = ask("POST", "/1/tokens", free_one.s, "{\"role\":\"viewer\",\"name\":\"ci\"}");
+	ck_assert_int_eq(less.status, 200);
+	auto_asked reads = ask("GET", "P", asked_text(&less, "token"), NULL);
+	ck_assert_int_eq(reads.status, 200);
+	auto_asked writes = ask("POST", "P/tasks", asked_text(&less, "token"), "{}");
+	ck_assert_int_eq(writes.status, 403);
+	snprintf(path, sizeof path, "/1/tokens/%s", asked_text(&less, "id"));
+	auto_asked strangers = ask("DELETE", path, stranger.s, NULL);
+	ck_assert_int_eq(strangers.status, 404);
+	auto_asked ended = ask("DELETE", path, free_one.s, NULL);
+	ck_assert_str_eq(asked_msg(&ended), "Deleted");
+	snprintf(path, sizeof path, "/1/authentication?project_id=%s", id_format(&theirs.id).s);
+	auto_asked not_there = ask("GET", path, developer.s, NULL);
+	ck_assert_int_eq(not_there.status, 403);
+}
+END_TEST
+
+START_TEST(a_project_is_shared_and_ended)
+{
+	auto_asked made = ask("POST", "/1/projects", admin.s, "{\"name\":\"short-lived\"}");
+	struct token_text guest = token_with("gustav", NULL, ROLE_DEVELOPER, TIME_NONE);
+	char path[100], share[120];
+
+	ck_assert_uint_eq(strlen(asked_text(&made, "id")), 24);
+	snprintf(path, sizeof path, "/1/projects/%s", asked_text(&made, "id"));
+	snprintf(share, sizeof share, "%s/share", path);
+	auto_asked hidden = ask("GET", path, guest.s, NULL);
+	ck_assert_int_eq(hidden.status, 404);
+	auto_asked shared = ask("PATCH", share, admin.s, "{\"emails\":[\"gustav\"]}");
+	ck_assert_int_eq(shared.status, 200);
+	usleep(1050000);
+	auto_asked seen = ask("GET", path, guest.s, NULL);
+	ck_assert_int_eq(seen.status, 200);
+	auto_asked members = ask("GET", share, guest.s, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(members.json, "users")), 2);
+	auto_asked forbidden = ask("DELETE", path, guest.s, NULL);
+	ck_assert_int_eq(forbidden.status, 403);
+	auto_asked ended = ask("DELETE", path, admin.s, NULL);
+	ck_assert_str_eq(asked_msg(&ended), "Deleted");
+	auto_asked in_use = ask("DELETE", "/1/projects", admin.s, NULL);
+	ck_assert_int_eq(in_use.status, 405);
 }
 END_TEST
 
@@ -437,6 +587,7 @@ int main(void)
 {
 	TCase *t = tcase_create("wire");
 
+	tcase_add_test(t, every_row_asks_for_a_token_that_may);
 	tcase_add_test(t, a_revision_is_posted_to_the_code_itself);
 	tcase_add_test(t, revisions_say_what_a_code_was);
 	tcase_add_test(t, a_deleted_code_is_gone_and_its_tasks_are_not);
@@ -448,6 +599,9 @@ int main(void)
 	tcase_add_test(t, a_registry_login_is_sealed_and_never_shown);
 	tcase_add_test(t, what_is_no_login_is_refused);
 	tcase_add_test(t, stacks_are_an_array);
+	tcase_add_test(t, people_are_made_sign_in_and_go);
+	tcase_add_test(t, nobody_gives_more_than_they_have);
+	tcase_add_test(t, a_project_is_shared_and_ended);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
