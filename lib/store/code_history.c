@@ -9,10 +9,11 @@ enum { PER_PAGE_MOST = 100 };
 
 /* --- deleting ------------------------------------------------------------------------------------ */
 
-/* What still looks for it by project and name, programs of schema version 1 too, finds nothing. A
- * limit or pause stays: it holds for what still waits. */
+/* What still looks for it by project and name, programs of schema version 1 too, finds nothing; who
+ * remembers where its tasks go has another revision than it has now, and the INSERT refuses. A limit or
+ * pause stays: it holds for what still waits. */
 static const struct sql DELETE = {
-	"UPDATE code SET deleted_at = NOW(6), deleted_from = project_id, project_id = id, retries = 0, updated_at = NOW(6)"
+	"UPDATE code SET deleted_at = NOW(6), deleted_from = project_id, project_id = id, revision = -revision, retries = 0, updated_at = NOW(6)"
 	" WHERE id = ? AND project_id = ? AND deleted_at IS NULL", "ss" };
 static const struct sql END_SCHEDULES = {
 	"UPDATE schedule SET state = 'cancelled', msg = 'Its code was deleted.', updated_at = NOW(6)"
