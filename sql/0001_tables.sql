@@ -355,16 +355,16 @@ END
 CREATE TRIGGER task_before_insert BEFORE INSERT ON task FOR EACH ROW
 BEGIN
 	DECLARE found_project, found_code BINARY(12);
-	DECLARE found_lane, found_cluster INT;
+	DECLARE found_lane, found_cluster, is_current INT;
 
 	IF NEW.not_after < NOW(6) THEN
 		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001,
 			MESSAGE_TEXT = 'the deadline of this insert has passed: nothing was queued';
 	END IF;
 	IF NEW.lane_id = 0 THEN
-		SET found_project = (SELECT a.project_id FROM app a WHERE a.account IN (USER(),
+		SELECT a.project_id INTO found_project FROM app a WHERE a.account IN (USER(),
 			LEFT(USER(), CHAR_LENGTH(USER()) - 1 - CHAR_LENGTH(SUBSTRING_INDEX(USER(), '@', -1))))
-			ORDER BY CHAR_LENGTH(a.account) DESC LIMIT 1);
+			ORDER BY CHAR_LENGTH(a.account) DESC LIMIT 1;
 		IF found_project IS NULL THEN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31003,
 				MESSAGE_TEXT = 'this database account may not queue: table app does not name it';
@@ -400,10 +400,14 @@ BEGIN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31005,
 				MESSAGE_TEXT = 'the time in this id is more than five minutes off the server''s clock';
 		END IF;
-	ELSEIF NEW.original_task_id IS NULL -- a retry runs the revision of the task that failed
-			AND NOT EXISTS (SELECT 1 FROM code WHERE id = NEW.code_id AND revision = NEW.revision) THEN
-		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31006,
-			MESSAGE_TEXT = 'the code has another revision by now: look it up again';
+	ELSEIF NEW.original_task_id IS NULL THEN -- a retry runs the revision of the task that failed
+		-- SELECT … INTO reads without a lock; a subquery in IF or SET would lock the code's row,
+		-- which claims and settlements write
+		SELECT COUNT(*) INTO is_current FROM code WHERE id = NEW.code_id AND revision = NEW.revision;
+		IF is_current = 0 THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31006,
+				MESSAGE_TEXT = 'the code has another revision by now: look it up again';
+		END IF;
 	END IF;
 	IF NEW.id = x'000000000000000000000000' THEN
 		SET NEW.id = UNHEX(CONCAT(LPAD(HEX(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)), 12, '0'),

@@ -345,7 +345,7 @@ START_TEST(everybody_at_once_loses_nothing_and_does_nothing_twice)
 	fine(code_store_put(f.db, &f.cx, &w.project, &order, &code));
 	fine(code_store_put(f.db, &f.cx, &w.project, &retries, &code));
 	for (int i = 0; i < 4; i++)
-		fine(code_store_target(f.db, &f.cx, &w.project, str_of(NAMES[i]), STR_LIT(""), &codes[i]));
+		codes[i] = target_of(&w, NAMES[i]); /* the new revisions, in the cluster of these nodes */
 	run_all();
 	printf("queued %lld, claimed %lld, settled %lld, lost %lld, cancelled %lld, taken back %lld; %lld transactions again\n",
 	       (long long)queued, (long long)claimed_all, (long long)settled_all, (long long)lost_all, (long long)cancelled_all,
