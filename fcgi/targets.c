@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { TARGETS_MOST = 64, FRESH_US = 1000000 };
+enum { TARGETS_MOST = 64, FRESH_US = 1000000, HEARD_US = 100000 };
 
 struct remembered {
 	struct id project;
@@ -16,6 +16,7 @@ struct remembered {
 struct targets {
 	struct remembered rows[TARGETS_MOST];
 	size_t next; /* to be overwritten, in turn */
+	int64_t heard_us; /* when the database answered last, CLOCK_BOOTTIME */
 };
 
 struct targets *targets_new(void)
@@ -47,6 +48,12 @@ void targets_free(struct targets *t)
 	free(t);
 }
 
+void targets_heard(struct targets *t)
+{
+	if (t)
+		t->heard_us = clock_boot_us();
+}
+
 static char *own(struct str s)
 {
 	char *copy = strndup(s.n ? s.p : "", s.n);
@@ -73,7 +80,7 @@ enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const st
 {
 	int64_t now = clock_boot_us();
 
-	for (size_t i = 0; t && i < TARGETS_MOST; i++) {
+	for (size_t i = 0; t && now - t->heard_us < HEARD_US && i < TARGETS_MOST; i++) {
 		const struct remembered *r = &t->rows[i];
 
 		if (r->until_us > now && id_equal(&r->project, project) && str_is(name, r->name) &&
@@ -84,6 +91,7 @@ enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const st
 		}
 	}
 	TRY(code_store_target(db, cx, project, name, cluster, out));
+	targets_heard(t);
 	if (t)
 		remember(t, project, name, cluster, out);
 	return OK;

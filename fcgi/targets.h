@@ -14,5 +14,9 @@ void targets_free(struct targets *t);
  * under plain CGI) it is looked up each time. */
 enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const struct id *project,
                       struct str name, struct str cluster, struct code_target *out);
+/* The database has just answered. What is remembered is used only for a tenth of a second after that:
+ * else a look-up goes first, so that a server that hangs is met by a read, whose 503 is true for sure,
+ * and not by the INSERT. */
+void targets_heard(struct targets *t);
 /* Everything: some of it was found to be old. */
 void targets_forget(struct targets *t);

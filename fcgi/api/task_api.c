@@ -123,6 +123,8 @@ static enum err look_up_and_add(struct request *rq, struct reply *rp, struct tas
 	for (int try = 0; try < 3; try++) {
 		TRY(prepare(rq, orders, targets, n));
 		e = add(rq, rp, orders, targets, n, once, replayed);
+		if (e == OK)
+			targets_heard(rq->process->targets);
 		if (e == OK || db_errno(rq->db) != DB_STALE_REVISION)
 			return e;
 		targets_forget(rq->process->targets);

@@ -548,7 +548,7 @@ START_TEST(a_stopped_database_is_a_true_503_within_three_seconds)
 
 	given_code("stopped");
 	before = count_tasks();
-	kill(throwaway_db_pid(), SIGSTOP);
+	throwaway_db_stop();
 	for (size_t i = 0; i < 4; i++) {
 		int64_t begun = clock_boot_us();
 		auto_asked a = i ? get(PATHS[i - 1]) : post("P/tasks", "{\"tasks\":[{\"code_name\":\"stopped\"}]}");

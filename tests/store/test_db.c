@@ -149,7 +149,7 @@ START_TEST(a_stopped_server_costs_at_most_three_seconds)
 	struct rows r;
 	int64_t began;
 
-	kill(throwaway_db_pid(), SIGSTOP);
+	throwaway_db_stop();
 	for (int i = 0; i < 2; i++) { /* on the old connection, then on a new one */
 		began = clock_boot_us();
 		ck_assert_int_eq(db_query(db, &cx, &COUNT, NULL, 0, &r), ERR_BUSY);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <dirent.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
@@ -280,6 +281,48 @@ const char *throwaway_db_start(void)
 pid_t throwaway_db_pid(void)
 {
 	return db.server;
+}
+
+static bool has_stopped(const char *thread)
+{
+	char path[300], line[512] = "";
+	FILE *f;
+	char *behind_name;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)db.server, thread);
+	f = fopen(path, "re");
+	if (!f)
+		return true; /* ended */
+	if (!fgets(line, sizeof line, f))
+		line[0] = 0;
+	fclose(f);
+	behind_name = strrchr(line, ')');
+	return !behind_name || behind_name[1] == 0 || behind_name[2] == 'T';
+}
+
+static bool all_have_stopped(void)
+{
+	char path[64];
+	struct dirent *entry;
+	bool all = true;
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)db.server);
+	threads = opendir(path);
+	while (threads && all && (entry = readdir(threads)))
+		all = entry->d_name[0] == '.' || has_stopped(entry->d_name);
+	if (threads)
+		closedir(threads);
+	return all;
+}
+
+void throwaway_db_stop(void)
+{
+	struct timespec moment = { 0, 1000000 };
+
+	kill(db.server, SIGSTOP);
+	while (!all_have_stopped())
+		nanosleep(&moment, NULL);
 }
 
 const char *throwaway_db_folder(void)

@@ -21,5 +21,9 @@ const char *throwaway_db_start(void);
  * dead. 0 before throwaway_db_start. */
 pid_t throwaway_db_pid(void);
 
+/* Stops the server with SIGSTOP and returns when its last thread has really stopped; it goes on with
+ * kill(throwaway_db_pid(), SIGCONT). */
+void throwaway_db_stop(void);
+
 /* The folder that goes away with the server: room for a test's own files. */
 const char *throwaway_db_folder(void);
