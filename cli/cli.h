@@ -7,7 +7,7 @@ enum {
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
 	EXIT_TIMED_OUT = 124, /* the job ran longer than it might */
-	EXIT_UNDECIDED = 125, /* the job did not decide it: cancelled, expired, could not start */
+	EXIT_UNDECIDED = 125, /* the job did not decide it: cancelled, could not start, refused, unknown, no server */
 	EXIT_KILLED = 137,    /* out of memory, or killed by the system */
 };
 
@@ -32,6 +32,7 @@ struct cli {
 	int arg_count;
 	bool json, quiet;
 	bool usage;            /* the error is one of usage: exit status 2 */
+	bool follows;          /* ends as a job did: an error is EXIT_UNDECIDED, 1 would be the job's own */
 	bool helped;           /* help was asked for and has been printed */
 	int exit;              /* status of a command that went well (a job's verdict); 0 otherwise */
 	const char *settings;  /* -c FILE, NULL = the default */

@@ -80,5 +80,6 @@ void command_help(const char *prefix)
 	       "The server is found by options, then IRON_WORKER_*, IRON_* (HOST, PORT, SCHEME, TOKEN,\n"
 	       "PROJECT_ID), ./iron.json, ~/.iron.json, ~/.config/stoker/config.\n"
 	       "Exit status: 0 done, 1 failed, 2 usage; queue --wait, wait and log -f end as the job did:\n"
-	       "its own status, 124 timeout, 137 killed, 125 what the job did not decide.\n");
+	       "its own status, 126 not executable, 127 not found, 124 timeout, 137 killed, 130 interrupted,\n"
+	       "125 what the job did not decide: cancelled, no image, refused, unknown, no server.\n");
 }

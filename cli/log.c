@@ -39,6 +39,7 @@ enum err log_command(struct cli *c)
 	struct id_text id;
 
 	TRY(cli_options(c, options, 1));
+	c->follows = following;
 	TRY(client_id(c, c->args[0], &id));
 	if (following && c->json)
 		return cli_usage(c, "--json does not go with --follow");

@@ -87,6 +87,17 @@ static enum err find_command(struct cli *c, int argc, char **argv)
 	                 c->arg_count > 1 ? c->args[1] : "");
 }
 
+static int status_of_error(const struct cli *c)
+{
+	if (c->helped)
+		return 0;
+	if (c->usage)
+		return EXIT_USAGE;
+	if (c->exit)
+		return c->exit;
+	return c->follows ? EXIT_UNDECIDED : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli c = { 0 };
@@ -104,7 +115,7 @@ int main(int argc, char **argv)
 		e = c.command->run(&c);
 	if (e == OK)
 		e = output_end(&c.cx);
-	status = e == OK ? c.exit : c.helped ? 0 : c.usage ? EXIT_USAGE : c.exit ? c.exit : EXIT_FAILED;
+	status = e == OK ? c.exit : status_of_error(&c);
 	if (e != OK && !c.helped)
 		complain(&c);
 	ctx_release(&c.cx);

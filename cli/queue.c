@@ -132,5 +132,6 @@ enum err queue_command(struct cli *c)
 	};
 
 	TRY(cli_options(c, options, sizeof options / sizeof *options));
+	c->follows = o.wait;
 	return queue(c, &o);
 }

@@ -32,6 +32,7 @@ enum err wait_command(struct cli *c)
 	struct id_text id;
 
 	TRY(cli_options(c, NULL, 0));
+	c->follows = true;
 	for (int i = 0; i < c->arg_count; i++)
 		TRY(client_id(c, c->args[i], &id));
 	TRY(client_open(c, &to));
@@ -39,7 +40,7 @@ enum err wait_command(struct cli *c)
 		enum err e = wait_one(c, &to, c->args[i]);
 
 		if (e != OK && c->exit != 130)
-			c->exit = EXIT_FAILED; /* not an earlier job's verdict */
+			c->exit = EXIT_UNDECIDED; /* not an earlier job's verdict */
 		TRY(e);
 	}
 	return OK;

@@ -73,6 +73,27 @@ class CommandLine(harness.FlowTest):
         self.cli("code", "register", "nowhere", "--image", "not-there")
         self.cli("queue", "nowhere", "--wait", status=125)
 
+    def test_what_no_job_decided_is_125_never_a_status_that_a_job_may_have(self):
+        unknown = "0" * 24
+        for words, fault in ((["queue", "unheard-of", "--wait"], "unheard-of"), (["wait", unknown], "404"),
+                             (["log", "-f", unknown], "404")):
+            self.cli(*words, status=125)
+            self.assertIn(fault, self.stderr)
+            self.cli(*words, env={"IRON_WORKER_TOKEN": "wrong"}, status=125)
+            self.assertIn("401", self.stderr)
+        self.register("one", "sh -c 'exit 1'")
+        self.cli("queue", "one", "--wait", status=1)
+        task = re.search(r"[0-9a-f]{24}", self.stderr).group()
+        self.cli("wait", task, status=1)
+        self.cli("wait", task, unknown, status=125)
+        self.cli("queue", "one", "--wait", "--timeout", "x", status=2)
+
+    def test_a_program_that_cannot_be_run_is_126_and_a_missing_one_127(self):
+        self.register("missing", "no-such-program")
+        self.cli("queue", "missing", "--wait", status=127)
+        self.register("data", "/etc")
+        self.cli("queue", "data", "--wait", status=126)
+
     def test_ctrl_c_leaves_the_job_running_and_says_so(self):
         self.register("idle", "sleep 60", "--grace", "0")
         waiter = self.background("queue", "idle", "--wait")
