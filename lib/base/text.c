@@ -37,6 +37,14 @@ static struct str into_arena(struct arena *a, struct buf *b)
 	return str_bytes(p, b->n);
 }
 
+bool text_has_controls(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
 struct str text_utf8(struct arena *a, struct str s)
 {
 	auto_buf b = { 0 };

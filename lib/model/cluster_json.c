@@ -1,6 +1,7 @@
 #include "model/cluster_json.h"
 
 #include "base/json.h"
+#include "base/text.h"
 
 enum { NAME_BYTES = 200, AUTOSCALE_BYTES = 65536 };
 
@@ -80,9 +81,8 @@ enum err cluster_order_from_json(struct ctx *cx, const json_t *j, struct cluster
 	TRY(json_get_text(cx, j, "name", &o.name));
 	if (o.name.n > NAME_BYTES)
 		return err_set(cx, ERR_INPUT, "field name: is longer than %d bytes", NAME_BYTES);
-	for (size_t i = 0; i < o.name.n; i++)
-		if ((unsigned char)o.name.p[i] < 0x20 || o.name.p[i] == 0x7f)
-			return err_set(cx, ERR_INPUT, "field name: must not hold control characters");
+	if (text_has_controls(o.name))
+		return err_set(cx, ERR_INPUT, "field name: must not have control characters");
 	TRY(read_amount(cx, j, "memory", &o.memory));
 	TRY(read_amount(cx, j, "disk", &o.disk_space)); /* docs and Node say disk, Go and Ruby disk_space */
 	TRY(read_amount(cx, j, "disk_space", &o.disk_space));

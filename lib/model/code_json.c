@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "model/callback.h"
 
 enum { IMAGE_BYTES = 512, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600 };
@@ -192,9 +193,8 @@ static enum err read_name(struct ctx *cx, const json_t *j, struct code_order *o)
 		return err_set(cx, ERR_REQUIRED, "field name: is missing");
 	if (o->name.n > CODE_NAME_BYTES)
 		return err_set(cx, ERR_INPUT, "field name: is longer than %d bytes", CODE_NAME_BYTES);
-	for (size_t i = 0; i < o->name.n; i++)
-		if ((unsigned char)o->name.p[i] < 0x20 || o->name.p[i] == 0x7f)
-			return err_set(cx, ERR_INPUT, "field name: must not hold control characters");
+	if (text_has_controls(o->name))
+		return err_set(cx, ERR_INPUT, "field name: must not have control characters");
 	return OK;
 }
 

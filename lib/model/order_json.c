@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "model/callback.h"
 #include "model/code.h"
 
@@ -23,12 +24,22 @@ static enum err check_seconds(struct ctx *cx, const struct settings *set, struct
 	return OK;
 }
 
+static enum err check_line(struct ctx *cx, const char *field, struct str text)
+{
+	if (text_has_controls(text))
+		return err_set(cx, ERR_INPUT, "field %s: must not have control characters", field);
+	return OK;
+}
+
 enum err order_check(struct ctx *cx, const struct settings *set, struct task_order *o)
 {
 	if (!o->code_name.n)
 		return err_set(cx, ERR_REQUIRED, "field code_name: is missing");
 	if (o->code_name.n > CODE_NAME_BYTES)
 		return err_set(cx, ERR_INPUT, "field code_name: is longer than %d bytes", CODE_NAME_BYTES);
+	TRY(check_line(cx, "code_name", o->code_name));
+	TRY(check_line(cx, "cluster", o->cluster_name));
+	TRY(check_line(cx, "label", o->label));
 	if (o->payload.n > (size_t)set->limits.payload_bytes)
 		return err_set(cx, ERR_TOO_LARGE, "field payload: is longer than %" PRId64 " bytes",
 		               set->limits.payload_bytes);

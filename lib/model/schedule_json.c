@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "model/code.h"
 #include "model/task.h"
 
@@ -87,6 +88,14 @@ static enum err read_text(struct ctx *cx, const json_t *j, const char *key, size
 	return OK;
 }
 
+static enum err read_line(struct ctx *cx, const json_t *j, const char *key, size_t most, bool *has, struct str *out)
+{
+	TRY(read_text(cx, j, key, most, has, out));
+	if (text_has_controls(*out))
+		return err_set(cx, ERR_INPUT, "field %s: must not have control characters", key);
+	return OK;
+}
+
 static enum err read_seconds(struct ctx *cx, const json_t *j, const char *key, bool *has, int64_t *out)
 {
 	TRY(json_get_int(cx, j, key, out));
@@ -145,10 +154,10 @@ enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, co
 
 	if (!json_is_object(j))
 		return err_set(cx, ERR_INPUT, "must be an object");
-	TRY(read_text(cx, j, "code_name", CODE_NAME_BYTES, &o.has_code_name, &o.code_name));
+	TRY(read_line(cx, j, "code_name", CODE_NAME_BYTES, &o.has_code_name, &o.code_name));
 	o.has_code_name = o.code_name.n > 0;
-	TRY(read_text(cx, j, "cluster", 255, &o.has_cluster, &o.cluster_name));
-	TRY(read_text(cx, j, "label", TASK_LABEL_BYTES, &o.has_label, &o.label));
+	TRY(read_line(cx, j, "cluster", 255, &o.has_cluster, &o.cluster_name));
+	TRY(read_line(cx, j, "label", TASK_LABEL_BYTES, &o.has_label, &o.label));
 	TRY(read_text(cx, j, "payload", (size_t)set->limits.payload_bytes, &o.has_payload, &o.payload));
 	TRY(read_when(cx, set, j, &o));
 	TRY(read_task_options(cx, set, j, &o));

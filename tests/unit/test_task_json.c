@@ -2,6 +2,7 @@
 #include "model/callback.h"
 #include "model/code_json.h"
 #include "model/order_json.h"
+#include "model/schedule_json.h"
 #include "model/task_json.h"
 
 #include <check.h>
@@ -181,6 +182,10 @@ START_TEST(what_is_wrong_is_named)
 		{ "{\"code_name\":\"x\",\"delay\":1e12}", ERR_INPUT, "delay" },
 		{ "{\"code_name\":\"x\",\"callback\":\"ftp://h/\"}", ERR_INPUT, "callback" },
 		{ "{\"code_name\":\"x\",\"label\":[]}", ERR_INPUT, "label" },
+		{ "{\"code_name\":\"hello\\u0000x\"}", ERR_INPUT, "field code_name: must not have control characters" },
+		{ "{\"code_name\":\"x\",\"cluster\":\"default\\u0000x\"}", ERR_INPUT, "field cluster: must not have control" },
+		{ "{\"code_name\":\"x\",\"label\":\"a\\nb\"}", ERR_INPUT, "field label: must not have control" },
+		{ "{\"code_name\":\"x\",\"label\":\"a\\u007fb\"}", ERR_INPUT, "field label: must not have control" },
 		{ "[]", ERR_INPUT, "object" },
 	};
 	struct task_order o;
@@ -235,6 +240,20 @@ START_TEST(ten_thousand_tasks_are_taken_and_one_more_is_not)
 			json_array_append_new(tasks, json_pack("{s:s}", "code_name", "x"));
 		json_object_set_new(j, "tasks", tasks);
 		ck_assert_int_eq(orders_from_json(&cx, &set, j, &orders, &n), extra ? ERR_INPUT : OK);
+	}
+}
+END_TEST
+
+START_TEST(a_schedule_names_its_code_in_one_line_too)
+{
+	static const char *const FIELDS[] = { "code_name", "cluster", "label" };
+	struct schedule_order o;
+
+	for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
+		auto_json *j = json_pack("{s:s%}", FIELDS[i], "a\0b", (size_t)3);
+
+		ck_assert_int_eq(schedule_order_from_json(&cx, &set, j, &o), ERR_INPUT);
+		ck_assert_msg(strstr(cx.message, FIELDS[i]), "'%s' does not name %s", cx.message, FIELDS[i]);
 	}
 }
 END_TEST
@@ -321,6 +340,7 @@ int main(void)
 	tcase_add_test(t, a_payload_may_have_the_limit_and_not_one_byte_more);
 	tcase_add_test(t, a_request_is_all_or_nothing_and_keeps_its_order);
 	tcase_add_test(t, ten_thousand_tasks_are_taken_and_one_more_is_not);
+	tcase_add_test(t, a_schedule_names_its_code_in_one_line_too);
 	tcase_add_test(t, a_registration_knows_what_it_did_not_say);
 	tcase_add_test(t, a_wrong_registration_is_named);
 	tcase_add_test(t, a_paused_code_reads_minus_one);
