@@ -128,6 +128,16 @@ enum err json_get_int(struct ctx *cx, const json_t *object, const char *name, in
 	return err_set(cx, ERR_INPUT, "field %s: must be a number", name);
 }
 
+enum err json_get_amount(struct ctx *cx, const json_t *object, const char *name, int64_t *out)
+{
+	double real = json_real_value(field(object, name)); /* 0 of whatever is no real */
+
+	TRY(json_get_int(cx, object, name, out));
+	if (real > 0 && real < 1)
+		*out = 1;
+	return OK;
+}
+
 enum err json_get_bool(struct ctx *cx, const json_t *object, const char *name, bool *out)
 {
 	json_t *j = field(object, name);

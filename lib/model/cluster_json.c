@@ -65,7 +65,7 @@ static enum err read_amount(struct ctx *cx, const json_t *j, const char *key, in
 {
 	int64_t i = 0;
 
-	TRY(json_get_int(cx, j, key, &i));
+	TRY(json_get_amount(cx, j, key, &i));
 	if (i < 0 || i > INT64_C(1) << 50)
 		return err_set(cx, ERR_INPUT, "field %s: is out of range", key);
 	if (i > 0)

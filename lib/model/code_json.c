@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "model/callback.h"
+#include "model/command.h"
+#include "model/image_name.h"
 
 enum { IMAGE_BYTES = 512, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600 };
 static const int64_t RETRIES_DELAY_S_MOST = INT64_C(365) * 86400;
@@ -114,7 +116,7 @@ static enum err read_text(struct ctx *cx, const json_t *j, const char *key, size
 static enum err read_int(struct ctx *cx, const json_t *j, const char *key, int64_t least, int64_t most,
                          bool *has, int64_t *out)
 {
-	TRY(json_get_int(cx, j, key, out));
+	TRY(json_get_amount(cx, j, key, out));
 	*has = is_given(j, key);
 	if (*has && (*out < least || *out > most))
 		return err_set(cx, ERR_INPUT, "field %s: must be %" PRId64 " to %" PRId64, key, least, most);
@@ -221,8 +223,11 @@ enum err code_order_from_json(struct ctx *cx, const struct settings *set, const 
 	struct code_order o = { .grace_s = -1 };
 
 	TRY(read_text(cx, j, "image", IMAGE_BYTES, &o.has_image, &o.image));
+	if (o.image.n)
+		TRY(image_name_check(cx, o.image));
 	o.has_image = o.image.n > 0; /* "" from those who fill in every field */
 	TRY(read_text(cx, j, "command", COMMAND_BYTES, &o.has_command, &o.command));
+	TRY(command_check(cx, o.command));
 	TRY(read_name(cx, j, &o));
 	TRY(read_env(cx, j, &o));
 	TRY(read_config(cx, j, &o));

@@ -53,6 +53,55 @@ enum err command_words(struct ctx *cx, struct str command, struct str **words, s
 	return OK;
 }
 
+static bool nests_quotes(struct str s)
+{
+	static const char *const NESTS[] = { "$(", "${", "$'", "`", "<<" };
+
+	for (size_t i = 0; i < sizeof NESTS / sizeof *NESTS; i++)
+		if (memmem(s.p, s.n, NESTS[i], strlen(NESTS[i])))
+			return true;
+	return false;
+}
+
+static bool begins_comment(struct str s, size_t at)
+{
+	return s.p[at] == '#' && (at == 0 || is_blank(s.p[at - 1]) || strchr(";&|()", s.p[at - 1]));
+}
+
+/* The quote that a shell would still wait for at the end, 0 = none. */
+static char open_quote(struct str s)
+{
+	char quote = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (c == '\\' && quote != '\'')
+			i++;
+		else if (quote)
+			quote = c == quote ? 0 : quote;
+		else if (c == '\'' || c == '"')
+			quote = c;
+		else if (begins_comment(s, i))
+			while (i + 1 < s.n && s.p[i + 1] != '\n')
+				i++;
+	}
+	return quote;
+}
+
+enum err command_check(struct ctx *cx, struct str command)
+{
+	struct str *words;
+	size_t n;
+	char quote;
+
+	TRY(command_words(cx, command, &words, &n));
+	if (!command_needs_shell(command) || nests_quotes(command))
+		return OK;
+	quote = open_quote(command);
+	return quote ? err_set(cx, ERR_INPUT, "field command: the quote %c is not closed", quote) : OK;
+}
+
 enum err command_argv(struct ctx *cx, const struct str *entrypoint, size_t entrypoint_n,
                       const struct str *cmd, size_t cmd_n, struct str command, struct str **argv, size_t *argc)
 {

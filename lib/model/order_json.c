@@ -63,7 +63,7 @@ enum err order_from_json(struct ctx *cx, const struct settings *set, const json_
 	TRY(json_get_text(cx, j, "label", &o.label));
 	TRY(json_get_text(cx, j, "callback", &o.callback));
 	TRY(json_get_int(cx, j, "priority", &o.priority));
-	TRY(json_get_int(cx, j, "timeout", &o.timeout_s));
+	TRY(json_get_amount(cx, j, "timeout", &o.timeout_s));
 	TRY(json_get_int(cx, j, "delay", &o.delay_s));
 	TRY(order_check(cx, set, &o));
 	*out = o;

@@ -98,7 +98,7 @@ static enum err read_line(struct ctx *cx, const json_t *j, const char *key, size
 
 static enum err read_seconds(struct ctx *cx, const json_t *j, const char *key, bool *has, int64_t *out)
 {
-	TRY(json_get_int(cx, j, key, out));
+	TRY(json_get_amount(cx, j, key, out));
 	*has = *out != 0 || json_is_number(json_object_get(j, key));
 	if (*out < 0 || *out > SECONDS_MOST)
 		return err_set(cx, ERR_INPUT, "field %s: must be 0 to %" PRId64, key, SECONDS_MOST);

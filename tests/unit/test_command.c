@@ -69,6 +69,22 @@ START_TEST(a_nul_and_too_many_words_are_refused)
 }
 END_TEST
 
+START_TEST(a_quote_that_is_never_closed_is_refused_and_named)
+{
+	static const char *const WRONG[] = { "sh -c 'unterminated", "echo \"a", "echo 'a\\'b'", "echo it's", "a \"b\\\"" };
+	static const char *const RIGHT[] = { "", "run -n 3", "sh -c 'echo \"a'", "echo \"it's\"", "echo it\\'s", "a # it's\nb",
+		"echo \"$(echo ')')\"", "cat <<E\nit's\nE", "echo ${x#'}", "echo 'a'\\''b'", "echo \"\\\"\"", "a;# it's", "x='#'" };
+	auto_ctx cx = { 0 };
+
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+		ck_assert_msg(command_check(&cx, str_of(WRONG[i])) == ERR_INPUT, "taken: %s", WRONG[i]);
+		ck_assert_ptr_nonnull(strstr(cx.message, "field command"));
+	}
+	for (size_t i = 0; i < sizeof RIGHT / sizeof *RIGHT; i++)
+		ck_assert_msg(command_check(&cx, str_of(RIGHT[i])) == OK, "refused: %s", RIGHT[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("command");
@@ -80,6 +96,7 @@ int main(void)
 	                    sizeof ROWS / sizeof *ROWS);
 	tcase_add_test(t, the_entry_point_stays_and_the_command_replaces_the_words_of_the_image);
 	tcase_add_test(t, a_nul_and_too_many_words_are_refused);
+	tcase_add_test(t, a_quote_that_is_never_closed_is_refused_and_named);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

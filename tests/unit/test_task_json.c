@@ -169,6 +169,23 @@ START_TEST(a_timeout_above_the_limit_is_clamped)
 }
 END_TEST
 
+START_TEST(a_part_of_a_second_is_one_and_not_the_default)
+{
+	struct task_order o;
+	struct code_order code;
+	auto_json *j = parsed("{\"name\":\"x\",\"timeout\":0.2,\"max_concurrency\":0.5}");
+
+	ck_assert_int_eq(order_of("{\"code_name\":\"x\",\"timeout\":0.2}", &o), OK);
+	ck_assert_int_eq(o.timeout_s, 1);
+	ck_assert_int_eq(order_of("{\"code_name\":\"x\",\"timeout\":1.9}", &o), OK);
+	ck_assert_int_eq(o.timeout_s, 1);
+	ck_assert_int_eq(order_of("{\"code_name\":\"x\",\"timeout\":-0.0}", &o), OK);
+	ck_assert_int_eq(o.timeout_s, 0);
+	ck_assert_int_eq(code_order_from_json(&cx, &set, j, &code), OK);
+	ck_assert(code.has_timeout && code.timeout_s == 1 && code.max_concurrency == 1);
+}
+END_TEST
+
 START_TEST(what_is_wrong_is_named)
 {
 	static const struct { const char *text; enum err kind; const char *word; } WRONG[] = {
@@ -272,6 +289,19 @@ START_TEST(a_registration_knows_what_it_did_not_say)
 }
 END_TEST
 
+START_TEST(names_as_ironworker_users_type_them_are_taken)
+{
+	static const char *const NAMES[] = { "iron/hello:0.0.1", "busybox", "docker.io/library/x", "reg:5000/t/a_b-c@sha256:12" };
+	struct code_order o;
+
+	for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+		auto_json *j = json_pack("{s:s,s:s}", "image", NAMES[i], "command", "sh -c 'echo \"$HOME\"'");
+
+		ck_assert_msg(code_order_from_json(&cx, &set, j, &o) == OK, "%s", cx.message);
+	}
+}
+END_TEST
+
 START_TEST(a_wrong_registration_is_named)
 {
 	static const struct { const char *text, *word; } WRONG[] = {
@@ -280,6 +310,12 @@ START_TEST(a_wrong_registration_is_named)
 		{ "{\"image\":\"x\",\"env_vars\":{\"A\":[]}}", "env_vars.A" },
 		{ "{\"image\":\"x\",\"env_vars\":[]}", "env_vars" },
 		{ "{\"image\":7}", "image" },
+		{ "{\"name\":\"x\",\"image\":\"../../etc\"}", "field image" },
+		{ "{\"name\":\"x\",\"image\":\"/etc\"}", "field image" },
+		{ "{\"name\":\"x\",\"image\":\"a/../b\"}", "field image" },
+		{ "{\"name\":\"x\",\"image\":\"a\\nb\"}", "field image: must not have control" },
+		{ "{\"name\":\"x\",\"image\":\"docker://busybox\"}", "field image: 'docker://busybox' has a scheme" },
+		{ "{\"image\":\"x\",\"command\":\"sh -c 'unterminated\"}", "field command: the quote ' is not closed" },
 		{ "{\"image\":\"x\",\"command\":\"a\\u0000b\"}", "command" },
 		{ "{\"image\":\"x\",\"callback\":\"http://u:p@h/\"}", "callback" },
 		{ "{}", "name" },
@@ -336,12 +372,14 @@ int main(void)
 	tcase_add_test(t, a_payload_that_is_not_utf8_is_still_json);
 	tcase_add_test(t, unset_in_disguise_is_unset);
 	tcase_add_test(t, a_timeout_above_the_limit_is_clamped);
+	tcase_add_test(t, a_part_of_a_second_is_one_and_not_the_default);
 	tcase_add_test(t, what_is_wrong_is_named);
 	tcase_add_test(t, a_payload_may_have_the_limit_and_not_one_byte_more);
 	tcase_add_test(t, a_request_is_all_or_nothing_and_keeps_its_order);
 	tcase_add_test(t, ten_thousand_tasks_are_taken_and_one_more_is_not);
 	tcase_add_test(t, a_schedule_names_its_code_in_one_line_too);
 	tcase_add_test(t, a_registration_knows_what_it_did_not_say);
+	tcase_add_test(t, names_as_ironworker_users_type_them_are_taken);
 	tcase_add_test(t, a_wrong_registration_is_named);
 	tcase_add_test(t, a_paused_code_reads_minus_one);
 	tcase_add_test(t, callbacks_are_http_and_have_a_host);

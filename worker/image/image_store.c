@@ -17,23 +17,6 @@
 
 enum { CONFIG_MAX = 1 << 20, PASSWD_MAX = 1 << 20, WORDS_MAX = 4096 };
 
-bool image_name_is_valid(struct str name)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-		                      "._-:@/+";
-	struct str rest = name, part;
-
-	if (name.n < 1 || name.n > IMAGE_NAME_MAX || name.p[name.n - 1] == '/')
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (!memchr(letters, name.p[i], sizeof letters - 1))
-			return false;
-	while (str_cut(&rest, '/', &part))
-		if (part.n == 0 || str_is(part, ".") || str_is(part, ".."))
-			return false;
-	return memchr(letters, name.p[0], 62) != NULL; /* a letter or digit */
-}
-
 char *image_file_name(struct arena *a, struct str name)
 {
 	char *out = arena_take(a, 3 * name.n + 1);

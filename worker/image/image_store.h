@@ -3,6 +3,7 @@
 
 #include "base/crypt.h"
 #include "base/ctx.h"
+#include "model/image_name.h"
 
 /* The node's own images, unpacked once, by digest; names are small files that point at them.
  *   NODE/images/names/NAME             "sha256:<64 hex>\n"; '/' in NAME is written %2F
@@ -10,8 +11,6 @@
  *   NODE/images/sha256-<hex>/config.json   the image's config (OCI: its "config" object)
  * An image that a name points at is complete: both are put in place by rename. All strings and
  * arrays below live in the ctx's arena. */
-
-enum { IMAGE_NAME_MAX = 200 }; /* bytes; in a file name every '/' takes three */
 
 struct image {
 	unsigned char digest[SHA256_BYTES];
@@ -31,10 +30,6 @@ struct image_name {
 	struct str name;
 	char digest_text[72];
 };
-
-/* 1 to IMAGE_NAME_MAX of A-Z a-z 0-9 . _ - : @ / +, beginning with a letter or digit, no part
- * between slashes empty, "." or "..". */
-bool image_name_is_valid(struct str name);
 
 /* The image a name (or "sha256:<hex>") means on this node. ERR_NOT_FOUND if there is none, ERR_INPUT
  * if the name is malformed or the image's user is not in its own files. */
