@@ -1,7 +1,8 @@
 -- oldest_program: 1
 -- The tables of Stoker (docs/schema.md says who writes each and which index serves which query).
 -- Ids are BINARY(12) (48 bits of milliseconds, 48 random), times DATETIME(6) in UTC by this
--- server's clock. Statements end at a line of two semicolons. No foreign keys: they lock parents.
+-- server's clock, whatever zone a session has: UTC_TIMESTAMP(6), never NOW(6). Statements end at a
+-- line of two semicolons. No foreign keys: they lock parents.
 
 -- People ------------------------------------------------------------------------------------------
 
@@ -15,7 +16,7 @@ CREATE TABLE user (
 	id BINARY(12) NOT NULL PRIMARY KEY,
 	name VARCHAR(255) NOT NULL,
 	admin TINYINT NOT NULL DEFAULT 0,
-	created_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	disabled_at DATETIME(6) NULL,
 	UNIQUE KEY name (name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
@@ -25,7 +26,7 @@ CREATE TABLE project (
 	name VARCHAR(255) NOT NULL,
 	weight INT NOT NULL DEFAULT 1,
 	paused_at DATETIME(6) NULL,
-	created_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	UNIQUE KEY name (name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
 ;;
@@ -45,7 +46,7 @@ CREATE TABLE token (
 	user_id BINARY(12) NOT NULL,
 	project_id BINARY(12) NULL,         -- NULL: any of the user's
 	role ENUM('viewer', 'developer', 'operator', 'admin') NOT NULL,
-	created_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	expires_at DATETIME(6) NULL,
 	used_at DATETIME(6) NULL,           -- by the minute
 	UNIQUE KEY hash (hash),
@@ -80,8 +81,8 @@ CREATE TABLE code (
 	callback VARCHAR(2048) NOT NULL DEFAULT '',
 	paused_at DATETIME(6) NULL,
 	held TINYINT NOT NULL DEFAULT 0,        -- 1 = its project is paused (kept by triggers)
-	created_at DATETIME(6) NOT NULL DEFAULT NOW(6),
-	updated_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
+	updated_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	UNIQUE KEY name (project_id, name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
 ;;
@@ -96,7 +97,7 @@ CREATE TABLE revision (
 	command MEDIUMTEXT NOT NULL DEFAULT '', -- '' = the image's own
 	env MEDIUMTEXT NOT NULL DEFAULT '{}',   -- JSON object of texts
 	config MEDIUMTEXT NOT NULL DEFAULT '',  -- for CONFIG_FILE
-	created_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	PRIMARY KEY (code_id, number),
 	UNIQUE KEY id (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
@@ -133,7 +134,7 @@ CREATE TABLE node (
 	state ENUM('live', 'draining', 'gone') NOT NULL DEFAULT 'live',
 	lease_until DATETIME(6) NOT NULL,
 	beat_at DATETIME(6) NOT NULL,
-	started_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+	started_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
 	slots INT NOT NULL,
 	running INT NOT NULL DEFAULT 0,         -- as its runner counts them, with each renewal
 	claims BIGINT NOT NULL DEFAULT 0,       -- +1 each: a claim writes the row that take-back judges
@@ -151,7 +152,7 @@ CREATE TABLE beat (
 	grace_until DATETIME(6) NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
 ;;
-INSERT INTO beat (id, at, grace_until) VALUES (1, NOW(6), NOW(6))
+INSERT INTO beat (id, at, grace_until) VALUES (1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
 ;;
 -- A code in a cluster. Made by the API in a statement of its own; never written by an enqueue.
 -- `open` follows its code (triggers below); `head_rank` is at or below the least rank among the
@@ -208,7 +209,7 @@ CREATE TABLE task (
 	code_name VARCHAR(255) NULL,
 	cluster_name VARCHAR(255) NULL,
 	cluster_id INT NULL,
-	delay_s INT NULL,
+	delay_s BIGINT NULL,
 	payload MEDIUMBLOB NULL,
 	not_after DATETIME(6) NULL,
 	KEY list (project_id, id),
@@ -357,7 +358,7 @@ BEGIN
 	DECLARE found_project, found_code BINARY(12);
 	DECLARE found_lane, found_cluster, is_current INT;
 
-	IF NEW.not_after < NOW(6) THEN
+	IF NEW.not_after < UTC_TIMESTAMP(6) THEN
 		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001,
 			MESSAGE_TEXT = 'the deadline of this insert has passed: nothing was queued';
 	END IF;
@@ -368,6 +369,29 @@ BEGIN
 		IF found_project IS NULL THEN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31003,
 				MESSAGE_TEXT = 'this database account may not queue: table app does not name it';
+		END IF;
+		-- what the session of an application may have done: its clock decides over order, its locks
+		-- over everybody's claims. A long statement falls behind the real clock by itself.
+		IF TIMESTAMPDIFF(SECOND, SYSDATE(6), NOW(6)) NOT BETWEEN -60 AND 4 THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31007,
+				MESSAGE_TEXT = 'the clock of this session was turned (SET timestamp): nothing was queued';
+		END IF;
+		IF @@tx_isolation = 'SERIALIZABLE' THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31008,
+				MESSAGE_TEXT = 'SERIALIZABLE locks what claims write: queue in READ COMMITTED or REPEATABLE READ';
+		END IF;
+		-- the limits of the API, where it refuses or clamps
+		IF LENGTH(NEW.payload) > 3145728 THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31009,
+				MESSAGE_TEXT = 'payload: is over 3145728 bytes';
+		END IF;
+		IF NEW.delay_s NOT BETWEEN 0 AND 3153600000 THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31009,
+				MESSAGE_TEXT = 'delay_s: must be 0 to 3153600000, a hundred years';
+		END IF;
+		IF NEW.priority NOT BETWEEN -1 AND 2 THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31009,
+				MESSAGE_TEXT = 'priority: must be 0, 1 or 2; -1 or none is the code''s default';
 		END IF;
 		BEGIN
 			DECLARE code_priority, code_timeout_s, code_revision, head_start INT;
@@ -396,7 +420,7 @@ BEGIN
 		END;
 		-- ids carry the order of lists and of equal ranks
 		IF NEW.id <> x'000000000000000000000000' AND ABS(CONV(HEX(LEFT(NEW.id, 6)), 16, 10)
-				- UNIX_TIMESTAMP(NOW(6)) * 1000) > 300000 THEN
+				- TIMESTAMPDIFF(MICROSECOND, DATE '1970-01-01', UTC_TIMESTAMP(6)) / 1000) > 300000 THEN
 			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31005,
 				MESSAGE_TEXT = 'the time in this id is more than five minutes off the server''s clock';
 		END IF;
@@ -410,15 +434,15 @@ BEGIN
 		END IF;
 	END IF;
 	IF NEW.id = x'000000000000000000000000' THEN
-		SET NEW.id = UNHEX(CONCAT(LPAD(HEX(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)), 12, '0'),
-			HEX(RANDOM_BYTES(6))));
+		SET NEW.id = UNHEX(CONCAT(LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, DATE '1970-01-01',
+			UTC_TIMESTAMP(6)) DIV 1000), 12, '0'), HEX(RANDOM_BYTES(6))));
 	END IF;
 	SET NEW.state = 'queued', NEW.attempt = 0, NEW.changes = 1, NEW.percent = 0,
 		NEW.callback = NULLIF(NEW.callback, ''), NEW.label = NULLIF(NEW.label, ''),
 		NEW.notify = IF(NEW.callback IS NULL, 0, 504), -- every settled state
 		NEW.priority = GREATEST(NEW.priority, 0),
-		NEW.created_at = NOW(6), NEW.updated_at = NOW(6),
-		NEW.due_at = NOW(6) + INTERVAL GREATEST(IFNULL(NEW.delay_s, 0), 0) SECOND,
+		NEW.created_at = UTC_TIMESTAMP(6), NEW.updated_at = UTC_TIMESTAMP(6),
+		NEW.due_at = UTC_TIMESTAMP(6) + INTERVAL GREATEST(IFNULL(NEW.delay_s, 0), 0) SECOND,
 		NEW.rank_at = NEW.due_at - INTERVAL NEW.priority * NEW.head_start_s SECOND,
 		NEW.started_at = NULL, NEW.ended_at = NULL, NEW.node_id = NULL, NEW.node_session = NULL,
 		NEW.exit_code = NULL, NEW.cause = NULL, NEW.note = NULL, NEW.msg = NULL,
@@ -426,14 +450,14 @@ BEGIN
 	IF NEW.payload <> '' THEN
 		INSERT INTO payload (task_id, body) VALUES (NEW.id, NEW.payload);
 	END IF;
-	IF NEW.due_at <= NOW(6) THEN
+	IF NEW.due_at <= UTC_TIMESTAMP(6) THEN
 		INSERT INTO ready (lane_id, rank_at, task_id, place, attempt)
 			VALUES (NEW.lane_id, NEW.rank_at, NEW.id, NEW.cluster_id, 0);
 	ELSE
 		INSERT INTO `delayed` (due_at, task_id, lane_id, rank_at, place, attempt)
 			VALUES (NEW.due_at, NEW.id, NEW.lane_id, NEW.rank_at, NEW.cluster_id, 0);
 	END IF;
-	INSERT INTO event (task_id, number, attempt, state, at) VALUES (NEW.id, 1, 0, 'queued', NOW(6));
+	INSERT INTO event (task_id, number, attempt, state, at) VALUES (NEW.id, 1, 0, 'queued', UTC_TIMESTAMP(6));
 	SET NEW.code_name = NULL, NEW.cluster_name = NULL, NEW.cluster_id = NULL, NEW.delay_s = NULL,
 		NEW.payload = NULL, NEW.not_after = NULL;
 END
@@ -465,12 +489,12 @@ BEGIN
 			MESSAGE_TEXT = 'an attempt rises by one with each claim, and never otherwise';
 	END IF;
 	IF NEW.changes <> OLD.changes THEN
-		SET NEW.updated_at = NOW(6);
+		SET NEW.updated_at = UTC_TIMESTAMP(6);
 		INSERT INTO event (task_id, number, attempt, state, at, cause, note)
-			VALUES (NEW.id, NEW.changes, NEW.attempt, NEW.state, NOW(6), NEW.cause, NEW.note);
+			VALUES (NEW.id, NEW.changes, NEW.attempt, NEW.state, UTC_TIMESTAMP(6), NEW.cause, NEW.note);
 		IF NEW.notify AND NEW.state <> OLD.state AND NEW.notify & (1 << (NEW.state - 1)) THEN
 			INSERT INTO outbox (task_id, number, task_state, url, at, next_at)
-				VALUES (NEW.id, NEW.changes, NEW.state, NEW.callback, NOW(6), NOW(6));
+				VALUES (NEW.id, NEW.changes, NEW.state, NEW.callback, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6));
 		END IF;
 	END IF;
 END

@@ -233,6 +233,127 @@ START_TEST(an_application_can_do_nothing_else)
 }
 END_TEST
 
+/* What the session of an application can turn decides nothing: times are the server's, in UTC. */
+START_TEST(an_applications_zone_moves_nothing)
+{
+	static const char *const SESSIONS[] = { "SET time_zone = '+05:00'", "SET time_zone = '-11:00'",
+		                                "SET tx_isolation = 'REPEATABLE-READ'" };
+	struct world w = given_world(&f);
+	char insert[200];
+	MYSQL *my;
+
+	target_of(&w, "zoned");
+	let_in(&w, "app4");
+	snprintf(insert, sizeof insert, "INSERT INTO queue (code_name, cluster_name, not_after) VALUES ('zoned', '%s',"
+	                                " UTC_TIMESTAMP() + INTERVAL 1 MINUTE)", w.cluster);
+	for (size_t i = 0; i < sizeof SESSIONS / sizeof *SESSIONS; i++) {
+		struct claimed *c;
+		struct task t;
+
+		my = app_connection("app4");
+		ck_assert_uint_eq(said(my, SESSIONS[i]), 0);
+		ck_assert_uint_eq(said(my, insert), 0);
+		mysql_close(my);
+		c = claim(&w, 1, 1); /* due at once */
+		t = stored(&w, &c->task_id);
+		ck_assert_int_lt(llabs(t.created_at - clock_wall_us()), 60000000);
+		ck_assert_int_eq(t.due_at, t.created_at);
+		ck_assert_int_lt(llabs(id_ms(&t.id) - t.created_at / 1000), 2);
+	}
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM task t JOIN event e ON e.task_id = t.id AND e.number = 1"
+	                                     " JOIN code c ON c.id = t.code_id WHERE c.name = 'zoned'"
+	                                     " AND e.at = t.created_at AND t.rank_at <= t.due_at"), 3);
+}
+END_TEST
+
+START_TEST(a_session_with_a_turned_clock_or_that_locks_what_it_reads_is_refused)
+{
+	struct world w = given_world(&f);
+	char insert[200], own_id[300];
+	MYSQL *my;
+
+	target_of(&w, "turned");
+	let_in(&w, "app5");
+	my = app_connection("app5");
+	snprintf(insert, sizeof insert, "INSERT INTO queue (code_name, cluster_name) VALUES ('turned', '%s')", w.cluster);
+	snprintf(own_id, sizeof own_id, "INSERT INTO queue (id, code_name, cluster_name) VALUES"
+	                                " (x'0000000003e8000000000001', 'turned', '%s')", w.cluster);
+	ck_assert_uint_eq(said(my, "SET timestamp = 1"), 0);
+	ck_assert_uint_eq(said(my, insert), 31007);
+	ck_assert_uint_eq(said(my, own_id), 31007);
+	ck_assert_uint_eq(said(my, "SET timestamp = DEFAULT"), 0);
+	ck_assert_uint_eq(said(my, "SET @ahead = UNIX_TIMESTAMP() + 20"), 0);
+	ck_assert_uint_eq(said(my, "SET timestamp = @ahead"), 0);
+	ck_assert_uint_eq(said(my, insert), 31007);
+	ck_assert_uint_eq(said(my, "SET timestamp = DEFAULT"), 0);
+	ck_assert_uint_eq(said(my, own_id), 31005);
+	ck_assert_uint_eq(said(my, "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"), 0);
+	ck_assert_uint_eq(said(my, "START TRANSACTION"), 0);
+	ck_assert_uint_eq(said(my, insert), 31008);
+	ck_assert_uint_eq(said(my, "ROLLBACK"), 0);
+	ck_assert_uint_eq(said(my, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"), 0);
+	ck_assert_uint_eq(said(my, insert), 0);
+	claim(&w, 5, 1);
+	mysql_close(my);
+}
+END_TEST
+
+/* While the transaction of an application is open, claims and settlements of that code go on. */
+START_TEST(an_open_transaction_of_an_application_is_in_nobodys_way)
+{
+	struct world w = given_world(&f);
+	char insert[200];
+	struct claimed *c;
+	MYSQL *my;
+
+	queue(&w, "both", 2, (struct task_order){ 0 }, NULL);
+	let_in(&w, "app6");
+	my = app_connection("app6");
+	snprintf(insert, sizeof insert, "INSERT INTO queue (code_name, cluster_name) VALUES ('both', '%s')", w.cluster);
+	ck_assert_uint_eq(said(my, "START TRANSACTION"), 0);
+	ck_assert_uint_eq(said(my, insert), 0);
+	run_in(&f, f.db, "SET SESSION innodb_lock_wait_timeout = 1");
+	c = claim(&w, 2, 2);
+	start(&w, c, 2);
+	ck_assert(settle(&w, c, 2, TASK_COMPLETE, CAUSE_EXIT));
+	ck_assert_uint_eq(said(my, "COMMIT"), 0);
+	claim(&w, 2, 1);
+	mysql_close(my);
+}
+END_TEST
+
+START_TEST(the_view_has_the_limits_of_the_api)
+{
+	static const struct {
+		const char *column, *value;
+		unsigned answer;
+	} CASES[] = {
+		{ "payload", "REPEAT('x', 3145728)", 0 }, { "payload", "REPEAT('x', 3145729)", 31009 },
+		{ "delay_s", "-1", 31009 },               { "delay_s", "3153600000", 0 },
+		{ "delay_s", "3153600001", 31009 },       { "delay_s", "NULL", 0 },
+		{ "priority", "3", 31009 },               { "priority", "99", 31009 },
+		{ "priority", "-2", 31009 },              { "priority", "-1", 0 },
+		{ "priority", "2", 0 },
+	};
+	struct world w = given_world(&f);
+	char insert[300];
+	MYSQL *my;
+
+	target_of(&w, "limits");
+	let_in(&w, "app7");
+	my = app_connection("app7");
+	ck_assert_uint_eq(said(my, "SET sql_mode = ''"), 0); /* nothing is clipped into what is allowed */
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+		snprintf(insert, sizeof insert, "INSERT INTO queue (code_name, cluster_name, %s) VALUES ('limits', '%s', %s)",
+		         CASES[i].column, w.cluster, CASES[i].value);
+		ck_assert_msg(said(my, insert) == CASES[i].answer, "%s = %s: %u", CASES[i].column, CASES[i].value, mysql_errno(my));
+	}
+	mysql_close(my);
+	queue(&w, "limits", 1, (struct task_order){ .delay_s = INT64_C(3153600000) }, NULL);
+	claim(&w, 9, 4); /* all but the delayed ones */
+}
+END_TEST
+
 START_TEST(the_views_of_history_show_ids_and_names_as_people_know_them)
 {
 	struct world w = given_world(&f);
@@ -264,6 +385,10 @@ int main(void)
 	tcase_add_test(t, the_state_columns_have_the_states_of_the_model_in_their_order);
 	tcase_add_test(t, an_application_queues_inside_its_own_transaction);
 	tcase_add_test(t, an_application_can_do_nothing_else);
+	tcase_add_test(t, an_applications_zone_moves_nothing);
+	tcase_add_test(t, a_session_with_a_turned_clock_or_that_locks_what_it_reads_is_refused);
+	tcase_add_test(t, an_open_transaction_of_an_application_is_in_nobodys_way);
+	tcase_add_test(t, the_view_has_the_limits_of_the_api);
 	tcase_add_test(t, the_views_of_history_show_ids_and_names_as_people_know_them);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
