@@ -151,18 +151,27 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 	return OK;
 }
 
+enum { WARNINGS_MOST = 10 };
+#define CLAMPED "tasks[%zu]: timeout is cut to %lld s, the most that this server allows"
+
 /* {"msg": "Queued up", "tasks": [{"id"}, …]} in the request's order: clients pair them by position. */
-static void say_queued(struct reply *rp, const struct task_order *orders, size_t n)
+static void say_queued(struct request *rq, struct reply *rp, const struct task_order *orders, size_t n)
 {
-	json_t *j = json_object(), *tasks = json_array();
+	json_t *j = json_object(), *tasks = json_array(), *warnings = json_array();
 
 	for (size_t i = 0; i < n; i++) {
 		struct id_text text = id_format(&orders[i].id);
 
 		json_array_append_new(tasks, json_pack("{s:s}", "id", text.s));
+		if (orders[i].is_clamped && json_array_size(warnings) < WARNINGS_MOST)
+			json_array_append_new(warnings, json_string(arena_printf(&rq->cx.arena, CLAMPED, i,
+			                                                         (long long)rq->set->limits.timeout_s)));
 	}
 	json_object_set_new(j, "msg", json_string("Queued up"));
 	json_object_set_new(j, "tasks", tasks);
+	if (json_array_size(warnings))
+		json_object_set(j, "warnings", warnings);
+	json_decref(warnings);
 	reply_json(rp, 200, j);
 }
 
@@ -172,7 +181,7 @@ enum err task_api_queue(struct request *rq, struct reply *rp)
 	size_t n;
 
 	TRY(orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
-	say_queued(rp, orders, n);
+	say_queued(rq, rp, orders, n);
 	return queue(rq, rp, orders, n);
 }
 
@@ -333,6 +342,6 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	order.label = was.label;
 	order.callback = was.callback;
 	TRY(order_check(&rq->cx, rq->set, &order));
-	say_queued(rp, &order, 1);
+	say_queued(rq, rp, &order, 1);
 	return queue(rq, rp, &order, 1);
 }

@@ -15,7 +15,8 @@ static enum err check_seconds(struct ctx *cx, const struct settings *set, struct
 {
 	if (o->timeout_s < 0)
 		return err_set(cx, ERR_INPUT, "field timeout: must not be negative");
-	if (o->timeout_s > set->limits.timeout_s)
+	o->is_clamped = o->timeout_s > set->limits.timeout_s;
+	if (o->is_clamped)
 		o->timeout_s = set->limits.timeout_s; /* IronWorker 5.1: clamp rather than refuse */
 	if (o->delay_s < 0)
 		return err_set(cx, ERR_INPUT, "field delay: must not be negative");

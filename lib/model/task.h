@@ -43,6 +43,7 @@ struct task_order {
 	struct str label;
 	struct str callback;     /* "" = the code's */
 	struct str traceparent;  /* "" if none */
+	bool is_clamped;         /* more time was asked for than limits.timeout_s */
 };
 
 enum { TASK_PRIORITY_UNSET = -1, TASK_TIMEOUT_DEFAULT_S = 3600, TASK_LABEL_BYTES = 255 };

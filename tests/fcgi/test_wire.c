@@ -188,6 +188,7 @@ START_TEST(cancel_all_cancels_what_waits_and_nothing_else)
 	auto_asked task = get(task_path(&one, ""));
 	char path[100];
 
+	ck_assert_int_eq(more.status, 200);
 	snprintf(path, sizeof path, "P/codes/%s/cancel_all", asked_text(&task, "code_id"));
 	auto_asked all = post(path, "{}");
 	ck_assert_str_eq(asked_msg(&all), "Cancelled");
@@ -540,6 +541,22 @@ START_TEST(the_same_key_and_body_is_done_once)
 }
 END_TEST
 
+START_TEST(a_timeout_over_the_limit_is_cut_and_that_is_said)
+{
+	given_code("patient");
+	auto_asked at = post("P/tasks", "{\"tasks\":[{\"code_name\":\"patient\",\"timeout\":86400}]}");
+	auto_asked over = post("P/tasks", "{\"tasks\":[{\"code_name\":\"patient\",\"timeout\":86401}]}");
+	struct id id;
+
+	ck_assert_ptr_null(json_object_get(at.json, "warnings"));
+	ck_assert_uint_eq(json_array_size(json_object_get(over.json, "warnings")), 1);
+	ck_assert(id_parse(str_of(json_string_value(json_object_get(
+		json_array_get(json_object_get(over.json, "tasks"), 0), "id"))), &id));
+	auto_asked task = get(task_path(&id, ""));
+	ck_assert_int_eq(number(&task, "timeout"), 86400);
+}
+END_TEST
+
 START_TEST(a_refused_request_does_not_use_its_key_up)
 {
 	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=order-18";
@@ -609,6 +626,7 @@ int main(void)
 	tcase_add_test(t, a_project_is_shared_and_ended);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
+	tcase_add_test(t, a_timeout_over_the_limit_is_cut_and_that_is_said);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
 	tcase_add_test(t, who_has_the_newest_gets_it_not_again);
 	tcase_add_test(t, errors_outside_of_ironworkers_paths_are_problem_details);

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 import harness
@@ -404,6 +405,22 @@ class Quirks(Wire):
         connection.file.readline()
         connection.send(body)
         self.assertEqual(connection.read().status, 200)
+
+    def test_the_same_key_at_once_queues_once(self):
+        def ask():
+            reply = self.stoker.post("tasks", {"tasks": [{"code_name": "held", "label": "at-once"}]},
+                                     headers={"Idempotency-Key": "at-once"})
+            answers.append((reply.status, reply.body))
+
+        answers = []
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(set(answers)), 1, answers)
+        self.assertEqual(answers[0][0], 200)
+        self.assertEqual(len(self.stoker.get("tasks?label=at-once").json["tasks"]), 1)
 
     def test_times_may_have_seven_decimals_and_any_offset(self):
         for given, shown in (("2031-04-05T06:07:08.1234567+02:00", "2031-04-05T04:07:08.123Z"),
