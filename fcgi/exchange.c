@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fcgi/auth.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/quota.h"
 #include "fcgi/route.h"
 
 static const int64_t SLOW_US = 1000000;
@@ -45,6 +46,7 @@ void exchange(struct process *process, struct request *rq, const struct request_
 	if (status < 500) {
 		doorbells_ring(process->bells, process->db, &rq->cx);
 		auth_touch(rq);
+		quota_refresh(process, &rq->cx);
 	}
 	reply_release(&rp);
 	request_release(rq);

@@ -14,6 +14,7 @@
 #include "fcgi/doorbell.h"
 #include "fcgi/fastcgi.h"
 #include "fcgi/page/page.h"
+#include "fcgi/quota.h"
 #include "fcgi/supervisor.h"
 #include "fcgi/targets.h"
 
@@ -34,6 +35,7 @@ static void fill_process(struct process *p, const struct settings *set)
 	p->logs = db_new(set, DB_LOGS, DB_WAIT_API_S);
 	p->tokens = token_cache_new();
 	p->targets = targets_new();
+	p->quota = quota_new();
 	p->bells = doorbells_new();
 }
 
@@ -44,6 +46,7 @@ static void empty_process(struct process *p)
 	token_cache_free(p->tokens);
 	page_kit_free(p->pages);
 	targets_free(p->targets);
+	quota_free(p->quota);
 	doorbells_free(p->bells);
 }
 

@@ -6,6 +6,7 @@ struct token_cache;
 struct doorbells;
 struct page_kit;
 struct targets;
+struct quota;
 
 /* What one process of the front door keeps from request to request. Everything else lives in the
  * request and goes with it. */
@@ -14,6 +15,7 @@ struct process {
 	struct db *db, *logs;       /* task tables; log tables */
 	struct token_cache *tokens; /* fcgi/auth: principals, at most a second old */
 	struct targets *targets;    /* fcgi/targets: where the tasks of a code go */
+	struct quota *quota;        /* fcgi/quota: how much of a project waits; NULL = nobody counts */
 	struct doorbells *bells;    /* fcgi/doorbell: whom to wake after a commit */
 	struct breaker breaker;     /* is the database answering? */
 	bool schema_known;          /* the schema was found to be one that this program may use */

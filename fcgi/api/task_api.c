@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/quota.h"
 #include "fcgi/targets.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
@@ -144,7 +145,10 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 		TRY(replay(rq, rp, &once, &replayed));
 	if (replayed)
 		return OK;
+	TRY(quota_check(rq, rp, n));
 	TRY(look_up_and_add(rq, rp, orders, targets, n, has_key ? &once : NULL, &replayed));
+	if (!replayed)
+		quota_add(rq, n);
 	for (size_t i = 0; i < n && !replayed; i++)
 		if (!orders[i].delay_s)
 			doorbells_note(rq->process->bells, targets[i].cluster_id);

@@ -37,6 +37,7 @@ static const struct conf_key KEYS[] = {
 	INT("limits", "timeout_s", "86400", 1, 31536000, limits.timeout_s, "longest timeout of a task in seconds; above: clamped"),
 	INT("limits", "run_every_min", "1", 1, 86400, limits.run_every_min, "least seconds between two runs of a schedule; 60 is IronWorker's"),
 	INT("limits", "schedules", "100000", 1, 100000000, limits.schedules, "schedules of a project that are not over"),
+	INT("limits", "waiting", "0", 0, 1000000000, limits.waiting, "waiting tasks of a project; more are refused with 429; 0 = no limit"),
 	INT("limits", "log_head", "5242880", 4096, 1073741824, limits.log_head_bytes, "first bytes of output that are kept"),
 	INT("limits", "log_tail", "5242880", 4096, 1073741824, limits.log_tail_bytes, "last bytes of output that are kept"),
 	TEXT("secrets", "key_file", "", secrets.key_file, "file whose first line is 64 hex digits: the key that seals registry logins and clusters' tokens; empty = those are refused"),

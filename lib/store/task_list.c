@@ -301,6 +301,19 @@ enum err task_store_count(struct db *db, struct ctx *cx, const struct id *projec
 	return OK;
 }
 
+static const struct sql WAITING = {
+	"SELECT COUNT(*) FROM (SELECT 1 FROM task FORCE INDEX (project_state) WHERE project_id = ? AND state = 'queued'"
+	" LIMIT ?) x", "si" };
+
+enum err task_store_waiting(struct db *db, struct ctx *cx, const struct id *project, int64_t ceiling, int64_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &WAITING, VALS(v_id(project), v_i(ceiling)), &r));
+	*n = val_int(&row(&r, 0)[0]);
+	return OK;
+}
+
 /* Of the hour: tasks end about in the order they were queued, so the newest of each state are looked
  * at, not all. */
 #define ENDED(state)                                                                                       \

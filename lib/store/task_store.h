@@ -37,6 +37,8 @@ struct task_page {
 /* Newest first, always by a forced index; conditions without one look at no more than 20,000 rows. */
 enum err task_store_list(struct db *db, struct ctx *cx, const struct id *project,
                          const struct task_filter *f, struct task_page *out);
+/* Tasks that wait, counted to at most `ceiling`. */
+enum err task_store_waiting(struct db *db, struct ctx *cx, const struct id *project, int64_t ceiling, int64_t *n);
 /* Tasks of each state, counted to at most `ceiling` each. */
 enum err task_store_count(struct db *db, struct ctx *cx, const struct id *project, int64_t ceiling,
                           int64_t counts[TASK_STATE_COUNT]);

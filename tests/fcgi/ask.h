@@ -3,6 +3,7 @@
 #include "fcgi/auth.h"
 #include "fcgi/doorbell.h"
 #include "fcgi/exchange.h"
+#include "fcgi/quota.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ static inline void process_fill(struct process *p, const struct settings *set)
 {
 	*p = (struct process){ .set = set, .db = db_new(set, DB_TASKS, DB_WAIT_API_S),
 		               .logs = db_new(set, DB_LOGS, DB_WAIT_API_S),
-		               .tokens = token_cache_new(), .bells = doorbells_new() };
+		               .tokens = token_cache_new(), .quota = quota_new(), .bells = doorbells_new() };
 }
 
 static inline void process_empty(struct process *p)
@@ -114,5 +115,6 @@ static inline void process_empty(struct process *p)
 	db_free(p->db);
 	db_free(p->logs);
 	token_cache_free(p->tokens);
+	quota_free(p->quota);
 	doorbells_free(p->bells);
 }

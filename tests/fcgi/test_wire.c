@@ -557,6 +557,34 @@ START_TEST(a_timeout_over_the_limit_is_cut_and_that_is_said)
 }
 END_TEST
 
+START_TEST(a_project_may_have_so_many_waiting_tasks)
+{
+	static const char BODY[] = "{\"tasks\":[{\"code_name\":\"crowd\"}]}";
+	auto_ctx cx = { 0 };
+	int64_t waiting;
+
+	given_code("crowd");
+	auto_asked free_one = post("P/tasks", BODY);
+	ck_assert_ptr_null(strstr(free_one.headers, "RateLimit"));
+	ck_assert_int_eq(task_store_waiting(process.db, &cx, &ours.id, 100000, &waiting), OK);
+	set.limits.waiting = waiting + 2;
+	auto_asked first = post("P/tasks", BODY); /* counted after its answer */
+	ck_assert_int_eq(first.status, 200);
+	ck_assert_ptr_nonnull(strstr(first.headers, "RateLimit-Policy: \"waiting\";q="));
+	auto_asked last = post("P/tasks", BODY);
+	ck_assert_int_eq(last.status, 200);
+	ck_assert_ptr_nonnull(strstr(last.headers, "RateLimit: \"waiting\";r=0"));
+	auto_asked over = post("P/tasks", BODY);
+	ck_assert_int_eq(over.status, 429);
+	ck_assert_ptr_nonnull(strstr(over.headers, "Retry-After: "));
+	auto_asked hook = post("P/tasks/webhook?code_name=crowd", "x");
+	ck_assert_int_eq(hook.status, 429);
+	set.limits.waiting++;
+	auto_asked room = post("P/tasks", BODY);
+	ck_assert_int_eq(room.status, 200);
+}
+END_TEST
+
 START_TEST(a_refused_request_does_not_use_its_key_up)
 {
 	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=order-18";
@@ -627,6 +655,7 @@ int main(void)
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
 	tcase_add_test(t, a_timeout_over_the_limit_is_cut_and_that_is_said);
+	tcase_add_test(t, a_project_may_have_so_many_waiting_tasks);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
 	tcase_add_test(t, who_has_the_newest_gets_it_not_again);
 	tcase_add_test(t, errors_outside_of_ironworkers_paths_are_problem_details);

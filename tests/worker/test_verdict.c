@@ -125,6 +125,27 @@ START_TEST(a_long_note_is_cut_at_a_character)
 }
 END_TEST
 
+START_TEST(what_it_printed_last_is_kept_in_whole_lines)
+{
+	char text[VERDICT_OUTPUT_BYTES];
+	struct verdict v = { 0 };
+
+	verdict_keep_output(&v, STR_LIT("one\ntwo\n"), false);
+	ck_assert_str_eq(v.output, "one\ntwo\n");
+	verdict_keep_output(&v, STR_LIT("ne\ntwo\n"), true);
+	ck_assert_str_eq(v.output, "two\n");
+	verdict_keep_output(&v, STR_LIT("no end of a line"), true);
+	ck_assert_str_eq(v.output, "no end of a line");
+	verdict_keep_output(&v, STR_LIT("a\0b\xff"), false);
+	ck_assert_str_eq(v.output, "a b\xef\xbf\xbd");
+	memset(text, 0xff, sizeof text);
+	verdict_keep_output(&v, str_bytes(text, sizeof text - 1), true);
+	ck_assert_uint_lt(strlen(v.output), sizeof v.output);
+	verdict_keep_output(&v, STR_LIT(""), false);
+	ck_assert_str_eq(v.output, "");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("verdict");
@@ -136,6 +157,7 @@ int main(void)
 	tcase_add_test(t, a_job_lost_with_its_node_gets_its_next_attempt);
 	tcase_add_test(t, the_time_it_ran_is_end_less_start);
 	tcase_add_test(t, the_last_line_is_cleaned_and_never_cuts_a_character);
+	tcase_add_test(t, what_it_printed_last_is_kept_in_whole_lines);
 	tcase_add_test(t, a_long_note_is_cut_at_a_character);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -1,0 +1,18 @@
+#pragma once
+#include "fcgi/reply.h"
+
+/* How many tasks of a project may wait: [limits] waiting. Counted after an answer is out, at most once a
+ * second, project and process, and never by the enqueue; in between what this process queues is added.
+ * So a project can pass its limit by what other processes queue within a second. */
+struct quota;
+
+struct quota *quota_new(void);
+/* NULL is allowed. */
+void quota_free(struct quota *q);
+/* May the request's project queue `n` more? ERR_LIMIT. Says RateLimit-Policy and RateLimit
+ * (draft-ietf-httpapi-ratelimit-headers) where there is a limit. */
+enum err quota_check(struct request *rq, struct reply *rp, size_t n);
+/* They are queued. */
+void quota_add(struct request *rq, size_t n);
+/* Counts for those who asked since the last count. After the answer is out. */
+void quota_refresh(struct process *process, struct ctx *cx);
