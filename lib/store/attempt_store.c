@@ -98,16 +98,16 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
 
 /* --- ends -------------------------------------------------------------------------------------- */
 
-enum { SETTLE_COLUMNS = 9 };
+enum { SETTLE_COLUMNS = 10, ATTEMPT_END_COLUMNS = 10 };
 static const struct sql TASK_SETTLE = {
-	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
-	" msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
-	"sisssssis" };
+	"UPDATE task SET state = ?, ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, created_at)),"
+	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
+	"siisssssis" };
 /* One that ends before its start was told. */
 static const struct sql TASK_SETTLE_EARLY = {
-	"UPDATE task SET state = ?, ended_at = NOW(6), exit_code = ?, cause = ?, note = ?, retry_task_id = ?,"
-	" msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?",
-	"sisssssis" };
+	"UPDATE task SET state = ?, ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, created_at)),"
+	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?",
+	"siisssssis" };
 static const struct sql TASK_GIVE_BACK = {
 	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL,"
 	" node_session = NULL WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ?"
@@ -117,8 +117,9 @@ static const struct sql READY_AGAIN = {
 	" SELECT t.lane_id, t.rank_at, t.id, l.cluster_id, t.attempt"
 	" FROM task t JOIN lane l ON l.id = t.lane_id WHERE t.id = ?", "s" };
 static const struct sql ATTEMPT_END = {
-	"UPDATE attempt SET ended_at = NOW(6), exit_code = ?, `signal` = ?, oom_kills = ?, max_rss = ?,"
-	" cpu_us = ?, cause = ?, note = ? WHERE task_id = ? AND number = ?", "iiiiisssi" };
+	"UPDATE attempt SET ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, claimed_at)),"
+	" exit_code = ?, `signal` = ?, oom_kills = ?, max_rss = ?, cpu_us = ?, cause = ?, note = ?"
+	" WHERE task_id = ? AND number = ?", "iiiiiisssi" };
 static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
 static const struct sql LOOK = {
 	"SELECT t.state, r.stop FROM task t LEFT JOIN running r ON r.node_id = ? AND r.task_id = t.id"
@@ -131,9 +132,12 @@ static const struct sql STILL_HERE = {
 /* What a retry's new task is made of; nothing when its chain is at its end. */
 static const struct sql RETRY_OF = {
 	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
-	" t.timeout_s, t.label, t.callback, p.body, t.original_task_id, t.retry, c.retries_delay_s, t.traceparent"
+	" t.timeout_s, t.label, t.callback, t.original_task_id, t.retry, c.retries_delay_s, t.traceparent"
 	" FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
-	" LEFT JOIN payload p ON p.task_id = t.id WHERE t.id = ? AND t.retry < c.retries", "s" };
+	" WHERE t.id = ? AND t.retry < c.retries", "s" };
+/* Within the server: fifty failed tasks with large payloads would not fit into the runner. */
+static const struct sql RETRY_PAYLOAD = {
+	"INSERT INTO payload (task_id, body) SELECT ?, p.body FROM payload p WHERE p.task_id = ?", "ss" };
 
 /* The new task of one that failed. */
 struct retry {
@@ -170,10 +174,9 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 		                          .head_start_s = val_int(&v[6]) };
 	r->order = (struct task_order){ .id = id_make(now), .priority = val_int(&v[5]), .timeout_s = val_int(&v[7]),
 		                        .label = val_str(&v[8]), .callback = val_str(&v[9]),
-		                        .payload = val_str(&v[10]), .delay_s = val_int(&v[13]),
-		                        .traceparent = val_str(&v[14]) };
-	r->chain.original = v[11].type == VAL_NULL ? end->task_id : val_id(&v[11]);
-	r->chain.retry = val_int(&v[12]) + 1;
+		                        .delay_s = val_int(&v[12]), .traceparent = val_str(&v[13]) };
+	r->chain.original = v[10].type == VAL_NULL ? end->task_id : val_id(&v[10]);
+	r->chain.retry = val_int(&v[11]) + 1;
 	return r;
 }
 
@@ -195,6 +198,11 @@ static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, s
 	return OK;
 }
 
+static int64_t ended_ago(const struct attempt_end *end)
+{
+	return end->ended_us_ago > 0 ? end->ended_us_ago : 0;
+}
+
 static struct val code_or_null(int64_t exit_code)
 {
 	return exit_code < 0 ? v_null() : v_i(exit_code);
@@ -212,8 +220,8 @@ static struct val msg_of(const struct verdict *v)
 static void settle_row(struct val *out, const struct end_batch *b, size_t i)
 {
 	const struct verdict *v = &b->verdicts[i];
-	const struct val row[SETTLE_COLUMNS] = { v_z(task_state_name(v->state)), code_or_null(v->exit_code), v_z(cause_name(v->cause)),
-		                    *v->note ? v_z(v->note) : v_null(), v_id_or_null(retry_id(b, i)), msg_of(v),
+	const struct val row[SETTLE_COLUMNS] = { v_z(task_state_name(v->state)), v_i(ended_ago(&b->ends[i])),
+		                    code_or_null(v->exit_code), v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(), v_id_or_null(retry_id(b, i)), msg_of(v),
 		                    v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt), v_s(b->who->session) };
 
 	memcpy(out, row, sizeof row);
@@ -280,8 +288,8 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 	if (v->state == TASK_QUEUED)
 		return give_back(db, cx, b, i);
 	if (needs_start(v, from)) {
-		TRY(db_exec(db, cx, &TASK_START, VALS(v_i(v->ran_us), v_id(&end->task_id), v_i(end->attempt),
-		                                      v_s(b->who->session))));
+		TRY(db_exec(db, cx, &TASK_START, VALS(v_i(v->ran_us + ended_ago(end)), v_id(&end->task_id),
+		                                      v_i(end->attempt), v_s(b->who->session))));
 		TRY(db_exec(db, cx, &ATTEMPT_START, VALS(v_null(), v_id(&end->task_id),
 		                                         v_i(end->attempt), v_s(b->who->session))));
 		from = TASK_RUNNING;
@@ -293,13 +301,13 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 
 static enum err end_attempts(struct db *db, struct ctx *cx, const struct end_batch *b)
 {
-	struct val *ends = arena_array(&cx->arena, 9 * b->n, sizeof *ends);
+	struct val *ends = arena_array(&cx->arena, ATTEMPT_END_COLUMNS * b->n, sizeof *ends);
 	struct val *gone = arena_array(&cx->arena, 2 * b->n, sizeof *gone);
 	size_t n = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct verdict *v = &b->verdicts[i];
-		const struct val e[9] = { code_or_null(v->exit_code), v->signal ? v_i(v->signal) : v_null(),
+		const struct val e[ATTEMPT_END_COLUMNS] = { v_i(ended_ago(&b->ends[i])), code_or_null(v->exit_code), v->signal ? v_i(v->signal) : v_null(),
 			                  v_i(v->oom_kills), v_i(v->max_rss_bytes), v_i(v->cpu_us),
 			                  v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(),
 			                  v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt) };
@@ -307,7 +315,7 @@ static enum err end_attempts(struct db *db, struct ctx *cx, const struct end_bat
 
 		if (b->lost[i])
 			continue;
-		memcpy(ends + 9 * n, e, sizeof e);
+		memcpy(ends + ATTEMPT_END_COLUMNS * n, e, sizeof e);
 		memcpy(gone + 2 * n, g, sizeof g);
 		n++;
 	}
@@ -327,7 +335,11 @@ static enum err add_retries(struct db *db, struct ctx *cx, const struct end_batc
 			task_insert_row(v + n++ * TASK_INSERT_COLUMNS, &r->project, &r->order, &r->target, &r->chain,
 			                TIME_NONE);
 	}
-	return db_exec_array(db, cx, &TASK_INSERT, v, n);
+	TRY(db_exec_array(db, cx, &TASK_INSERT, v, n));
+	for (size_t i = 0; i < b->n; i++)
+		if (b->retries[i] && !b->lost[i])
+			TRY(db_exec(db, cx, &RETRY_PAYLOAD, VALS(v_id(retry_id(b, i)), v_id(&b->ends[i].task_id))));
+	return OK;
 }
 
 static enum err release_lanes(struct db *db, struct ctx *cx, const struct end_batch *b)

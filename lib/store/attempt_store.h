@@ -14,11 +14,13 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
 
 /* The end of attempts, in one transaction with event, outbox rows, limits, and the retry's new task
  * (IronWorker 8.3). A verdict of TASK_QUEUED gives the task back for its next attempt (or cancels it
- * if that was asked). lost[i] = true: another attempt has it, or it was settled before; drop ours. */
+ * if that was asked). Its end is told as an age, since what decides is the database's clock, and never
+ * lies before its start. lost[i] = true: another attempt has it, or it was settled before; drop ours. */
 struct attempt_end {
 	struct id task_id;
 	int64_t attempt, lane_id;
 	struct verdict verdict;
+	int64_t ended_us_ago; /* it ended so long before now; less than 0 counts as 0 */
 };
 enum err attempt_store_settle(struct db *db, struct ctx *cx, const struct node_claim *who,
                               const struct attempt_end *ends, size_t n, bool *lost);

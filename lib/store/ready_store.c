@@ -307,8 +307,8 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 
 #define CLAIMED                                                                                        \
 	"SELECT t.id, t.project_id, t.code_id, t.state, t.attempt, t.revision, t.lane_id, t.timeout_s," \
-	" c.grace_s, c.memory_mb, v.image, v.command, v.env, v.config, c.name, t.label, p.body, a.day," \
-	" t.traceparent"
+	" c.grace_s, c.memory_mb, v.image, v.command, v.env, v.config, c.name, t.label,"               \
+	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body)"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -322,6 +322,10 @@ static const struct sql MINE = {
 	CLAIMED " FROM running r STRAIGHT_JOIN task t ON t.id = r.task_id AND t.attempt = r.attempt" CLAIMED_JOINS
 	" WHERE r.node_id = ? AND t.node_session = ? ORDER BY r.task_id", "is" };
 
+_Static_assert(READY_PAYLOAD_INLINE == 4096, "the statement says so too");
+static const struct sql PAYLOAD = {
+	"SELECT SUBSTRING(body, ? + 1, ?) FROM payload WHERE task_id = ?", "iis" };
+
 static struct claimed claimed_of(const struct val *v)
 {
 	struct claimed c = { .task_id = val_id(&v[0]), .project_id = val_id(&v[1]), .code_id = val_id(&v[2]),
@@ -330,7 +334,7 @@ static struct claimed claimed_of(const struct val *v)
 		             .memory_mb = val_int(&v[9]), .image = val_str(&v[10]), .command = val_str(&v[11]),
 		             .env = val_str(&v[12]), .config = val_str(&v[13]), .code_name = val_str(&v[14]),
 		             .label = val_str(&v[15]), .payload = val_str(&v[16]), .day = val_int(&v[17]),
-		             .traceparent = val_str(&v[18]) };
+		             .traceparent = val_str(&v[18]), .payload_bytes = val_int(&v[19]) };
 
 	task_state_parse(val_str(&v[3]), &c.state);
 	return c;
@@ -391,6 +395,15 @@ enum err ready_store_mine(struct db *db, struct ctx *cx, const struct node_claim
 	for (size_t i = 0; i < r.n; i++)
 		(*out)[i] = claimed_of(row(&r, i));
 	*n = r.n;
+	return OK;
+}
+
+enum err ready_store_payload(struct db *db, struct ctx *cx, const struct id *task, int64_t from, struct str *piece)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &PAYLOAD, VALS(v_i(from), v_i(READY_PAYLOAD_PIECE), v_id(task)), &r));
+	*piece = r.n ? val_str(&row(&r, 0)[0]) : STR_LIT("");
 	return OK;
 }
 

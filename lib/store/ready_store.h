@@ -5,6 +5,11 @@
 
 /* What waits, and the right to take it (design.md 6, schema.md 3). */
 
+enum {
+	READY_PAYLOAD_INLINE = 4096,    /* bytes of a payload that comes with its claim */
+	READY_PAYLOAD_PIECE = 1 << 20,  /* bytes of one piece of a larger one */
+};
+
 /* One task that this node now has; attempt number raised. State preparing; from ready_store_mine also
  * running, when its start was stored. */
 struct claimed {
@@ -13,7 +18,9 @@ struct claimed {
 	int64_t attempt, revision, lane_id;
 	int64_t timeout_s, grace_s, memory_mb;  /* grace -1, memory 0 = the node's default */
 	struct str image, command, env, config; /* of the revision that was current when it was queued */
-	struct str code_name, label, payload, traceparent;
+	struct str code_name, label, traceparent;
+	int64_t payload_bytes;
+	struct str payload;                     /* if it has at most READY_PAYLOAD_INLINE bytes */
 	int64_t day;                            /* of its log, by the database's clock */
 };
 
@@ -31,5 +38,8 @@ enum err ready_store_claim(struct db *db, struct ctx *cx, const struct node_clai
                            struct claimed **out, size_t *n);
 /* All tasks this session has (adoption after a restart, or a lost answer to a claim). */
 enum err ready_store_mine(struct db *db, struct ctx *cx, const struct node_claim *who, struct claimed **out, size_t *n);
+/* The next piece of a task's payload, from byte `from` on, at most READY_PAYLOAD_PIECE: a claim of many
+ * tasks with large payloads must not have them all in memory. Empty at its end. */
+enum err ready_store_payload(struct db *db, struct ctx *cx, const struct id *task, int64_t from, struct str *piece);
 /* Moves due rows from `delayed` to `ready`, at most `most`; *moved = how many. */
 enum err ready_store_promote(struct db *db, struct ctx *cx, size_t most, size_t *moved);

@@ -67,6 +67,23 @@ class Faults(Counting):
         self.assertEqual((ended["state"], ended["note"]), ("error", "exit status 5: bye"))
         self.assertEqual(self.stoker.task_log(task), b"bye\n")
 
+    def test_an_end_during_an_outage_keeps_its_time(self):
+        self.stoker.code("short", "sleep 2")
+        task = self.stoker.queue("short")
+        self.stoker.wait_state(task, "running")
+        database = self.stoker.kill("mariadb", signal.SIGSTOP)
+        try:
+            time.sleep(6)
+        finally:
+            os.kill(database, signal.SIGCONT)
+        self.stoker.wait_state(task, "complete")
+        rows = self.stoker.sql("SELECT TIMESTAMPDIFF(MICROSECOND, t.started_at, t.ended_at),"
+                               " TIMESTAMPDIFF(MICROSECOND, a.started_at, a.ended_at) FROM task t"
+                               " JOIN attempt a ON a.task_id = t.id WHERE t.id = UNHEX('%s')" % task)
+        for ran_us in rows[0]:
+            self.assertGreater(int(ran_us), 1900000)
+            self.assertLess(int(ran_us), 4000000)
+
     def test_term_hands_running_jobs_over(self):
         ids = self.start_counting(150, jobs=2, name="handed")
         old = self.stoker.kill("runner", signal.SIGTERM)

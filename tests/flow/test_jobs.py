@@ -37,6 +37,13 @@ def receiver():
     return server
 
 
+def expect_a_small_runner(test):
+    with open("/proc/%d/status" % test.stoker.pid("runner")) as status:
+        peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
+    if "asan" not in os.environ.get("O", ""):  # the sanitizers' own memory comes on top
+        test.assertLess(peak_kib, 64 * 1024)
+
+
 class Jobs(harness.FlowTest):
     ENV = {"STOKER_NODE_MEMORY_MB": "64", "STOKER_NODE_GRACE_S": "1", "STOKER_COURIER_RETRY_S": "1,1,1"}
 
@@ -164,10 +171,7 @@ class Jobs(harness.FlowTest):
         whole = (b"0123456789abcde\n" * (5 * MIB // 16 + 1)) + b"THE END\n"
         self.assertEqual(tail, whole[-5 * MIB:])
         self.assertIn(format(200 * MIB + 8 - 10 * MIB, ",").encode(), notice)
-        with open("/proc/%d/status" % self.stoker.pid("runner")) as status:
-            peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
-        if "asan" not in os.environ.get("O", ""):  # the sanitizers' own memory comes on top
-            self.assertLess(peak_kib, 64 * 1024)
+        expect_a_small_runner(self)
 
     def test_output_is_readable_while_it_runs_and_only_grows(self):
         self.stoker.code("slow", "i=0; while [ $i -lt 12 ]; do echo line $i; i=$((i+1)); sleep 0.1; done")
@@ -227,6 +231,41 @@ class Jobs(harness.FlowTest):
         self.assertEqual(task["state"], "complete")
         harness.wait_for(lambda: not [name for name in os.listdir(self.stoker.node + "/jobs")
                                       if name.startswith(task["id"])], 10, "the job's folder to be gone")
+
+
+class Payloads(harness.FlowTest):
+    ENV = {"STOKER_NODE_SLOTS": "16", "STOKER_LIMITS_PAYLOAD": str(14 << 20), "STOKER_NODE_MEMORY_MB": "64"}
+
+    def queue_all(self, code, sizes):
+        """Due at the same moment: one claim takes them all."""
+        ids = []
+        for at in range(0, len(sizes), 2):
+            tasks = [{"code_name": code, "payload": "x" * size, "delay": 4} for size in sizes[at:at + 2]]
+            reply = self.stoker.post("tasks", {"tasks": tasks})
+            self.assertEqual(reply.status, 200)
+            ids += [task["id"] for task in reply.json["tasks"]]
+        return ids
+
+    def expect_sizes(self, ids, sizes):
+        for task, size in zip(ids, sizes):
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+            self.assertEqual(int(self.stoker.task_log(task)), size)
+
+    def test_large_payloads_are_exact_and_the_runner_stays_small(self):
+        self.stoker.code("size", "wc -c <$PAYLOAD_FILE")
+        sizes = [0, 1, 4096, 4097, MIB, MIB + 1] + [3 * MIB] * 16 + [14 * MIB] * 2
+        self.expect_sizes(self.queue_all("size", sizes), sizes)
+        expect_a_small_runner(self)
+
+    def test_failed_tasks_with_large_payloads_are_retried_with_them(self):
+        self.stoker.code("fails", "wc -c <$PAYLOAD_FILE; exit 1", retries=1, retries_delay=0)
+        sizes = [3 * MIB] * 8
+        ids = self.queue_all("fails", sizes)
+        for task, size in zip(ids, sizes):
+            first = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+            second = self.stoker.wait_state(first["retry_task_id"], *harness.SETTLED, seconds=60)
+            self.assertEqual(int(self.stoker.task_log(second["id"])), size)
+        expect_a_small_runner(self)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static struct store_fixture f;
 
@@ -110,7 +111,7 @@ START_TEST(an_attempt_that_never_started_ends_without_a_start)
 	queue(&w, "a", 1, (struct task_order){ 0 }, NULL);
 	c = claim(&w, 1, 1);
 	end = (struct attempt_end){ c->task_id, c->attempt, c->lane_id,
-		                    { .state = TASK_ERROR, .cause = CAUSE_IMAGE, .exit_code = -1, .note = "no \xff image" } };
+		                    { .state = TASK_ERROR, .cause = CAUSE_IMAGE, .exit_code = -1, .note = "no \xff image" }, 0 };
 	fine(attempt_store_settle(f.db, &f.cx, &w.node, &end, 1, &lost));
 	ck_assert(!lost);
 	t = stored(&w, &c->task_id);
@@ -118,6 +119,37 @@ START_TEST(an_attempt_that_never_started_ends_without_a_start)
 	ck_assert_int_eq(t.started_at, TIME_NONE);
 	ck_assert_int_eq(t.exit_code, -1);
 	ck_assert(str_is(t.note, "no \xef\xbf\xbd image"));
+}
+END_TEST
+
+START_TEST(an_end_that_is_told_late_keeps_its_time)
+{
+	static const int64_t AGES[] = { 250000, 3600000000, -5 }, MOST_MS[] = { 250, 1, 100000 };
+	struct world w = given_world(&f);
+
+	for (size_t i = 0; i < 3; i++) {
+		struct attempt_end end;
+		struct task_attempt *attempts;
+		struct claimed *c;
+		struct task t;
+		bool lost;
+		size_t n;
+
+		queue(&w, "a", 1, (struct task_order){ 0 }, NULL);
+		c = claim(&w, 1, 1);
+		start(&w, c, 1);
+		usleep(300000);
+		end = (struct attempt_end){ c->task_id, c->attempt, c->lane_id,
+			                    { .state = TASK_COMPLETE, .cause = CAUSE_EXIT }, AGES[i] };
+		fine(attempt_store_settle(f.db, &f.cx, &w.node, &end, 1, &lost));
+		t = stored(&w, &c->task_id);
+		ck_assert_int_ge(t.ended_at, t.started_at);
+		ck_assert_int_lt(t.ended_at - t.started_at, MOST_MS[i] * 1000);
+		ck_assert_int_ge(t.ended_at - t.started_at, i == 1 ? 0 : i == 2 ? 300000 : 50000);
+		fine(task_store_attempts(f.db, &f.cx, &w.project, &c->task_id, &attempts, &n));
+		ck_assert_int_eq(attempts->started_at, t.started_at);
+		ck_assert_int_lt(attempts->ended_at - attempts->started_at, MOST_MS[i] * 1000);
+	}
 }
 END_TEST
 
@@ -179,7 +211,7 @@ START_TEST(in_a_mixed_batch_the_lost_are_named_and_the_rest_settle)
 	ck_assert(settle(&w, &c[1], 1, TASK_QUEUED, CAUSE_NODE_STOPPED));
 	for (int i = 0; i < 4; i++)
 		ends[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id,
-			                        { .state = TASK_COMPLETE, .cause = CAUSE_EXIT, .ran_us = 5000 } };
+			                        { .state = TASK_COMPLETE, .cause = CAUSE_EXIT, .ran_us = 5000 }, 0 };
 	fine(attempt_store_settle(f.db, &f.cx, &w.node, ends, 4, lost));
 	ck_assert(!lost[0] && lost[1] && !lost[2] && !lost[3]);
 	ck_assert_int_eq(stored(&w, &c[3].task_id).state, TASK_COMPLETE);
@@ -264,7 +296,7 @@ static void settle_with_failures(enum task_state state, enum cause cause)
 			start(&w, c, 2);
 			for (int i = 0; i < 2; i++)
 				end[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id,
-					                       { .state = state, .cause = cause, .exit_code = state == TASK_ERROR } };
+					                       { .state = state, .cause = cause, .exit_code = state == TASK_ERROR }, 0 };
 			statements = db_statements(f.db);
 			db_fail_at(f.db, n, after);
 			e = attempt_store_settle(f.db, &f.cx, &w.node, end, 2, lost);
@@ -299,7 +331,7 @@ START_TEST(a_settlement_whose_server_keeps_dying_changes_nothing)
 	start(&w, c, 1);
 	{
 		struct store_fixture away;
-		struct attempt_end end = { c->task_id, c->attempt, c->lane_id, { .state = TASK_COMPLETE, .cause = CAUSE_EXIT } };
+		struct attempt_end end = { c->task_id, c->attempt, c->lane_id, { .state = TASK_COMPLETE, .cause = CAUSE_EXIT }, 0 };
 		char none[] = "/nowhere/s";
 
 		store_fixture_open(&away);
@@ -324,6 +356,7 @@ int main(void)
 	tcase_add_test(t, a_whole_life_leaves_its_history);
 	tcase_add_test(t, each_end_keeps_its_own_cause);
 	tcase_add_test(t, an_attempt_that_never_started_ends_without_a_start);
+	tcase_add_test(t, an_end_that_is_told_late_keeps_its_time);
 	tcase_add_test(t, what_is_given_back_gets_its_next_attempt_in_its_old_place);
 	tcase_add_test(t, what_is_given_back_though_its_end_was_asked_for_is_cancelled);
 	tcase_add_test(t, in_a_mixed_batch_the_lost_are_named_and_the_rest_settle);

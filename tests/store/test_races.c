@@ -108,7 +108,7 @@ static void work_off(struct one *o, const struct node_claim *node, const struct 
 	if (chance(o, 30))
 		rest(5);
 	for (size_t i = 0; i < n; i++)
-		ends[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id, verdict_of(o) };
+		ends[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id, verdict_of(o), 0 };
 	if (!went(o, attempt_store_settle(o->db, &o->cx, node, ends, n, lost), "settle"))
 		return;
 	for (size_t i = 0; i < n; i++)

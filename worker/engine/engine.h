@@ -30,7 +30,8 @@ struct engine_launch {
 	unsigned char digest[SHA256_BYTES];
 	const struct str *argv, *env; /* env: "NAME=value" */
 	size_t argc, envc;
-	struct str workdir, payload, config; /* config.p NULL = none */
+	struct str workdir, config; /* config.p NULL = none */
+	int payload;                /* a memfd that holds it, made with MFD_ALLOW_SEALING */
 	uint32_t uid, gid;
 	int64_t memory_bytes, scratch_bytes, timeout_ms, grace_ms, head_max, tail_max, pids, cpu_millis;
 };
@@ -71,7 +72,8 @@ struct engine_class {
 	enum err (*probe)(struct engine *e, struct ctx *cx, struct str *runtime);
 	/* Makes the image of that name ready; may be repeated. ERR_NOT_FOUND, ERR_INPUT: never will be. */
 	enum err (*prepare)(struct engine *e, struct ctx *cx, struct str name, struct image *out);
-	/* Asks for a start; answered by `launched`. Twice: ENGINE_BUSY for the second. */
+	/* Asks for a start; answered by `launched`. Twice: ENGINE_BUSY for the second. The payload's memfd
+	 * is sealed and is the engine's from then on, also when this fails. */
 	enum err (*launch)(struct engine *e, struct ctx *cx, const struct engine_launch *what);
 	/* To a living attempt; false if nobody listens (not yet, or no more). May be repeated. */
 	bool (*signal)(struct engine *e, const struct attempt_key *key, enum engine_signal what);

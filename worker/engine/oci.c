@@ -104,7 +104,7 @@ static void ask(struct engine *e, struct ask *a)
 
 /* --- what the job is given: sealed memfds ------------------------------------------------------- */
 
-static enum err sealed(struct ctx *cx, const char *name, struct str bytes, int *out)
+static enum err filled(struct ctx *cx, const char *name, struct str bytes, int *out)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -119,19 +119,25 @@ static enum err sealed(struct ctx *cx, const char *name, struct str bytes, int *
 		}
 		done += (size_t)n;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)) {
-		close(fd);
-		return err_errno(cx, "seal the memfd for %s", name);
-	}
 	*out = fd;
+	return OK;
+}
+
+/* The request's from here on, also if it cannot be sealed. */
+static enum err add_memfd(struct ctx *cx, struct ask *a, const char *name, int fd)
+{
+	a->fds[a->fd_count++] = fd;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		return err_errno(cx, "seal the memfd for %s", name);
 	return OK;
 }
 
 static enum err add_sealed(struct ctx *cx, struct ask *a, const char *name, struct str bytes)
 {
-	TRY(sealed(cx, name, bytes, &a->fds[a->fd_count]));
-	a->fd_count++;
-	return OK;
+	int fd;
+
+	TRY(filled(cx, name, bytes, &fd));
+	return add_memfd(cx, a, name, fd);
 }
 
 static enum err add_word(struct ctx *cx, struct buf *spec, struct str word, const char *what)
@@ -185,8 +191,10 @@ static enum err oci_launch(struct engine *e, struct ctx *cx, const struct engine
 
 	fill(&a->rq, what);
 	err = add_spec(cx, a, what);
-	if (!err)
-		err = add_sealed(cx, a, "payload", what->payload);
+	if (err)
+		close(what->payload);
+	else
+		err = add_memfd(cx, a, "payload", what->payload);
 	if (!err && what->config.p)
 		err = add_sealed(cx, a, "config", what->config);
 	if (err) {

@@ -85,6 +85,7 @@ bool claim_take(struct runner *r, const struct claimed *c)
 	KEEP(env);
 	KEEP(config);
 	KEEP(payload);
+	KEEP(traceparent);
 #undef KEEP
 	j->lane_id = c->lane_id;
 	j->day = c->day;

@@ -6,7 +6,7 @@
 
 /* The runner's state and the calls between its files; nothing of this is for others. */
 
-enum { BUCKETS = 1024, BATCH_MOST = 50, SECOND_US = 1000000 };
+enum { BUCKETS = 1024, BATCH_MOST = 50, SECOND_US = 1000000, FETCHES_MOST = 2 };
 
 /* What waits for the next statement to the task tables. */
 struct batch {
@@ -40,6 +40,7 @@ struct runner {
 	struct job *jobs, **jobs_end, *buckets[BUCKETS]; /* in the order they came */
 	struct job **slots; /* by number; NULL = free */
 	size_t slot_count, slots_used, launching, launching_most;
+	size_t fetching;        /* payloads that are being read */
 	uint64_t removals;      /* jobs that went, ever */
 
 	int events_fd, doorbell_fd; /* datagrams of monitors; of the API */
@@ -82,9 +83,14 @@ bool claim_take(struct runner *r, const struct claimed *c); /* makes its job; fa
 void launch_next(struct runner *r);       /* as many claimed jobs as may be launched at once */
 void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why);
 void launch_over(struct job *j);          /* the runtime has done its part */
+void launch_with(struct job *j, int payload); /* its payload is there: a memfd, taken over */
+void launch_without(struct job *j, const char *why); /* it cannot be: the sentence */
 void job_cancel(struct job *j);
 void job_stop_for_node(struct job *j);
 void job_lose(struct job *j);             /* it is not ours any more */
+
+/* --- payload.c */
+void payload_fetch(struct job *j);        /* then launch_with or launch_without */
 
 /* --- follow.c */
 void follow_monitor(struct job *j, int pid);   /* watches it; gone already counts as its end */

@@ -9,6 +9,7 @@
 enum job_stage {
 	JOB_FOUND,     /* a folder of the runner before; whose it is, is being asked */
 	JOB_CLAIMED,   /* ours; waits for its launch */
+	JOB_FETCHING,  /* its payload is being read */
 	JOB_LAUNCHING, /* the engine was asked */
 	JOB_FOLLOWED,  /* its monitor is there; output is read */
 	JOB_ENDED,     /* its end is known; the rest of its output is being stored */
@@ -28,7 +29,7 @@ struct job {
 	enum job_stage stage;
 	uint32_t slot;
 	struct arena arena;      /* the claim's texts, until the launch */
-	struct claimed claim;    /* its texts and payload in the arena */
+	struct claimed claim;    /* its texts in the arena; a large payload is read at its launch */
 	int64_t lane_id, day, timeout_s, memory_mb;
 	unsigned char digest[SHA256_BYTES];
 
@@ -51,6 +52,7 @@ struct job {
 
 	bool has_end;
 	struct exit_file end;
+	int64_t ended_us;        /* CLOCK_BOOTTIME, of the end that the verdict tells */
 	struct verdict verdict;
-	struct loop_timer again; /* a chunk that was not stored, a removal that was refused */
+	struct loop_timer again; /* a payload not read, a chunk not stored, a removal that was refused */
 };

@@ -7,6 +7,7 @@
 #include "worker/launcher/launch_request.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum { MB = 1 << 20, MEMORY_LEAST_MB = LAUNCH_MEMORY_MIN / MB, ENV_MOST = 4096 };
 
@@ -128,19 +129,21 @@ static void set_limits(struct engine_launch *what, const struct job *j)
 	what->cpu_millis = set->node.cpu_millis ? within(set->node.cpu_millis, LAUNCH_CPU_MILLIS_MIN, LAUNCH_CPU_MILLIS_MAX) : 0;
 }
 
-static enum err ask(struct ctx *cx, struct job *j, const struct image *img)
+static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int payload, bool *taken)
 {
 	struct engine_launch what = {
-		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = j->claim.payload,
+		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = payload,
 		.uid = img->uid, .gid = img->gid,
 	};
 	struct env env = { 0 };
 	struct str *argv;
 
 	set_limits(&what, j);
+	*taken = false;
 	TRY(command_argv(cx, img->entrypoint, img->entrypoint_count, img->cmd, img->cmd_count,
 	                 j->claim.command, &argv, &what.argc));
 	TRY(environment(cx, j, img, &env));
+	*taken = true;
 	what.argv = argv;
 	what.env = env.v;
 	what.envc = env.n;
@@ -151,28 +154,38 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img)
 	return j->runner->engine->launch(j->runner->host, cx, &what);
 }
 
-static void launch(struct job *j)
+void launch_without(struct job *j, const char *why)
+{
+	refuse(j, CAUSE_LAUNCH, why);
+}
+
+void launch_with(struct job *j, int payload)
 {
 	struct runner *r = j->runner;
 	auto_ctx cx = { 0 };
 	struct image img;
+	bool taken = false;
 
 	if (j->memory_mb < MEMORY_LEAST_MB)
 		j->memory_mb = MEMORY_LEAST_MB;
 	if (j->timeout_s < 1)
 		j->timeout_s = TASK_TIMEOUT_DEFAULT_S;
-	if (r->engine->prepare(r->host, &cx, j->claim.image, &img) != OK) {
-		refuse(j, CAUSE_IMAGE, cx.message);
-		return;
-	}
 	j->stage = JOB_LAUNCHING;
 	j->is_launching = true;
 	r->launching++;
-	if (ask(&cx, j, &img) != OK) {
+	if (r->engine->prepare(r->host, &cx, j->claim.image, &img) != OK)
+		refuse(j, CAUSE_IMAGE, cx.message);
+	else if (ask(&cx, j, &img, payload, &taken) != OK)
 		refuse(j, CAUSE_LAUNCH, cx.message);
-		return;
-	}
-	arena_release(&j->arena); /* the launcher has it now */
+	else
+		arena_release(&j->arena); /* the launcher has it now */
+	if (!taken)
+		close(payload);
+}
+
+static bool may_launch(const struct runner *r)
+{
+	return r->launching + r->fetching < r->launching_most && r->fetching < FETCHES_MOST;
 }
 
 void launch_next(struct runner *r)
@@ -181,10 +194,10 @@ void launch_next(struct runner *r)
 
 	if (r->held.state != LEASE_HELD || r->ending == END_STOP)
 		return;
-	for (struct job *j = r->jobs; j && r->launching < r->launching_most; j = next) {
+	for (struct job *j = r->jobs; j && may_launch(r); j = next) {
 		next = j->next;
 		if (j->stage == JOB_CLAIMED)
-			launch(j);
+			payload_fetch(j);
 	}
 }
 
@@ -231,12 +244,17 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 
 /* --- ends that come from outside -------------------------------------------------------------------- */
 
+static bool has_not_begun(const struct job *j)
+{
+	return j->stage == JOB_CLAIMED || j->stage == JOB_FETCHING;
+}
+
 void job_cancel(struct job *j)
 {
 	struct runner *r = j->runner;
 
 	j->cancel_asked = true;
-	if (j->stage == JOB_CLAIMED)
+	if (has_not_begun(j))
 		end_without(j, TASK_CANCELLED, CAUSE_CANCELLED, "cancelled");
 	else if (j->stage == JOB_LAUNCHING || j->stage == JOB_FOLLOWED)
 		r->engine->signal(r->host, &j->key, ENGINE_CANCEL);
@@ -246,7 +264,7 @@ void job_stop_for_node(struct job *j)
 {
 	struct runner *r = j->runner;
 
-	if (j->stage == JOB_CLAIMED)
+	if (has_not_begun(j))
 		end_without(j, TASK_QUEUED, CAUSE_NODE_STOPPED, "node stopped");
 	else if (j->stage == JOB_LAUNCHING || j->stage == JOB_FOLLOWED || j->stage == JOB_FOUND)
 		r->engine->signal(r->host, &j->key, ENGINE_STOP);
@@ -258,7 +276,7 @@ void job_lose(struct job *j)
 
 	j->is_lost = true;
 	r->engine->signal(r->host, &j->key, ENGINE_KILL);
-	if (j->stage == JOB_CLAIMED) {
+	if (has_not_begun(j)) {
 		j->monitor_gone = true;
 		settle_drop(j);
 	} else if (j->stage == JOB_ENDED || j->stage == JOB_FOUND) {

@@ -5,6 +5,7 @@
 #include "worker/monitor/event.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { MMAP_FROM_BYTES = 256 << 10 };
 enum { HAND_OVER_MOST_US = 6 * SECOND_US, STOP_EXTRA_US = 20 * SECOND_US, DOORBELL_ROOM = 64 };
 
 /* --- what monitors and the API say ---------------------------------------------------------------- */
@@ -361,7 +363,10 @@ static void close_all(struct runner *r)
 enum err runner_play(struct ctx *cx, const struct settings *set, int launcher)
 {
 	struct runner r = { .set = set, .events_fd = -1, .doorbell_fd = -1 };
-	enum err e = open_all(cx, &r, launcher);
+	enum err e;
+
+	mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES); /* a fixed one: what was large goes back to the system */
+	e = open_all(cx, &r, launcher);
 
 	if (e == OK && !loop_run(r.loop))
 		e = err_errno(cx, "run the runner's loop");

@@ -172,6 +172,9 @@ static enum err ends_run(struct store_work *w, struct db *tasks, struct db *logs
 	struct move_work *m = (struct move_work *)w;
 
 	(void)logs;
+	/* told as an age, after an outage too: what decides is the database's clock */
+	for (size_t i = 0; i < m->n; i++)
+		m->ends[i].ended_us_ago = clock_boot_us() - m->jobs[i]->ended_us;
 	return attempt_store_settle(tasks, &w->cx, &m->who, m->ends, m->n, m->lost);
 }
 
@@ -229,6 +232,7 @@ static void send_ends(void *arg)
 void settle_end(struct job *j, const struct verdict *verdict)
 {
 	j->verdict = *verdict;
+	j->ended_us = j->has_end && j->end.ended_us ? (int64_t)j->end.ended_us : clock_boot_us();
 	j->stage = JOB_SETTLING;
 	if (j->start == START_WAITS)
 		return; /* it follows when the start is stored: no state is skipped */
