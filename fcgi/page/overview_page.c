@@ -1,9 +1,11 @@
 #include "fcgi/page/overview_page.h"
 
+#include <stdlib.h>
+
 #include "fcgi/page/task_words.h"
 #include "fcgi/page/words.h"
 
-enum { FAILED_SHOWN = 8, LATEST_SHOWN = 8 };
+enum { FAILED_SHOWN = 8, FAILED_LOOKED = 100, LATEST_SHOWN = 8 };
 static const int64_t DAY_US = INT64_C(86400000000);
 static const unsigned FAILED = 1u << TASK_ERROR | 1u << TASK_TIMEOUT | 1u << TASK_KILLED | 1u << TASK_EXPIRED;
 
@@ -34,13 +36,11 @@ static void fill_figures(struct page *p)
 	const struct node_figures *n = &p->frame->node_figures;
 	struct arena *a = p->html.arena;
 	const char *list = page_printf(p, "%s/tasks?q=", p->project);
-	const char *oldest = o->waiting && o->oldest_waiting_at != TIME_NONE ?
-		page_printf(p, "oldest %s", words_duration(a, p->now_us - o->oldest_waiting_at)) : "";
 
 	add_figure(p, words_number(a, o->running), "running",
 	           page_printf(p, "%lld of %lld slots taken", (long long)n->running, (long long)n->slots),
 	           page_printf(p, "%sstate:preparing,running", list));
-	add_figure(p, words_number(a, o->waiting), "waiting", oldest, page_printf(p, "%sstate:queued", list));
+	add_figure(p, words_number(a, o->waiting), "waiting", page_waits(p), page_printf(p, "%sstate:queued", list));
 	add_figure(p, words_number(a, o->complete_hour), "complete", "in the last hour",
 	           page_printf(p, "%sstate:complete+since:1h", list));
 	add_figure(p, words_number(a, o->failed_hour), "failed", share_text(p, o),
@@ -64,7 +64,15 @@ static void fill_notices(struct page *p)
 		                        (long long)f->node_figures.lost));
 }
 
-static void fill_failed(struct page *p, const struct task_page *failed)
+static int last_ended_first(const void *a, const void *b)
+{
+	const struct task *x = a, *y = b;
+
+	return (x->ended_at < y->ended_at) - (x->ended_at > y->ended_at);
+}
+
+/* The list comes in the order of queueing; people look for what failed last. */
+static void fill_failed(struct page *p, struct task_page *failed)
 {
 	struct html_at list;
 
@@ -74,8 +82,9 @@ static void fill_failed(struct page *p, const struct task_page *failed)
 		show_icon(p, html_find(html_piece(p->main, "calm"), "icon"), "complete");
 		return;
 	}
+	qsort(failed->tasks, failed->n, sizeof *failed->tasks, last_ended_first);
 	list = html_piece(p->main, "failed");
-	for (size_t i = 0; i < failed->n; i++) {
+	for (size_t i = 0; i < failed->n && i < FAILED_SHOWN; i++) {
 		const struct task *t = &failed->tasks[i];
 		struct html_at row = html_piece(list, "row");
 
@@ -155,7 +164,7 @@ static void fill_nodes(struct page *p)
 		html_piece(p->main, "none");
 }
 
-void overview_page_fill(struct page *p, const struct overview_view *v)
+void overview_page_fill(struct page *p, struct overview_view *v)
 {
 	struct id_text id = id_format(&p->frame->project->id);
 
@@ -172,7 +181,7 @@ void overview_page_fill(struct page *p, const struct overview_view *v)
 
 enum err overview_page(struct request *rq, struct reply *rp)
 {
-	struct task_filter failed = { .states = FAILED, .from = clock_wall_us() - DAY_US, .to = TIME_NONE, .per_page = FAILED_SHOWN };
+	struct task_filter failed = { .states = FAILED, .from = clock_wall_us() - DAY_US, .to = TIME_NONE, .per_page = FAILED_LOOKED };
 	struct task_filter latest = { .from = TIME_NONE, .to = TIME_NONE, .per_page = LATEST_SHOWN };
 	struct overview_view v = { 0 };
 	const struct frame *frame;

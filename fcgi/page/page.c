@@ -209,6 +209,19 @@ static const char *node_trouble(struct page *p)
 	return NULL;
 }
 
+const char *page_waits(struct page *p)
+{
+	const struct task_overview *o = &p->frame->figures;
+	struct arena *a = p->html.arena;
+	const char *oldest = "", *later = "";
+
+	if (o->waiting && o->oldest_waiting_at != TIME_NONE)
+		oldest = page_printf(p, "oldest %s", words_duration(a, p->now_us - o->oldest_waiting_at));
+	if (o->later)
+		later = page_printf(p, "%s scheduled for later", words_number(a, o->later));
+	return page_printf(p, "%s%s%s", oldest, *oldest && *later ? ", " : "", later);
+}
+
 static void fill_health(struct page *p)
 {
 	struct arena *a = p->html.arena;
@@ -216,12 +229,10 @@ static void fill_health(struct page *p)
 	const struct node_figures *n = &p->frame->node_figures;
 	struct html_at line = html_piece(p->root, "health");
 	const char *tasks = page_printf(p, "%s/tasks?q=", p->project);
-	const char *oldest = NULL;
+	const char *waits = page_waits(p);
 
-	if (o->waiting && o->oldest_waiting_at != TIME_NONE)
-		oldest = page_printf(p, "(oldest %s)", words_duration(a, p->now_us - o->oldest_waiting_at));
 	fill_figure(p, line, "running", words_number(a, o->running), page_printf(p, "%sstate:preparing,running", tasks), NULL, NULL);
-	fill_figure(p, line, "waiting", words_number(a, o->waiting), page_printf(p, "%sstate:queued", tasks), oldest, NULL);
+	fill_figure(p, line, "waiting", words_number(a, o->waiting), page_printf(p, "%sstate:queued", tasks), *waits ? page_printf(p, "(%s)", waits) : NULL, NULL);
 	fill_figure(p, line, "failed 1 h", words_number(a, o->failed_hour),
 	            page_printf(p, "%sstate:error,timeout,killed,expired+since:1h", tasks), NULL, NULL);
 	fill_figure(p, line, "nodes", page_printf(p, "%lld of %lld", (long long)n->live, (long long)(n->live + n->lost)),

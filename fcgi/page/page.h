@@ -78,6 +78,8 @@ bool page_is_part(const struct request *rq);
 
 /* --- how values are shown --------------------------------------------------------------------- */
 
+/* What stands beside the number of waiting tasks: "oldest 3 min 12 s, 2 scheduled for later"; may be "". */
+const char *page_waits(struct page *p);
 /* printf into the page's arena. */
 #define page_printf(p, ...) arena_printf(&(p)->rq->cx.arena, __VA_ARGS__)
 /* Appends an icon by its name in the sprite, without "i-". */

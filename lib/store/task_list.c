@@ -319,10 +319,26 @@ enum err task_store_waiting(struct db *db, struct ctx *cx, const struct id *proj
 #define ENDED(state)                                                                                       \
 	"(SELECT COUNT(*) FROM (SELECT ended_at FROM task FORCE INDEX (project_state) WHERE project_id = ?" \
 	" AND state = '" state "' ORDER BY id DESC LIMIT 10000) x WHERE ended_at >= NOW(6) - INTERVAL 1 HOUR)"
+/* What is due is first among the oldest by id or, where those are all for later, at the front of a lane. */
+#define OLDEST_BY_ID                                                                                          \
+	"(SELECT MIN(due_at) FROM (SELECT due_at FROM task FORCE INDEX (project_state) WHERE project_id = ?"  \
+	" AND state = 'queued' ORDER BY id LIMIT 1000) x WHERE due_at <= NOW(6))"
+#define OLDEST_IN_LANE                                                                                        \
+	"(SELECT MIN((SELECT t.due_at FROM ready r JOIN task t ON t.id = r.task_id WHERE r.lane_id = l.id"    \
+	" ORDER BY r.rank_at, r.task_id LIMIT 1)) FROM lane l WHERE l.project_id = ?)"
+#define LATER                                                                                                 \
+	"(SELECT COUNT(*) FROM (SELECT lane_id FROM `delayed` WHERE due_at > NOW(6) LIMIT 100000) d"          \
+	" JOIN lane l ON l.id = d.lane_id WHERE l.project_id = ?)"
 static const struct sql OVERVIEW = {
-	"SELECT (SELECT created_at FROM task FORCE INDEX (project_state) WHERE project_id = ? AND state = 'queued'"
-	" ORDER BY id LIMIT 1), " ENDED("complete") ", " ENDED("error") " + " ENDED("timeout") " + " ENDED("killed"),
-	"sssss" };
+	"SELECT " OLDEST_BY_ID ", " OLDEST_IN_LANE ", " LATER ", " ENDED("complete") ", " ENDED("error") " + " ENDED("timeout") " + " ENDED("killed"),
+	"sssssss" };
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	if (a == TIME_NONE || b == TIME_NONE)
+		return a == TIME_NONE ? b : a;
+	return a < b ? a : b;
+}
 
 enum err task_store_overview(struct db *db, struct ctx *cx, const struct id *project, struct task_overview *out)
 {
@@ -332,11 +348,12 @@ enum err task_store_overview(struct db *db, struct ctx *cx, const struct id *pro
 	struct rows r;
 
 	TRY(task_store_count(db, cx, project, CEILING, counts));
-	TRY(db_query(db, cx, &OVERVIEW, VALS(p, p, p, p, p), &r));
-	out->waiting = counts[TASK_QUEUED];
+	TRY(db_query(db, cx, &OVERVIEW, VALS(p, p, p, p, p, p, p), &r));
+	out->later = val_int(&row(&r, 0)[2]);
+	out->waiting = counts[TASK_QUEUED] > out->later ? counts[TASK_QUEUED] - out->later : 0;
 	out->running = counts[TASK_PREPARING] + counts[TASK_RUNNING];
-	out->oldest_waiting_at = val_time(&row(&r, 0)[0]);
-	out->complete_hour = val_int(&row(&r, 0)[1]);
-	out->failed_hour = val_int(&row(&r, 0)[2]);
+	out->oldest_waiting_at = earlier(val_time(&row(&r, 0)[0]), val_time(&row(&r, 0)[1]));
+	out->complete_hour = val_int(&row(&r, 0)[3]);
+	out->failed_hour = val_int(&row(&r, 0)[4]);
 	return OK;
 }

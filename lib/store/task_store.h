@@ -81,8 +81,10 @@ struct task_delivery {
 enum err task_store_deliveries(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
                                struct task_delivery **out, size_t *n);
 
-/* Figures of the overview: waiting, running, ended by state in the last hour, oldest waiting. */
+/* Figures of the overview. Waiting is what is due, `later` what is queued for a time to come (each
+ * exact up to 100,000); oldest_waiting_at is since when the oldest of the first is due, TIME_NONE if
+ * nothing waits. */
 struct task_overview {
-	int64_t waiting, running, oldest_waiting_at, complete_hour, failed_hour;
+	int64_t waiting, later, running, oldest_waiting_at, complete_hour, failed_hour;
 };
 enum err task_store_overview(struct db *db, struct ctx *cx, const struct id *project, struct task_overview *out);

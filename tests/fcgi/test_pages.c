@@ -108,7 +108,7 @@ static const struct frame *given_frame(void)
 	nodes[1] = (struct node){ .name = STR_LIT("node-2"), .cluster_name = STR_LIT("default"), .state = STR_LIT("draining"), .slots = 16, .running = 2, .lease_until = ago(-9), .beat_at = ago(2) };
 	nodes[2] = (struct node){ .name = STR_LIT("node-3"), .cluster_name = STR_LIT("gpu"), .state = STR_LIT("live"), .slots = 4, .running = 4, .lease_until = ago(20), .beat_at = ago(31) };
 	f = (struct frame){ .projects = projects, .project_count = 2, .project = &projects[0], .nodes = nodes, .node_count = 3, .read_us = ago(0),
-		            .figures = { .waiting = 1204, .running = 42, .oldest_waiting_at = ago(192), .complete_hour = 2304, .failed_hour = 61 } };
+		            .figures = { .waiting = 1204, .later = 2, .running = 42, .oldest_waiting_at = ago(192), .complete_hour = 2304, .failed_hour = 61 } };
 	frame_count_nodes(&f, f.read_us);
 	return &f;
 }
@@ -286,10 +286,19 @@ START_TEST(overview_is_clean)
 	struct overview_view v = { .failed = { .tasks = failed, .n = 3, .searched_to = TIME_NONE }, .latest = { .tasks = latest, .n = 3, .more = true, .searched_to = TIME_NONE } };
 	struct page p;
 
+	failed[0].note = STR_LIT("ended second");
+	failed[0].ended_at = ago(60);
+	failed[1].note = STR_LIT("ended first");
+	failed[1].ended_at = ago(90);
+	failed[2].note = STR_LIT("ended last");
+	failed[2].ended_at = ago(30);
 	open_page(&p, OURS, "overview");
 	overview_page_fill(&p, &v);
 	send_page(&p, "overview");
 	ck_assert(shows("1,204"));
+	ck_assert(shows("oldest 3 min 12 s, 2 scheduled for later"));
+	ck_assert(strstr(rp.body.p, "ended last") < strstr(rp.body.p, "ended second"));
+	ck_assert(strstr(rp.body.p, "ended second") < strstr(rp.body.p, "ended first"));
 	ck_assert(shows("<title>Overview · billing · Stoker</title>"));
 	ck_assert(shows("1 lost"));
 	end_request();

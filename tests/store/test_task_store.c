@@ -371,6 +371,40 @@ START_TEST(lists_by_state_code_label_cluster_and_time)
 	ck_assert_int_eq(o.complete_hour, 1);
 	ck_assert_int_eq(o.failed_hour, 0);
 	ck_assert_int_eq(o.oldest_waiting_at, stored(&w, &a[2]).created_at);
+	ck_assert_int_eq(o.later, 0);
+}
+END_TEST
+
+START_TEST(what_is_queued_for_later_does_not_wait_yet)
+{
+	struct world w = given_world(&f);
+	struct task_overview o;
+	struct id later[2], due;
+
+	queue(&w, "a", 2, (struct task_order){ .delay_s = 3600 }, later);
+	fine(task_store_overview(f.db, &f.cx, &w.project, &o));
+	ck_assert_int_eq(o.waiting, 0);
+	ck_assert_int_eq(o.later, 2);
+	ck_assert_int_eq(o.oldest_waiting_at, TIME_NONE);
+	queue(&w, "b", 1, (struct task_order){ 0 }, &due);
+	fine(task_store_overview(f.db, &f.cx, &w.project, &o));
+	ck_assert_int_eq(o.waiting, 1);
+	ck_assert_int_eq(o.later, 2);
+	ck_assert_int_eq(o.oldest_waiting_at, stored(&w, &due).due_at);
+}
+END_TEST
+
+START_TEST(the_oldest_that_waits_is_found_behind_a_thousand_for_later)
+{
+	struct world w = given_world(&f);
+	struct id *later = calloc(1000, sizeof *later), due;
+	struct task_overview o;
+
+	queue(&w, "a", 1000, (struct task_order){ .delay_s = 3600 }, later);
+	queue(&w, "a", 1, (struct task_order){ 0 }, &due);
+	fine(task_store_overview(f.db, &f.cx, &w.project, &o));
+	ck_assert_int_eq(o.oldest_waiting_at, stored(&w, &due).due_at);
+	free(later);
 }
 END_TEST
 
@@ -426,6 +460,8 @@ int main(void)
 	tcase_add_test(t, progress_is_kept_in_any_state_and_makes_no_event);
 	tcase_add_test(t, cancel_ends_what_waits_and_asks_for_what_runs);
 	tcase_add_test(t, lists_are_newest_first_by_page_and_by_key_in_both_directions);
+	tcase_add_test(t, what_is_queued_for_later_does_not_wait_yet);
+	tcase_add_test(t, the_oldest_that_waits_is_found_behind_a_thousand_for_later);
 	tcase_add_test(t, lists_by_state_code_label_cluster_and_time);
 	tcase_add_test(t, a_search_without_an_index_looks_at_a_bounded_number_and_says_how_far);
 	suite_add_tcase(s, t);
