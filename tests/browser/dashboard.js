@@ -218,6 +218,9 @@ const SCENARIOS = {
 					const wide = await page.evaluate(() => document.documentElement.scrollWidth);
 					assert(wide <= width, `${name} scrolls sideways at ${width} px: ${wide}`);
 					assert(requests <= 4, `${name}: ${requests} requests`);
+					const hidden = await page.evaluate(() => [...document.querySelectorAll('.noted td.note')]
+						.filter(n => n.textContent && n.getBoundingClientRect().right > innerWidth).length);
+					assert.strictEqual(hidden, 0, `${name}: notes out of sight at ${width} px`);
 					if (PICTURES && width > 320) await page.screenshot({ path: path.join(PICTURES, `${name}-${colorScheme}-${width}.png`), fullPage: true });
 					if (width !== 1280) continue;
 					await page.evaluate(axe);
