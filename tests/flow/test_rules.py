@@ -451,5 +451,77 @@ class Quirks(Wire):
         self.assertEqual((reply.status, reply.headers["access-control-allow-origin"]), (200, "*"))
 
 
+class Semantics(Wire):
+    """What becomes of a task, as its reader sees it (ironworker-api.md 5.5, 8)."""
+
+    def test_a_failed_task_names_its_retry_as_soon_as_it_has_failed(self):
+        s = self.stoker
+        s.code("fails", "sh -c 'echo no $TASK_ID; exit 9'", retries=3)
+        chain = [s.wait_state(s.queue("fails", "p", label="chain"), "error")]
+        while "retry_task_id" in chain[-1]:
+            chain.append(s.wait_state(chain[-1]["retry_task_id"], "error"))
+        self.assertEqual(len(chain), 4)
+        for number, task in enumerate(chain):
+            self.assertEqual((task["error_class"], task["payload"], task["label"]), ("Process Exit 9", "p", "chain"))
+            self.assertEqual(task["msg"], "no %s\n" % task["id"])
+            self.assertEqual(task.get("retry", 0), number)
+            self.assertEqual(task.get("original_task_id"), chain[0]["id"] if number else None)
+            self.assertEqual(s.task_log(task["id"]).decode(), task["msg"])
+
+    def test_a_retry_waits_for_the_code_s_delay(self):
+        s = self.stoker
+        s.code("later", "false", retries=1, retries_delay=600)
+        failed = s.run_task("later")
+        retry = s.task(failed["retry_task_id"])
+        self.assertEqual((retry["status"], retry["delay"]), ("queued", 600))
+
+    def test_a_timeout_is_no_error_and_not_tried_again(self):
+        s = self.stoker
+        s.code("slow", "sleep 30", retries=2, grace=0)
+        task = s.run_task("slow", timeout=1)
+        self.assertEqual((task["status"], task["msg"]), ("timeout", "Job timed out."))
+        self.assertGreaterEqual(task["duration"], 1000)
+        self.assertNotIn("retry_task_id", task)
+
+    def test_cancel_all_ends_what_runs_and_what_waits(self):
+        s = self.stoker
+        code = s.code("many", "sleep 60", max_concurrency=2, retries=1, grace=0)["id"]
+        tasks = [s.queue("many", "") for _ in range(4)]
+        running = [task for task in tasks[:2] if s.wait_state(task, "running")]
+        self.assertEqual(s.post("codes/%s/cancel_all" % code).json["msg"], "Cancelled")
+        for task in tasks:
+            ended = s.wait_state(task, "cancelled", seconds=5)
+            self.assertEqual(ended["msg"], "Cancelled via API.")
+            self.assertNotIn("retry_task_id", ended)
+        self.assertEqual(len(running), 2)
+        stats = s.get("codes/%s/stats" % code).json
+        self.assertEqual((stats["cancelled"], stats["running"], stats["queued"]), (4, 0, 0))
+
+    def test_a_cancel_that_meets_the_end_is_one_of_the_two(self):
+        s = self.stoker
+        s.code("short", "sh -c 'sleep 0.1; exit 3'", retries=1, retries_delay=900, grace=0)
+        for i in range(10):
+            task = s.queue("short", "")
+            s.wait_state(task, "running", "error")
+            time.sleep(0.02 * i)
+            s.post("tasks/%s/cancel" % task)
+            ended = s.wait_state(task, "error", "cancelled")
+            self.assertEqual("retry_task_id" in ended, ended["status"] == "error", ended)
+            time.sleep(0.1)
+            self.assertEqual(s.task(task)["status"], ended["status"])
+
+    def test_what_was_queued_runs_though_its_code_is_deleted(self):
+        s = self.stoker
+        code = s.code("leaving", "sh -c 'sleep 1; echo still here'", max_concurrency=1)["id"]
+        first, second = s.queue("leaving", ""), s.queue("leaving", "")
+        s.wait_state(first, "running")
+        self.assertEqual(s.request("DELETE", "codes/" + code).json["msg"], "Deleted")
+        self.assertEqual(s.post("tasks", {"tasks": [{"code_name": "leaving"}]}).status, 404)
+        for task in (first, second):
+            s.wait_state(task, "complete")
+            self.assertEqual(s.task_log(task), b"still here\n")
+        self.assertEqual(len(s.get("tasks?code_name=leaving").json["tasks"]), 2)
+
+
 if __name__ == "__main__":
     harness.main()
