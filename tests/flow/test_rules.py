@@ -468,6 +468,17 @@ class Semantics(Wire):
             self.assertEqual(task.get("original_task_id"), chain[0]["id"] if number else None)
             self.assertEqual(s.task_log(task["id"]).decode(), task["msg"])
 
+    def test_a_job_and_its_retry_know_the_trace_that_queued_them(self):
+        s, trace = self.stoker, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        s.code("traced", "sh -c 'echo $TRACEPARENT; exit 1'", retries=1)
+        queued = s.post("tasks", {"tasks": [{"code_name": "traced"}]}, headers={"traceparent": trace})
+        task = s.wait_state(queued.json["tasks"][0]["id"], "error")
+        retry = s.wait_state(task["retry_task_id"], "error")
+        for one in (task, retry):
+            self.assertEqual((one["traceparent"], s.task_log(one["id"]).decode()), (trace, trace + "\n"))
+        plain = s.run_task("traced")
+        self.assertEqual(s.task_log(plain["id"]), b"\n")
+
     def test_a_retry_waits_for_the_code_s_delay(self):
         s = self.stoker
         s.code("later", "false", retries=1, retries_delay=600)
