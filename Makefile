@@ -70,9 +70,12 @@ LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) $^ -o $@ $(LDALL)
 # --- programs: they never include each other and meet only in tables -------------------------------
 $O/bin/stoker-api: $(call objs,fcgi fcgi/api fcgi/page) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
-$O/bin/stoker-worker: $(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine) \
+# The store of images (worker/image) is shared: the runner looks images up; `stoker image`, run by an
+# operator, also imports them, so that libarchive is in no program that meets jobs or the network.
+IMPORT_O := $O/worker/image/image_import.o
+$O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) \
 		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
+	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)

@@ -203,6 +203,9 @@ check_elf() {
 	for file in "$O"/bin/stoker{,-api,-worker,-launcher,-monitor,-init}; do
 		elf_faults "$file"
 	done | report "binaries: PIE, full RELRO, NX, canaries (static ones: RELRO, NX, canaries)"
+	for file in "$O"/bin/stoker-{api,worker,launcher}; do
+		readelf -dW "$file" | grep -q 'NEEDED.*libarchive' && echo "$file links libarchive"
+	done | report "binaries: only the command line links libarchive"
 	find "$O/bin/stoker-monitor" -size +1024k | report "binaries: the monitor is under 1 MiB"
 }
 
