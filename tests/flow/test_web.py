@@ -1,4 +1,5 @@
 """What nginx does in front of the program: limits, errors as JSON, headers, logs without secrets."""
+import json
 import os
 import signal
 import socket
@@ -31,6 +32,29 @@ class WebServer(harness.FlowTest):
     def test_a_head_that_is_too_large_is_json_too(self):
         self.assert_message(self.stoker.get("/healthz", headers={"X-Long": "x" * 40000}), 400)
         self.assertIn(b'{"msg"', self.raw(b"nonsense\r\n\r\n"))
+
+    def assert_raw(self, request, status):
+        head, _, body = self.raw(request).partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        self.assertEqual(lines[0].split()[1], str(status), head)
+        self.assertIn("content-type: application/json", lines)
+        self.assertTrue(json.loads(body)["msg"])
+        return lines
+
+    def test_what_the_web_server_refuses_itself_is_json(self):
+        end = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        self.assert_raw(b"GET /" + b"x" * 20480 + end + b"\r\n", 414)
+        self.assert_raw(b"TRACE /healthz" + end + b"\r\n", 405)
+        self.assert_raw(b"CONNECT /" + end + b"\r\n", 405)
+        self.assert_raw(b"CONNECT example.org:80" + end + b"\r\n", 400)
+        self.assert_raw(b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n", 505)
+        self.assert_raw(b"POST /healthz" + end + b"Transfer-Encoding: foo\r\n\r\n", 501)
+        self.assert_raw(b"GET /healthz" + end + b"bad header\r\n: x\r\n\r\n", 400)
+        for method in (b"POST", b"PUT", b"DELETE"):
+            lines = self.assert_raw(method + b" /static/app.css" + end + b"Content-Length: 0\r\n\r\n", 405)
+            self.assertIn("allow: get, head", lines)
+        # what stands for the answers is no path of its own
+        self.assertEqual(self.stoker.get("/.stoker/long", token=False).status, 404)
 
     def test_the_access_log_has_no_query(self):
         self.stoker.get("/healthz?oauth=verysecret&x=1", token=False)
