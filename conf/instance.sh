@@ -4,7 +4,7 @@
 #   conf/instance.sh run      in the foreground, until Ctrl-C
 #   conf/instance.sh up       the same in the background; returns when it is ready
 #   conf/instance.sh down     stops it, jobs with their grace
-#   conf/instance.sh status   what runs; exit status 3 when nothing does
+#   conf/instance.sh status   what runs; exit status 3 when nothing does, 1 when it is not ready or was killed
 #
 # From the environment: VAR (data, default ./var), PORT (default 8080; 0: any free one), O (the
 # build folder), STOKER_UID (who runs what needs no root, default 63210), STOKER_DEMO (image: no demo
@@ -44,8 +44,9 @@ say() {
 	printf '%s\n' "$*"
 }
 
+told=2 # where complaints go; the keeper moves bash's own words elsewhere
 complain() {
-	printf 'stoker: %s\n' "$*" >&2
+	printf 'stoker: %s\n' "$*" >&"$told"
 }
 
 need_root() {
@@ -54,8 +55,18 @@ need_root() {
 	exit 1
 }
 
-# The lock is the instance: whoever holds it may start, stop and clean up. Sets $lock.
+check_port() {
+	if [[ ! $PORT =~ ^[0-9]{1,5}$ ]] || ((10#$PORT > 65535)); then
+		complain "PORT is \"$PORT\", but a port is a number up to 65535, and 0 takes any free one"
+		exit 1
+	fi
+	PORT=$((10#$PORT))
+}
+
+# The lock is the instance: whoever holds it may start, stop and clean up. Sets $lock; up has taken
+# it for the run that it starts.
 take_lock() {
+	[[ -n ${STOKER_LOCK:-} ]] && lock=$STOKER_LOCK && return
 	if ! mkdir -p -- "$VAR" || ! exec {lock}>>"$VAR/lock"; then
 		complain "cannot write to $VAR"
 		exit 1
@@ -88,28 +99,41 @@ check_machine() {
 		complain "$O/bin/$program is missing: run make"
 		exit 1
 	done
-	free=$(df --output=avail -m -- "$VAR" | tail -n 1)
+	free=$(($(df --output=avail -m -- "$VAR" | tail -n 1)))
 	((free >= ${STOKER_FREE_MB:-300})) && return
-	complain "only ${free# } MB are free for $VAR, a database and its logs need ${STOKER_FREE_MB:-300}"
+	complain "only $free MB are free for $VAR, a database and its logs need ${STOKER_FREE_MB:-300}"
 	exit 1
 }
 
 enter() {
 	need_root "starting an instance"
+	check_port
 	take_lock
 	check_machine
+	# the shell that starts it may have sourced stoker.env: a token is no business of the programs
+	unset "${!IRON_@}"
 	# the new shell inherits the descriptor: the lock has no gap
 	STOKER_LOCK=$lock exec unshare --mount --propagation slave -- "$BASH" "$here/instance.sh" keep
 }
 
+# Nobody but root reads it; a new start goes on where the last one ended.
+open_log() { # FILE
+	if (($(stat -c %s -- "$1" 2>/dev/null || echo 0) > 10000000)); then
+		mv -- "$1" "$1.1"
+	fi
+	(umask 077 && : >>"$1") && chmod 0600 -- "$1"
+}
+
 command_up() {
-	local out keeper
+	local out keeper before
 
 	need_root "starting an instance"
-	mkdir -p -- "$VAR/log" || exit 1
+	check_port
+	take_lock
 	out=$VAR/log/instance.log
-	: >"$out"
-	setsid "$here/instance.sh" run >"$out" 2>&1 </dev/null &
+	mkdir -p -- "$VAR/log" && open_log "$out" || exit 1
+	before=$(stat -c %s -- "$out")
+	STOKER_LOCK=$lock STOKER_UP=yes setsid "$here/instance.sh" run >>"$out" 2>&1 </dev/null &
 	keeper=$!
 	trap 'kill -TERM $keeper; wait $keeper; exit 130' INT TERM
 	while kill -0 "$keeper" 2>/dev/null; do
@@ -117,27 +141,43 @@ command_up() {
 		[[ $(cat "$run/pid/keeper" 2>/dev/null) == "$keeper "* && -e $run/ready ]] && break
 		sleep 0.05
 	done
-	cat -- "$out"
-	kill -0 "$keeper" 2>/dev/null && return
+	tail -c +$((before + 1)) -- "$out"
+	kill -0 "$keeper" 2>/dev/null && say_where "$VAR/stoker.env" "$(cat "$run/port")" && return
 	wait "$keeper"
 	exit 1
 }
 
-command_down() {
-	local pid
+is_unlocked() {
+	[[ ! -e $VAR/lock ]] || flock -n "$VAR/lock" true
+}
 
+# Sends TERM to the keeper. While it starts it may not have said yet who it is, and what an earlier
+# one has written is no process of ours any more.
+ask_keeper() {
+	local pid start until=$((SECONDS + 30))
+
+	while ! is_unlocked; do
+		if read -r pid start <"$run/pid/keeper" && same_process "$pid" "$start"; then
+			kill -TERM "$pid" && return
+		fi 2>/dev/null
+		if ((SECONDS >= until)); then
+			complain "$VAR is locked, but by no instance that could be stopped: fuser $VAR/lock tells by whom"
+			exit 1
+		fi
+		sleep 0.05
+	done
+	# it has ended by itself meanwhile
+}
+
+command_down() {
 	need_root "stopping an instance"
-	if [[ ! -e $VAR/lock ]] || flock -n "$VAR/lock" true; then
+	if is_unlocked; then
 		take_lock
 		sweep_all && say "leftovers of a killed instance are gone"
 		say "nothing runs on $VAR"
 		return
 	fi
-	read -r pid _ <"$run/pid/keeper" 2>/dev/null || pid=
-	if [[ -z $pid ]] || ! kill -TERM "$pid"; then
-		complain "$VAR is locked, but by no instance that could be stopped: fuser $VAR/lock tells by whom"
-		exit 1
-	fi
+	ask_keeper
 	if ! flock -w 120 "$VAR/lock" true; then
 		complain "the instance on $VAR did not stop within 120 s: see $VAR/log/instance.log"
 		exit 1
@@ -145,13 +185,25 @@ command_down() {
 	say "stopped"
 }
 
-command_status() {
-	local role pid start
+# What a killed keeper left behind still works, but nobody starts again what dies.
+status_of_leftovers() {
+	local found
 
-	if [[ ! -e $VAR/lock ]] || flock -n "$VAR/lock" true; then
+	found=$(instance_processes | awk '{ print $2 " " $1 }' | sort | sed 's/^/  /')
+	if [[ -z $found ]]; then
 		say "nothing runs on $VAR"
 		exit 3
 	fi
+	say "no instance runs on $VAR, but one that was killed left these processes:"
+	say "$found"
+	say "make up (or run) takes over from them, make down ends them and their jobs"
+	exit 1
+}
+
+command_status() {
+	local role pid start
+
+	is_unlocked && status_of_leftovers
 	for role in keeper "${ROLES[@]}"; do
 		if read -r pid start <"$run/pid/$role" && same_process "$pid" "$start"; then
 			printf '%-10s pid %s\n' "$role" "$pid"

@@ -4,7 +4,23 @@ DEMO=${STOKER_DEMO:-yes} # yes, image (no code and no task) or no (only project 
 # What a person sees first: a project with a token, a code, a task that runs, its log.
 
 stoker() {
-	"$home/app/bin/stoker" "$@" {lock}>&-
+	"$home/app/bin/stoker" "$@" {lock}>&- {told}>&-
+}
+
+# In a subshell: what the keeper has in its environment, every program would have that it starts later.
+as_user() { # COMMAND...
+	(
+		set -a
+		# shellcheck source=/dev/null
+		. "$home/stoker.env"
+		stoker "$@"
+	)
+}
+
+# The token goes through a pipe, where no list of processes shows it.
+ask() { # PATH below the project
+	sed -n 's/^IRON_TOKEN=\(.*\)/header = "Authorization: OAuth \1"/p' "$home/stoker.env" |
+		curl -fsS -m 5 -K - "http://127.0.0.1:$port/2/projects/$project/$1" 2>/dev/null
 }
 
 json_text() { # KEY: the value of a key whose value is a plain string, from stdin
@@ -64,55 +80,66 @@ register_code() {
 	local command='sh -c "echo hello from $(hostname); cat $PAYLOAD_FILE; echo; sleep 0.2; echo and this went to stderr >&2"'
 
 	[[ -e $home/demo/registered ]] && return
-	stoker code register hello --image busybox --command "$command" >>"$home/log/demo.log" 2>&1 &&
+	as_user code register hello --image busybox --command "$command" >>"$home/log/demo.log" 2>&1 &&
 		: >"$home/demo/registered"
 }
 
-# The states as they come, on one line.
+# The states as they are read, on one line. Fails when the task does not end within 30 s.
 follow_states() { # TASK
-	local url="http://127.0.0.1:$port/2/projects/$IRON_PROJECT_ID/tasks/$1" state='' seen=queued until=$((SECONDS + 30))
+	local state='' seen='' until=$((SECONDS + 30))
 
-	printf '%s' "$seen" # as its answer said
 	while [[ ! $state =~ ^(complete|error|timeout|cancelled|killed|expired)$ && -z $ended_by ]]; do
-		((SECONDS < until)) || { say " ..." && return 1; }
-		state=$(curl -fsS -m 5 -H "Authorization: OAuth $IRON_TOKEN" "$url" 2>/dev/null | json_text state)
-		[[ -z $state || $state == "$seen" ]] || printf ' -> %s' "$state"
+		((SECONDS < until)) || { say "" && return 1; }
+		state=$(ask "tasks/$1" | json_text state)
+		[[ -z $state || $state == "$seen" ]] || printf '%s%s' "${seen:+ -> }" "$state"
 		seen=${state:-$seen}
 		sleep 0.03
 	done
 	say ""
 }
 
+is_paused() { # CODE
+	ask codes | sed 's/{"id":/\n&/g' | grep -F "\"name\":\"$1\"" | grep -q '"paused":true'
+}
+
 show_task() {
 	local task
 
-	task=$(stoker queue hello --payload 'this is its payload' 2>>"$home/log/demo.log" | tail -n 1)
-	[[ $task =~ ^[0-9a-f]{24}$ ]] || return
+	if is_paused hello; then
+		say "the code hello is paused, so no task of it is queued"
+		return
+	fi
+	task=$(as_user queue hello --payload 'this is its payload' 2>>"$home/log/demo.log" | tail -n 1)
+	if [[ ! $task =~ ^[0-9a-f]{24}$ ]]; then
+		complain "cannot queue the demo's task: $(last_words demo)"
+		return
+	fi
 	say "\$ stoker queue hello --payload 'this is its payload'"
 	say "$task"
-	follow_states "$task" || return
+	if ! follow_states "$task"; then
+		complain "the demo's task $task has not ended within 30 s: stoker status $task"
+		return
+	fi
 	say "\$ stoker log $task"
-	stoker log "$task"
+	as_user log "$task" 2>&1
 }
 
 demo() {
+	local project
+
 	make_project || give_up "cannot make the demo project and its token: $(last_words demo)"
-	set -a
-	# shellcheck source=/dev/null
-	. "$home/stoker.env"
-	set +a
+	project=$(sed -n 's/^IRON_PROJECT_ID=//p' "$home/stoker.env")
 	wait "$image_job" || give_up "cannot make the demo's image: $(last_words demo)"
 	[[ $DEMO == yes ]] || return 0
 	if ! register_code; then
 		complain "cannot register the demo's code: $(last_words demo)"
 		return 1
 	fi
-	show_task || complain "the demo's task did not run: $(last_words demo)"
+	show_task
 }
 
-show_demo() {
-	demo
-	[[ -n $ended_by ]] && return
-	say "Dashboard: http://127.0.0.1:$port/ui  token: $(sed -n 's/^IRON_TOKEN=//p' "$home/stoker.env")"
-	say "Command line: set -a; . $VAR/stoker.env; set +a; $O/bin/stoker queue hello --wait"
+say_where() { # ENV-FILE PORT
+	say "Dashboard: http://127.0.0.1:$2/ui  token: $(sed -n 's/^IRON_TOKEN=//p' "$1")"
+	printf 'Command line: set -a; . %q; set +a; %q queue hello --wait\n' "$VAR/stoker.env" "$O/bin/stoker"
+	printf 'Your own image: %q image import NAME FILE.tar -c %q\n' "$O/bin/stoker" "$VAR/conf/admin.conf"
 }

@@ -12,7 +12,10 @@ role_command() { # ROLE: sets the array command
 	mapfile -t command < <(unprivileged)
 	case $1 in
 		mariadb) command+=(mariadbd --defaults-file="$home/conf/mariadb.cnf") ;;
-		nginx) command+=(nginx -e stderr -p "$home/nginx/" -c "$home/conf/nginx.conf") ;;
+		nginx)
+			((port < 1024)) && mapfile -t command < <(unprivileged net_bind_service)
+			command+=(nginx -e stderr -p "$home/nginx/" -c "$home/conf/nginx.conf")
+			;;
 		api) command+=("$home/app/bin/stoker-api" -c "$home/conf/api.conf") ;;
 		# it starts the launcher as root, then drops to [runner] user by itself
 		runner) command=("$home/app/bin/stoker-worker" runner -c "$home/conf/worker.conf") ;;
@@ -30,7 +33,7 @@ start() { # ROLE
 
 # The way out on any failure; the trap on EXIT stops what was started.
 give_up() {
-	[[ -n $ended_by ]] || complain "$1"
+	[[ -n $ended_by ]] && say "stopped while it was starting" || complain "$1"
 	exit 1
 }
 
@@ -61,6 +64,7 @@ start_database() {
 	write_database_settings || give_up "cannot write the database's settings to $VAR/conf"
 	start mariadb
 	await mariadb 60 database_answers
+	make_accounts || give_up "cannot make the database's accounts: $(last_words migrate)"
 	"$home/app/bin/stoker" admin -c "$home/conf/admin.conf" migrate >>"$home/log/migrate.log" 2>&1 ||
 		give_up "cannot bring the database's tables up to date: $(last_words migrate)"
 }
@@ -119,16 +123,17 @@ platform_is_ready() {
 # --- start, watch, stop ----------------------------------------------------------------------------
 
 prepare() {
-	if ((PORT)) && port_is_taken "$PORT"; then
+	if ((PORT)) && port_is_anothers "$PORT"; then
 		complain "port $PORT is taken by another program: choose one with PORT=..., 0 takes any free one"
 		exit 1
 	fi
 	trap stop_all EXIT
 	make_folders || give_up "cannot make the folders in $VAR and $run"
 	mount --bind "$VAR" "$home" || give_up "cannot mount $VAR at $home"
+	rm -f "$run/ready" "$run/port"
+	printf '%s %s\n' "$$" "$(start_time $$)" >"$run/pid/keeper" # from here on down can stop it
 	sweep_roles && say "ended what an earlier instance left running"
-	rm -f "$run/ready" "$run/port" "$run"/s/*
-	printf '%s %s\n' "$$" "$(start_time $$)" >"$run/pid/keeper"
+	rm -f "$run"/s/*
 	cut_logs
 	copy_programs || give_up "cannot copy the programs to $VAR/app"
 	make_passwords && write_stoker_settings || give_up "cannot write the settings to $VAR/conf"
@@ -164,7 +169,11 @@ note_death() { # ROLE STATUS
 	due_at[$1]=$((SECONDS + wait))
 	unset "pid_of[$1]"
 	rm -f "$run/pid/$1"
-	complain "$1 ended with status $2, it is started again: $(last_words "$1")"
+	if (($2 > 128)); then # then that is the reason
+		complain "$1 was ended by signal $(($2 - 128)), it is started again"
+	else
+		complain "$1 ended with status $2, it is started again: $(last_words "$1")"
+	fi
 }
 
 start_due() {
@@ -209,19 +218,28 @@ stop_all() {
 	end_role mariadb TERM "$DATABASE_STOP"
 	sweep_roles
 	sweep_jobs
-	umount "$home" 2>/dev/null
-	rm -rf --one-file-system -- "$run"
+	exec 2>&"$told" # the log is below the mount and would hold it
+	umount "$home" 2>/dev/null || umount -l "$home" 2>/dev/null
+	# never through a mount: below it is all that the instance knows
+	mountpoint -q "$home" || rm -rf --one-file-system -- "$run"
 	is_orphaned && rm -rf --one-file-system -- "$VAR"
 }
 
 keep() {
 	lock=${STOKER_LOCK:?is set by conf/instance.sh run}
-	unset STOKER_LOCK
+	is_up=${STOKER_UP:-}
+	unset STOKER_LOCK STOKER_UP
 	trap 'ended_by=INT' INT
 	trap 'ended_by=TERM' TERM HUP
 	prepare
+	# bash itself tells of each child that a signal ended; the keeper says it in a sentence of its own
+	exec {told}>&2 2>>"$home/log/keeper.log"
 	start_all
-	[[ -n $ended_by ]] || show_demo
+	if [[ -z $ended_by ]]; then
+		demo
+		# up prints it itself: the token is not for a log
+		[[ -n $ended_by || -n $is_up ]] || say_where "$home/stoker.env" "$port"
+	fi
 	[[ -n $ended_by ]] || : >"$run/ready"
 	watch
 	say "stopping"

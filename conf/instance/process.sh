@@ -29,25 +29,27 @@ spawn() { # ROLE COMMAND...
 	shift
 	printf '%(%FT%TZ)T keeper starts %s\n' -1 "$role" >>"$home/log/$role.log"
 	env --default-signal=INT,QUIT,PIPE --chdir=/ setsid "$@" \
-		>>"$home/log/$role.log" 2>&1 </dev/null {lock}>&- &
+		>>"$home/log/$role.log" 2>&1 </dev/null {lock}>&- {told}>&- &
 	pid_of[$role]=$!
 	printf '%s %s\n' "$!" "$(start_time "$!")" >"$run/pid/$role"
 }
 
-unprivileged() {
-	printf '%s\n' setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --
+unprivileged() { # [CAPABILITY that it keeps]
+	printf '%s\n' setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs
+	printf '%s\n' ${1:+--inh-caps="+$1" --ambient-caps="+$1"} --
 }
 
 is_alive() {
 	[[ -n ${pid_of[$1]:-} ]] && kill -0 "${pid_of[$1]}" 2>/dev/null
 }
 
-# What the role said last, for the one sentence that a person gets. The launcher writes to the
-# runner's log and says "stop" after the runner has said why.
+# What the role said last since it was started, for the one sentence that a person gets. The launcher
+# writes to the runner's log and says "stop" after the runner has said why.
 last_words() {
 	local line
 
-	line=$(grep -v -e '^$' -e ' keeper starts ' -e ' stoker-launcher.* stop ' "$home/log/$1.log" 2>/dev/null | tail -n 1)
+	line=$(awk '/ keeper starts / { line = ""; next } /^$/ || / stoker-launcher.* stop / { next } { line = $0 }
+		END { print line }' "$home/log/$1.log" 2>/dev/null)
 	printf '%s' "${line:-(it said nothing)}"
 }
 

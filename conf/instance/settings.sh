@@ -64,15 +64,22 @@ fill() { # TEMPLATE: replaces @NAME@ by the value of the variable NAME of the ca
 
 # shellcheck disable=SC2034 # the names are used by the templates
 write_database_settings() {
-	local DATA=$home/mariadb SOCKET=$run/s/db.sock INIT=$home/conf/accounts.sql
-	local POOL=${STOKER_INSTANCE_POOL:-128M} ADMIN_PASSWORD API_PASSWORD WORKER_PASSWORD
+	local DATA=$home/mariadb SOCKET=$run/s/db.sock POOL=${STOKER_INSTANCE_POOL:-128M}
 
-	ADMIN_PASSWORD=$(cat "$home/conf/admin.password")
-	API_PASSWORD=$(cat "$home/conf/api.password")
-	WORKER_PASSWORD=$(cat "$home/conf/worker.password")
-	fill "$top/conf/mariadb/private.cnf.in" >"$home/conf/mariadb.cnf" &&
-		fill "$top/conf/mariadb/accounts.sql.in" >"$INIT" &&
-		own 0640 "$home/conf/mariadb.cnf" "$INIT"
+	rm -f "$home/conf/accounts.sql" # an earlier version left the passwords there
+	fill "$top/conf/mariadb/private.cnf.in" >"$home/conf/mariadb.cnf" && own 0640 "$home/conf/mariadb.cnf"
+}
+
+# As the database's root, through a pipe: the statements hold every password, the admin's too, and
+# the programs' own user reads no file with that.
+# shellcheck disable=SC2034 # the names are used by the template
+make_accounts() {
+	local ADMIN_PASSWORD API_PASSWORD WORKER_PASSWORD
+
+	ADMIN_PASSWORD=$(cat "$home/conf/admin.password") && API_PASSWORD=$(cat "$home/conf/api.password") &&
+		WORKER_PASSWORD=$(cat "$home/conf/worker.password") || return
+	fill "$top/conf/mariadb/accounts.sql.in" |
+		mariadb --no-defaults -u root -S "$run/s/db.sock" >>"$home/log/migrate.log" 2>&1 {lock}>&-
 }
 
 # ACCOUNT, the short name of VAR: the admin's file goes through a link, which a person can follow
@@ -116,6 +123,20 @@ write_stoker_settings() {
 	stoker_conf admin "$run/link" >"$home/conf/admin.conf"
 	own 0640 "$home/conf/api.conf" "$home/conf/worker.conf"
 	own 0600 "$home/conf/admin.conf"
+}
+
+# A listener that is no process of this instance: what a killed keeper left is ended by the next.
+port_is_anothers() {
+	local own line pid
+
+	own=" $(instance_processes | cut -d' ' -f1 | tr '\n' ' ')"
+	while read -r line; do
+		for pid in $(grep -o 'pid=[0-9]*' <<<"$line"); do
+			[[ $own == *" ${pid#pid=} "* ]] && continue 2
+		done
+		return 0
+	done < <(ss -Hltnp "sport = :$1")
+	return 1
 }
 
 port_is_taken() {

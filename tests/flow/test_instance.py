@@ -1,5 +1,7 @@
 """The private instance itself: make run, up, down, status, and what may get in their way."""
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -23,6 +25,16 @@ class Instances(unittest.TestCase):
                                   start_new_session=True)
         self.addCleanup(keeper.stdout.close)
         return keeper
+
+    def free_port(self, first=20000, last=30000):
+        for port in range(first, last):
+            with socket.socket() as trial:
+                try:
+                    trial.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+        raise AssertionError("no port is free")
 
     def assert_gone(self, instance):
         self.assertEqual(instance.processes(), {})
@@ -57,6 +69,8 @@ class Instances(unittest.TestCase):
         stoker = self.instance()
         self.assertEqual(stoker.script_command("status").returncode, 3)
         stoker.start()
+        with open(os.path.join(stoker.var, "log", "instance.log"), "a") as log:
+            log.write("first words\n")
         status = stoker.script_command("status")
         self.assertEqual(status.returncode, 0, status.stdout)
         for role in ("keeper", "mariadb", "api", "runner", "scheduler", "courier", "nginx"):
@@ -66,6 +80,8 @@ class Instances(unittest.TestCase):
             self.assertEqual(second.returncode, 1)
             self.assertEqual(len(second.stdout.splitlines()), 1, second.stdout)
             self.assertIn("already runs", second.stdout)
+        # and the log of the one that runs is still its log
+        self.assertIn("first words\n", stoker.log("instance"))
         self.assertEqual(stoker.get("/readyz", token=False).status, 200)
         stoker.stop()
         self.assert_gone(stoker)
@@ -108,17 +124,37 @@ class Instances(unittest.TestCase):
         stoker.code("one", "true")
         self.assertEqual(stoker.run_task("one")["state"], "complete")
 
+    def test_after_kill_9_of_the_keeper_its_own_port_is_free_for_the_next_and_its_jobs_go_on(self):
+        stoker = self.instance(port=self.free_port()).start()
+        stoker.code("long", "sh -c 'sleep 6; echo to the end'")
+        task = stoker.queue("long")
+        stoker.wait_state(task, "running")
+        stoker.kill("keeper")
+        status = stoker.script_command("status")
+        self.assertEqual(status.returncode, 1)
+        self.assertRegex(status.stdout, r"(?m)^  nginx \d+$")
+        self.assertRegex(status.stdout, r"(?m)^  stoker-monitor \d+$")
+        self.assertIn("make down", status.stdout)
+        stoker.start()
+        ended = stoker.wait_state(task, *harness.SETTLED)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 1))
+        self.assertEqual(stoker.task_log(task), b"to the end\n")
+
     def test_down_cleans_up_what_a_killed_keeper_left(self):
         stoker = self.instance().start()
         stoker.kill("keeper")
         stoker.stop()
+        self.assertEqual(stoker.script_command("status").returncode, 3)
         self.assert_gone(stoker)
 
     def test_a_role_that_dies_is_started_again(self):
         with self.instance() as stoker:
             for role in ("api", "nginx", "scheduler", "courier", "runner", "mariadb"):
                 stoker.wait_restarted(role, stoker.kill(role))
+                self.assertIn("stoker: %s was ended by signal 9, it is started again\n" % role,
+                              stoker.log("instance"))
             harness.wait_for(lambda: stoker.script_command("status").returncode == 0, 20, "ready again")
+            self.assertNotIn("Killed", stoker.log("instance"))  # bash's own words
 
     def test_a_taken_port_is_one_sentence(self):
         with socket.socket() as taken:
@@ -130,6 +166,92 @@ class Instances(unittest.TestCase):
         self.assertEqual(len(done.stdout.splitlines()), 1, done.stdout)
         self.assertIn("port %s is taken" % stoker.env["PORT"], done.stdout)
         self.assert_gone(stoker)
+
+    def test_what_is_no_port_is_one_sentence(self):
+        for port in ("abc", "-1", "80 80", "99999", "0x50"):
+            stoker = self.instance(port=port)
+            for command in ("run", "up"):
+                done = stoker.script_command(command)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertEqual(len(done.stdout.splitlines()), 1, done.stdout)
+                self.assertIn('PORT is "%s"' % port, done.stdout)
+            self.assert_gone(stoker)
+
+    def test_a_port_below_1024_works(self):
+        with self.instance(port=self.free_port(600, 1024)) as stoker:
+            self.assertEqual(stoker.get("/readyz", token=False).status, 200)
+
+    def test_down_during_a_start_stops_it(self):
+        stoker = self.instance()
+        os.makedirs(stoker.run + "/pid")
+        other = subprocess.Popen(["sleep", "1000"])  # whose pid a keeper of old has had
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        with open(stoker.run + "/pid/keeper", "w") as pid:
+            pid.write("%d 1\n" % other.pid)
+        keeper = self.foreground(stoker)
+        lock = os.path.join(stoker.var, "lock")
+        harness.wait_for(lambda: os.path.exists(lock) and subprocess.call(["flock", "-n", lock, "true"]), 10, "it to start",
+                         every=0.01)
+        done = stoker.script_command("down", timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (0, "stopped\n"))
+        self.assertIn("stopped while it was starting", keeper.communicate(timeout=10)[0])
+        self.assertIsNone(other.poll())
+        self.assert_gone(stoker)
+
+    def test_the_token_and_the_passwords_stay_where_they_belong(self):
+        stoker = self.instance(demo="yes")
+        stoker.env["IRON_TOKEN"] = "of-another-server"  # as after sourcing another stoker.env
+        stoker.start()
+        stoker.wait_restarted("courier", stoker.kill("courier"))
+        secrets = {stoker.token.encode(), b"of-another-server"}
+        for pid, name in stoker.processes().items():
+            for kind in ("environ", "cmdline"):
+                try:
+                    with open("/proc/%d/%s" % (pid, kind), "rb") as file:
+                        text = file.read()
+                except OSError:
+                    continue
+                self.assertFalse([secret for secret in secrets if secret in text], (name, kind))
+        with open(os.path.join(stoker.var, "conf", "admin.password"), "rb") as file:
+            secrets.add(file.read().strip())
+        allowed = {"stoker.env", "conf/admin.password"}
+        for folder, _, names in os.walk(stoker.var):
+            for name in names:
+                path = os.path.join(folder, name)
+                short = os.path.relpath(path, stoker.var)
+                if short.startswith(("mariadb/", "node/")) or not os.path.isfile(path):
+                    continue
+                with open(path, "rb") as file:
+                    text = file.read()
+                if [secret for secret in secrets if secret in text]:
+                    self.assertIn(short, allowed)
+        for short in allowed | {"log/instance.log", "conf/admin.conf"}:
+            found = os.stat(os.path.join(stoker.var, short))
+            self.assertEqual((found.st_mode & 0o777, found.st_uid), (0o600, 0), short)
+        self.assertIn("token: " + stoker.token, stoker.output)
+
+    def test_what_it_prints_can_be_typed(self):
+        top = harness.scratch("stoker test with a blank-")
+        self.addCleanup(shutil.rmtree, top)
+        stoker = self.instance(demo="yes", var=os.path.join(top, "var")).start()
+        command = re.search("(?m)^Command line: (.*)$", stoker.output).group(1)
+        done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("hello from", done.stdout)
+        image = re.search("(?m)^Your own image: (.*)$", stoker.output).group(1)
+        self.assertNotIn(" -> queued", stoker.output)
+        tar = os.path.join(stoker.var, "demo", "busybox.tar")
+        done = subprocess.run(["bash", "-c", image.replace("NAME FILE.tar", "mine " + shlex.quote(tar))],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        stoker.code("own", "echo mine", image="mine")
+        self.assertEqual(stoker.run_task("own")["state"], "complete")
+        # and the next start says of a paused code that it is
+        hello = [code for code in stoker.get("codes").json["codes"] if code["name"] == "hello"][0]["id"]
+        self.assertEqual(stoker.post("codes/%s/pause_task_queue" % hello).status, 200)
+        stoker.stop()
+        self.assertIn("the code hello is paused", stoker.start().output)
 
     def test_a_full_disk_is_one_sentence(self):
         stoker = self.instance()
