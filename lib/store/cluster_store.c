@@ -211,7 +211,8 @@ enum err cluster_store_shared_to(struct db *db, struct ctx *cx, int64_t number, 
 
 /* --- its nodes, and what waits ----------------------------------------------------------------- */
 
-static const struct sql DRAIN = { "UPDATE node SET state = 'draining' WHERE id = ? AND cluster_id = ? AND state = 'live'", "ii" };
+static const struct sql DRAIN = { 
+	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'draining' WHERE id = ? AND cluster_id = ? AND state = 'live'", "ii" };
 static const struct sql WAITING = {
 	"SELECT COUNT(*) FROM (SELECT 1 FROM lane l JOIN ready r ON r.lane_id = l.id WHERE l.cluster_id = ? LIMIT 100000) x",
 	"i" };

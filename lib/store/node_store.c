@@ -18,25 +18,33 @@ static const struct sql NODE_ADD = {
 	" ON DUPLICATE KEY UPDATE lease_until = VALUES(lease_until)", "sisiiss" };
 static const struct sql NODE_FIND = { "SELECT id, cluster_id FROM node WHERE session = ? AND state <> 'gone'", "s" };
 static const struct sql NODE_RESUME = {
-	"UPDATE node SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), slots = ?,"
-	" doorbell = ? WHERE session = ? AND state <> 'gone'", "iiss" };
+	"UPDATE node FORCE INDEX (PRIMARY) SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), slots = ?,"
+	" doorbell = ? WHERE id = ? AND session = ? AND state <> 'gone'", "iisis" };
 static const struct sql NODE_RENEW = {
-	"UPDATE node SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), running = ?"
+	"UPDATE node FORCE INDEX (PRIMARY) SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), running = ?"
 	" WHERE id = ? AND session = ? AND state <> 'gone'", "iiis" };
 static const struct sql NODE_IS_DRAINING = { "SELECT 1 FROM node WHERE id = ? AND state = 'draining'", "i" };
 static const struct sql NODE_LEAVE = {
-	"UPDATE node SET state = 'gone', lease_until = NOW(6), running = 0 WHERE id = ? AND session = ?"
+	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'gone', lease_until = NOW(6), running = 0 WHERE id = ? AND session = ?"
 	" AND NOT EXISTS (SELECT 1 FROM running r WHERE r.node_id = node.id)", "is" };
 static const struct sql STOPS = { "SELECT task_id, attempt FROM running WHERE node_id = ? AND stop IS NOT NULL", "i" };
 
-/* For single statements that may be done twice: an idle connection may have died unseen, which shows
- * at once; a server that took its time to fail is not asked again. */
+static bool may_repeat(const struct db *db, int64_t began)
+{
+	return db_errno(db) == 1213 || db_errno(db) == 1205 || (db_is_lost(db) && clock_boot_us() - began < 500000);
+}
+
+/* For single statements that may be done twice, at once: an idle connection may have died unseen, which
+ * shows at once (a server that took its time to fail is not asked again); another one had the row in a
+ * deadlock or for too long (a lease does not wait for what that one does next). */
 static enum err exec_repeatable(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n)
 {
 	int64_t began = clock_boot_us();
 	enum err e = db_exec(db, cx, sql, v, n);
 
-	return e != OK && db_is_lost(db) && clock_boot_us() - began < 500000 ? db_exec(db, cx, sql, v, n) : e;
+	for (int again = 0; again < 2 && e != OK && may_repeat(db, began); again++)
+		e = db_exec(db, cx, sql, v, n);
+	return e;
 }
 
 static enum err cluster_of(struct db *db, struct ctx *cx, struct str name, int64_t *id)
@@ -80,8 +88,11 @@ enum err node_store_register(struct db *db, struct ctx *cx, struct str name, str
 enum err node_store_resume(struct db *db, struct ctx *cx, struct str session, int64_t slots,
                            struct str doorbell, int64_t lease_s, int64_t *node_id, int64_t *cluster_id)
 {
-	TRY(exec_repeatable(db, cx, &NODE_RESUME, VALS(v_i(lease_s), v_i(slots), v_s(doorbell), v_s(session))));
-	return find_session(db, cx, session, node_id, cluster_id);
+	TRY(find_session(db, cx, session, node_id, cluster_id));
+	TRY(exec_repeatable(db, cx, &NODE_RESUME, VALS(v_i(lease_s), v_i(slots), v_s(doorbell), v_i(*node_id), v_s(session))));
+	if (db_changed(db) != 1)
+		return err_set(cx, ERR_NOT_FOUND, "this node's session was taken back");
+	return OK;
 }
 
 enum err node_store_renew(struct db *db, struct ctx *cx, int64_t node_id, struct str session,
@@ -122,9 +133,12 @@ enum err node_store_leave(struct db *db, struct ctx *cx, int64_t node_id, struct
 
 /* --- what people and the API ask ------------------------------------------------------------------ */
 
-static const struct sql NODE_DRAIN = { "UPDATE node SET state = 'draining' WHERE name = ? AND state = 'live'", "s" };
-static const struct sql NODE_UNDRAIN = { "UPDATE node SET state = 'live' WHERE name = ? AND state = 'draining'", "s" };
-static const struct sql NODE_EXISTS = { "SELECT 1 FROM node WHERE name = ? AND state <> 'gone' LIMIT 1", "s" };
+static const struct sql NODE_DRAIN = {
+	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'draining' WHERE id = ? AND state = 'live'", "i" };
+static const struct sql NODE_UNDRAIN = {
+	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'live' WHERE id = ? AND state = 'draining'", "i" };
+static const struct sql NODES_NAMED = {
+	"SELECT id FROM node FORCE INDEX (lease) WHERE name = ? AND state IN ('live', 'draining')", "s" };
 static const struct sql NODE_LIST = {
 	"SELECT n.id, n.cluster_id, n.slots, n.running, n.name, c.name, n.session, n.doorbell, n.runtime, n.state,"
 	" n.lease_until, n.beat_at, n.started_at FROM node n JOIN cluster c ON c.id = n.cluster_id"
@@ -133,16 +147,18 @@ static const struct sql DOORBELLS = {
 	"SELECT doorbell FROM node FORCE INDEX (lease) WHERE state = 'live' AND lease_until > NOW(6)"
 	" AND cluster_id = ? AND running < slots AND doorbell <> '' LIMIT 2", "i" };
 static const struct sql LIVE = {
-	"SELECT COUNT(*) FROM node WHERE state IN ('live', 'draining') AND lease_until > NOW(6)", "" };
+	"SELECT COUNT(*) FROM node FORCE INDEX (lease) WHERE state = 'live' AND lease_until > NOW(6)", "" };
 
 enum err node_store_drain(struct db *db, struct ctx *cx, struct str name, bool drain)
 {
 	struct rows r;
 
-	TRY(db_query(db, cx, &NODE_EXISTS, VALS(v_s(name)), &r));
+	TRY(db_query(db, cx, &NODES_NAMED, VALS(v_s(name)), &r));
 	if (!r.n)
 		return err_set(cx, ERR_NOT_FOUND, "there is no live node '" STR_FMT "'", STR_ARG(name));
-	return exec_repeatable(db, cx, drain ? &NODE_DRAIN : &NODE_UNDRAIN, VALS(v_s(name)));
+	for (size_t i = 0; i < r.n; i++) /* by key, one at a time: see NODE_CLAIMS in ready_store.c */
+		TRY(exec_repeatable(db, cx, drain ? &NODE_DRAIN : &NODE_UNDRAIN, VALS(row(&r, i)[0])));
+	return OK;
 }
 
 static struct node node_of(const struct val *v)
@@ -203,7 +219,7 @@ static const struct sql DEAD_NODES = {
 	" UNION ALL (SELECT id, session FROM node FORCE INDEX (lease)"
 	" WHERE state = 'gone' AND EXISTS (SELECT 1 FROM running r WHERE r.node_id = node.id) LIMIT 20)", "" };
 static const struct sql NODE_GONE = {
-	"UPDATE node SET state = 'gone', claims = claims + 1, running = 0"
+	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'gone', claims = claims + 1, running = 0"
 	" WHERE id = ? AND session = ? AND (state = 'gone' OR lease_until < NOW(6))", "is" };
 static const struct sql RUNNING_PAGE = {
 	"SELECT r.task_id, r.attempt, r.lane_id, r.stop, t.rank_at, l.cluster_id FROM running r"

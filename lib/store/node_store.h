@@ -34,7 +34,7 @@ enum err node_store_drain(struct db *db, struct ctx *cx, struct str name, bool d
 enum err node_store_list(struct db *db, struct ctx *cx, struct node **out, size_t *n);
 /* At most two doorbells of live nodes of the cluster with free slots. */
 enum err node_store_doorbells(struct db *db, struct ctx *cx, int64_t cluster_id, struct str out[2], size_t *n);
-/* How many nodes are live (for /readyz). */
+/* How many nodes take new tasks: live, their leases not over, not draining (for /readyz). */
 enum err node_store_live(struct db *db, struct ctx *cx, int64_t *n);
 
 /* --- by the scheduler --- */

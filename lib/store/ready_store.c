@@ -16,9 +16,10 @@ static const struct sql PEEK = {
 
 static const struct sql TURN = {
 	"UPDATE turn SET number = number + 1, by_node = ?, at = NOW(6) WHERE cluster_id = ?", "ii" };
-/* Written and not only locked: on Galera a take-back elsewhere then cannot commit beside us. */
+/* Written and not only locked: on Galera a take-back elsewhere then cannot commit beside us. Everybody
+ * comes to the row of a node by its primary key: by `lease` or `session` two of them meet in a deadlock. */
 static const struct sql NODE_CLAIMS = {
-	"UPDATE node SET claims = claims + 1"
+	"UPDATE node FORCE INDEX (PRIMARY) SET claims = claims + 1"
 	" WHERE id = ? AND session = ? AND state = 'live' AND lease_until > NOW(6)", "is" };
 static const struct sql NODE_STATE = {
 	"SELECT 1 FROM node WHERE id = ? AND session = ? AND state <> 'gone'", "is" };

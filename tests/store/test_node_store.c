@@ -58,6 +58,14 @@ START_TEST(a_session_begins_is_renewed_taken_over_and_ends)
 	ck_assert_int_eq(live, before + 1);
 	fine(node_store_renew(f.db, &f.cx, id, str_bytes(session, 16), 12, 4, &draining));
 	ck_assert(!draining);
+	fine(node_store_drain(f.db, &f.cx, STR_LIT("n1"), true));
+	fine(node_store_renew(f.db, &f.cx, id, str_bytes(session, 16), 12, 4, &draining));
+	ck_assert(draining);
+	fine(node_store_live(f.db, &f.cx, &live));
+	ck_assert_int_eq(live, before); /* one that drains takes nothing new */
+	fine(node_store_drain(f.db, &f.cx, STR_LIT("n1"), false));
+	fine(node_store_live(f.db, &f.cx, &live));
+	ck_assert_int_eq(live, before + 1);
 	fine(node_store_doorbells(f.db, &f.cx, cluster, bells, &n));
 	ck_assert_uint_eq(n, 1); /* n1 is full: only the world's own node is rung */
 	ck_assert(str_is(bells[0], "127.0.0.1:1"));
