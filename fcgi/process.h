@@ -1,4 +1,5 @@
 #pragma once
+#include "fcgi/brake.h"
 #include "fcgi/breaker.h"
 #include "store/db.h"
 
@@ -20,5 +21,6 @@ struct process {
 	struct breaker breaker;     /* is the database answering? */
 	bool schema_known;          /* the schema was found to be one that this program may use */
 	int64_t sign_in_failed_us;  /* CLOCK_BOOTTIME of the last wrong password */
+	struct brake sign_ins;      /* of the pages: who failed lately */
 	struct page_kit *pages;     /* fcgi/page: parsed templates; NULL until a page was asked for */
 };

@@ -1,5 +1,6 @@
 #include "fcgi/page/signin_page.h"
 
+#include "base/clock.h"
 #include "fcgi/auth.h"
 #include "fcgi/page/page.h"
 #include "fcgi/session.h"
@@ -31,20 +32,31 @@ enum err signin_page(struct request *rq, struct reply *rp)
 	return show(rq, rp, next, NULL, 200);
 }
 
+static enum err show_wait(struct request *rq, struct reply *rp, struct str next, int wait_s)
+{
+	reply_header(rp, "Retry-After", str_of(arena_printf(&rq->cx.arena, "%d", wait_s)));
+	return show(rq, rp, next, arena_printf(&rq->cx.arena, "Too many attempts from your address failed. Wait %d s, then try again.", wait_s), 429);
+}
+
 enum err signin_page_enter(struct request *rq, struct reply *rp)
 {
-	struct str token = STR_LIT(""), next = STR_LIT("");
+	struct str token = STR_LIT(""), next = STR_LIT(""), who = request_env(rq, "REMOTE_ADDR");
+	int wait_s = brake_wait_s(&rq->process->sign_ins, who, clock_boot_us());
 	enum err e;
 
 	TRY(session_guard(rq));
 	request_form(rq, "token", &token);
 	request_form(rq, "next", &next);
+	if (wait_s)
+		return show_wait(rq, rp, next, wait_s);
 	token = str_trim(token);
 	e = token.n && token.n <= SESSION_TOKEN_BYTES ? auth_look_up(rq, token, NULL) : ERR_AUTH;
 	if (e == OK)
 		e = session_keep(rq, rp, token);
-	if (e == ERR_AUTH)
+	if (e == ERR_AUTH) {
+		brake_note(&rq->process->sign_ins, who, clock_boot_us());
 		return show(rq, rp, next, "That did not work.", 401);
+	}
 	TRY(e);
 	return page_see_other(rq, rp, session_next(rq, next));
 }

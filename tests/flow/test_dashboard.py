@@ -1,6 +1,7 @@
 """The dashboard: in a browser (tests/browser/dashboard.js), and by hand-made requests."""
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
@@ -81,6 +82,28 @@ class Dashboard(harness.FlowTest):
         reply = self.page(path, "POST", good, Origin=own, Sec_Fetch_Site="same-origin")
         self.assertEqual(reply.status, 303, reply)
         self.assertEqual(self.stoker.task(task)["state"], "cancelled")
+
+    def test_guessing_tokens_is_slow(self):
+        body = urllib.parse.urlencode({"csrf": self.csrf(), "token": "stk_00000000_wrong"})
+        headers = {"Cookie": "stoker=" + self.stoker.token, "Content-Type": "application/x-www-form-urlencoded"}
+
+        def guess(address):
+            line = http.client.HTTPConnection("127.0.0.1", self.stoker.port, source_address=(address, 0), timeout=30)
+            line.request("POST", "/ui/signin", body, headers)
+            reply = line.getresponse()
+            text = reply.read().decode()
+            line.close()
+            return reply, text
+
+        self.assertEqual(guess("127.0.0.9")[0].status, 401)
+        for _ in range(60):  # each process counts for itself
+            reply, text = guess("127.0.0.9")
+            if reply.status == 429:
+                break
+        self.assertEqual(reply.status, 429)
+        self.assertIn(int(reply.headers["Retry-After"]), range(1, 61))
+        self.assertIn("Too many attempts", text)
+        self.assertEqual(guess("127.0.0.10")[0].status, 401)
 
     def test_a_viewer_sees_no_actions_and_can_take_none(self):
         viewer = self.token_of("viewer")
