@@ -21,6 +21,8 @@ static const struct sql CANCEL = {
 	"UPDATE task SET state = 'cancelled', ended_at = NOW(6), cause = 'cancelled', note = ?"
 	" WHERE id = ? AND state = 'queued' AND attempt = ?", "ssi" };
 
+static const struct sql NOW = { "SELECT NOW(6)", "" };
+
 struct cancel_all {
 	const struct id *project, *code;
 	struct str who;
@@ -108,10 +110,12 @@ enum err task_store_cancel_code(struct db *db, struct ctx *cx, const struct id *
 {
 	struct cancel_all c = { .project = project, .code = code, .who = text_cut(who, WHO_BYTES),
 		                .until_us = clock_boot_us() + budget_us, .bells = bells };
-	struct rows going;
+	struct rows going, now;
 
 	c.note = arena_printf(&cx->arena, "cancelled by " STR_FMT, STR_ARG(c.who));
-	TRY(db_now(db, cx, &c.queued_to));
+	/* asked, not reckoned by db_now: a millisecond off would spare what was queued just before */
+	TRY(db_query(db, cx, &NOW, NULL, 0, &now));
+	c.queued_to = val_time(&row(&now, 0)[0]);
 	do {
 		if (clock_boot_us() >= c.until_us)
 			return err_set(cx, ERR_LIMIT, "there was no time for all of them: ask again, and it goes on");
