@@ -3,6 +3,7 @@
 once, no byte of output is lost or doubled, and what ran goes on."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -154,6 +155,56 @@ class Faults(Counting):
         rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
         self.assertEqual(rows, [("node_lost",), ("exit",)])
         self.assertIn("attempt 2", self.stoker.task_log(task).decode())
+
+
+class FullDisk(harness.FlowTest):
+    """The node's folder is a small disk of its own, mounted before the instance starts."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.disk = harness.scratch()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", cls.disk], check=True)
+        cls.ENV = {"STOKER_NODE_DIR": cls.disk, "STOKER_NODE_SLOTS": "4"}
+        try:
+            super().setUpClass()
+        except BaseException:
+            cls.unmount()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.unmount()
+
+    @classmethod
+    def unmount(cls):
+        subprocess.run(["umount", "-l", cls.disk], check=True)
+        os.rmdir(cls.disk)
+
+    def states(self):
+        return dict(self.stoker.sql("SELECT state, COUNT(*) FROM task GROUP BY 1"))
+
+    def test_a_full_disk_gives_tasks_back_and_claims_no_more_until_there_is_room(self):
+        self.stoker.code("small", "echo $STOKER_ATTEMPT")
+        self.assertEqual(self.stoker.run_task("small")["state"], "complete")
+        filler = os.path.join(self.disk, "filler")
+        with open(filler, "wb", buffering=0) as file, self.assertRaises(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        ids = [self.stoker.queue("small") for _ in range(12)]
+        harness.wait_for(lambda: "node_fault" in self.stoker.log("runner"), 10, "the fault to be told")
+        time.sleep(4)
+        self.assertEqual(self.states(), {"complete": "1", "queued": "12"})
+        rows = self.stoker.sql("SELECT cause, COUNT(*) FROM attempt WHERE cause <> 'exit' GROUP BY 1")
+        self.assertEqual([cause for cause, _ in rows], ["node_lost"])
+        self.assertLessEqual(int(rows[0][1]), 4)  # a claim for each slot, and then no more
+        rows = self.stoker.sql("SELECT DISTINCT note FROM attempt WHERE cause = 'node_lost'")
+        self.assertRegex(rows[0][0], "^its node could not start it: .*No space left on device$")
+        self.assertEqual(self.stoker.log("runner").count(" node_fault "), 1)
+        os.remove(filler)
+        for task in ids:
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=30)["state"], "complete")
+        self.assertIn("node_fault_over", self.stoker.log("runner"))
 
 
 class Stopping(harness.FlowTest):

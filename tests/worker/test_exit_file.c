@@ -32,7 +32,7 @@ START_TEST(a_message_is_one_line_and_the_longest_file_fits)
 	struct exit_file f = { .verdict = EXIT_LAUNCH_FAILED, .started_us = UINT64_MAX, .ended_us = UINT64_MAX,
 		               .code = 255, .signal = 64, .oom_kills = UINT64_MAX, .pids_hits = UINT64_MAX,
 		               .max_rss = UINT64_MAX, .cpu_us = UINT64_MAX, .bytes = UINT64_MAX,
-		               .lines = UINT64_MAX, .head = UINT64_MAX, .missing = UINT64_MAX };
+		               .lines = UINT64_MAX, .head = UINT64_MAX, .missing = UINT64_MAX, .node_fault = UINT64_MAX };
 	struct exit_file back;
 	char text[EXIT_FILE_MAX];
 	size_t n;
@@ -41,6 +41,7 @@ START_TEST(a_message_is_one_line_and_the_longest_file_fits)
 	n = exit_file_format(&f, text, sizeof text);
 	ck_assert_uint_gt(n, 0);
 	ck_assert(exit_file_parse(text, n, &back));
+	ck_assert_uint_eq(back.node_fault, UINT64_MAX);
 	ck_assert_uint_eq(strspn(back.message, " "), sizeof f.message - 1);
 	ck_assert_uint_eq(exit_file_format(&f, text, sizeof text - 1), 0);
 }

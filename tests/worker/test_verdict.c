@@ -42,6 +42,8 @@ static const struct {
 	  "its node could not renew its lease and ended it" },
 	{ { .verdict = EXIT_LAUNCH_FAILED, .code = -1, .message = "no such runtime" }, TASK_ERROR, CAUSE_LAUNCH,
 	  "could not be started: no such runtime" },
+	{ { .verdict = EXIT_LAUNCH_FAILED, .code = -1, .node_fault = 1, .message = "mount the stage: Cannot allocate memory" },
+	  TASK_QUEUED, CAUSE_NODE_LOST, "its node could not start it: mount the stage: Cannot allocate memory" },
 	{ { .verdict = EXIT_LOST, .code = -1 }, TASK_KILLED, CAUSE_MONITOR_LOST,
 	  "its monitor was killed, so its end is not known" },
 	{ { .verdict = EXIT_EXITED, .pids_hits = 7 }, TASK_COMPLETE, CAUSE_EXIT,

@@ -41,6 +41,7 @@ enum engine_result {
 	ENGINE_NO_IMAGE, /* not unpacked on this node */
 	ENGINE_BUSY,     /* launch: that attempt is there already; remove: it still lives */
 	ENGINE_FAILED,   /* the reason says why */
+	ENGINE_NODE,     /* launch: this node cannot now, whatever the task is; the reason says why */
 };
 
 enum engine_signal {

@@ -239,6 +239,7 @@ static enum engine_result result_of(uint32_t status)
 	case LAUNCH_OK: return ENGINE_DONE;
 	case LAUNCH_NO_IMAGE: return ENGINE_NO_IMAGE;
 	case LAUNCH_BUSY: return ENGINE_BUSY;
+	case LAUNCH_NODE: return ENGINE_NODE;
 	default: return ENGINE_FAILED;
 	}
 }

@@ -98,7 +98,7 @@ static enum err write_setup(struct ctx *cx, const struct launcher *l, const stru
 	buf_add(&text, &setup, sizeof setup);
 	spec_format(&l->parts, &l->host, &setup, &text);
 	if (text.full)
-		return err_set(cx, ERR_INTERNAL, "write the container's spec: it is too long");
+		return err_set(cx, ERR_TOO_LARGE, "write the container's spec: it is too long");
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK))
 		return err_errno(cx, "make the monitor's pipe");
 	n = write(p[1], text.p, text.n);
@@ -134,8 +134,8 @@ static bool write_pid(int dir, gid_t gid)
 	return fchown(to, 0, gid) == 0 && write(to, text, (size_t)len) == len;
 }
 
-/* Child of vfork. `fds[i]` becomes descriptor i, -1 is closed. */
-static _Noreturn void become_monitor(const struct launcher *l, int dir, const int *fds)
+/* Child of vfork. `fds[i]` becomes descriptor i, -1 is closed. *failed is the parent's: errno. */
+static _Noreturn void become_monitor(const struct launcher *l, int dir, const int *fds, volatile int *failed)
 {
 	static char *const argv[] = { (char *)"stoker-monitor", NULL };
 	static char *const envp[] = { NULL };
@@ -144,14 +144,19 @@ static _Noreturn void become_monitor(const struct launcher *l, int dir, const in
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (!write_pid(dir, l->opt.runner_gid))
-		_exit(125);
-	for (int i = 0; i < MONITOR_FD_END; i++)
-		if (fds[i] < 0)
-			close(i);
-		else if (dup2(fds[i], i) < 0)
-			_exit(125);
-	execveat(l->monitor, "", argv, envp, AT_EMPTY_PATH);
+	errno = 0;
+	if (write_pid(dir, l->opt.runner_gid)) {
+		bool are_placed = true;
+
+		for (int i = 0; are_placed && i < MONITOR_FD_END; i++)
+			if (fds[i] < 0)
+				close(i);
+			else
+				are_placed = dup2(fds[i], i) >= 0;
+		if (are_placed)
+			execveat(l->monitor, "", argv, envp, AT_EMPTY_PATH);
+	}
+	*failed = errno ? errno : ENOSPC; /* a write that is cut short sets none */
 	_exit(125);
 }
 
@@ -173,6 +178,7 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 {
 	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, { -1, -1 }, -1 };
 	int fds[MONITOR_FD_END];
+	volatile int failed = 0;
 	int userns;
 	size_t next = 1;
 
@@ -202,8 +208,9 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 		fds[MONITOR_FD_CONFIG] = a->fds->fd[next];
 	*monitor = vfork();
 	if (*monitor == 0)
-		become_monitor(l, dir, fds);
-	if (*monitor < 0)
+		become_monitor(l, dir, fds, &failed);
+	errno = failed ? failed : errno;
+	if (*monitor < 0 || failed)
 		return err_errno(cx, "start a monitor");
 	l->starting[l->starting_count++] = o.starting[0];
 	o.starting[0] = -1;

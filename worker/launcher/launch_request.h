@@ -28,7 +28,8 @@ enum launch_status {
 	LAUNCH_REFUSED = 1,  /* a field is out of bounds: a bug of the runner; nothing was done */
 	LAUNCH_NO_IMAGE = 2, /* no unpacked image of that digest on this node */
 	LAUNCH_BUSY = 3,     /* LAUNCH: that attempt has a folder. REMOVE: its monitor still lives */
-	LAUNCH_FAILED = 4,   /* the host refused; the message says what and why */
+	LAUNCH_FAILED = 4,   /* it cannot be done; the message says what and why */
+	LAUNCH_NODE = 5,     /* LAUNCH: this node cannot now (no room, no memory, …), whatever the task is */
 };
 
 /* fds of LAUNCH_LAUNCH, by SCM_RIGHTS with the request: always LAUNCH_FD_SPEC; the payload if

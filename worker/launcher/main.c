@@ -117,7 +117,8 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 
 /* --- requests ----------------------------------------------------------------------------------- */
 
-static enum launch_status status_of(enum err e)
+/* What a request asks is judged before a launch begins, so that what fails then is the host's. */
+static enum launch_status status_of(uint16_t op, enum err e)
 {
 	switch (e) {
 	case OK:
@@ -128,8 +129,10 @@ static enum launch_status status_of(enum err e)
 		return LAUNCH_NO_IMAGE;
 	case ERR_CONFLICT:
 		return LAUNCH_BUSY;
-	default:
+	case ERR_TOO_LARGE:
 		return LAUNCH_FAILED;
+	default:
+		return op == LAUNCH_LAUNCH ? LAUNCH_NODE : LAUNCH_FAILED;
 	}
 }
 
@@ -143,7 +146,7 @@ static enum err open_image(struct ctx *cx, const struct launcher *l,
 	*rootfs = openat(l->images, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*rootfs >= 0)
 		return OK;
-	if (errno == ENOENT)
+	if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 		return err_set(cx, ERR_NOT_FOUND, "no image sha256:%s on this node", hex);
 	return err_errno(cx, "open the image sha256:%s", hex);
 }
@@ -185,7 +188,7 @@ static void put_reply(const struct ctx *cx, const struct launch_request *rq, enu
 	r->attempt = rq->attempt;
 	if (rq->op == LAUNCH_PROBE)
 		return;
-	r->status = status_of(e);
+	r->status = status_of(rq->op, e);
 	if (e)
 		snprintf(r->message, sizeof r->message, "%.*s", (int)sizeof r->message - 1, cx->message);
 }

@@ -11,8 +11,19 @@
 #include "worker/monitor/monitor.h"
 #include "worker/monitor/sandbox.h"
 
+bool monitor_is_node_fault(int err)
+{
+	static const int faults[] = { ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE, EAGAIN, EROFS, EIO };
+
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		if (faults[i] == err)
+			return true;
+	return false;
+}
+
 static bool fail_launch(struct monitor *m, const char *step)
 {
+	m->node_fault = monitor_is_node_fault(errno);
 	snprintf(m->failure, sizeof m->failure, "%s: %s", step, strerrordesc_np(errno));
 	return false;
 }

@@ -134,6 +134,7 @@ static void enforce(struct monitor *m)
 	if (!m->ready && now >= m->launch_us && !m->failure[0]) {
 		snprintf(m->failure, sizeof m->failure, "the runtime did not start the container in %d s",
 		         MONITOR_START_TIMEOUT_MS / 1000);
+		m->node_fault = true; /* so slow is only a host that can no more */
 		m->kill_us = now;
 	}
 	if (m->kill_us && now >= m->kill_us)

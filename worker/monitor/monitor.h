@@ -45,6 +45,7 @@ struct monitor {
 	uint64_t rate_bytes;
 	char words[256];   /* the end of what the runtime said, before the job began */
 	size_t words_n;
+	bool node_fault;   /* it is the node's own */
 	char failure[200]; /* why nothing could be begun; "" if it could */
 	struct {
 		uint8_t header[SPOOL_FRAME_BYTES]; /* room for spool_put */
@@ -61,6 +62,9 @@ bool monitor_tell(const struct monitor *m, enum monitor_event_type type);
 
 /* launching: sandbox, pipes, runtime. False with m->failure set. */
 bool monitor_launch(struct monitor *m, const char *config, size_t n);
+
+/* Does the node lack what whoever asks would lack: room, memory, descriptors? */
+bool monitor_is_node_fault(int err);
 
 /* Gives go: the job begins. */
 void monitor_go(struct monitor *m);

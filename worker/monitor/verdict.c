@@ -14,6 +14,17 @@ static void put_status(struct exit_file *f, int status)
 	f->verdict = WIFSIGNALED(status) ? EXIT_SIGNALED : EXIT_EXITED;
 }
 
+/* The runtime has only words. Memory and processes are left out: their want may be the job's limit. */
+static bool words_tell_node_fault(const char *words)
+{
+	static const int faults[] = { ENOSPC, EDQUOT, EMFILE, ENFILE };
+
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		if (strstr(words, strerrordesc_np(faults[i])))
+			return true;
+	return false;
+}
+
 /* The last line of what the runtime said. */
 static void quote_runtime(const struct monitor *m, struct exit_file *f)
 {
@@ -65,6 +76,7 @@ static void put_end(const struct monitor *m, struct exit_file *f)
 	} else {
 		f->verdict = EXIT_LAUNCH_FAILED;
 		quote_runtime(m, f);
+		f->node_fault = words_tell_node_fault(f->message);
 	}
 }
 
@@ -80,6 +92,7 @@ void monitor_verdict(const struct monitor *m, struct exit_file *f)
 		                 .missing = spool_missing(&m->spool) };
 	if (m->failure[0]) {
 		f->verdict = EXIT_LAUNCH_FAILED;
+		f->node_fault = m->node_fault;
 		snprintf(f->message, sizeof f->message, "%s", m->failure);
 	} else if (m->ending && !m->started_us) {
 		f->verdict = m->why;

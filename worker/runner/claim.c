@@ -155,7 +155,7 @@ static void look(struct runner *r, bool peek)
 		return;
 	}
 	r->claim.rung = false;
-	if (!may_claim(r) || !slots_free(r) || !lease_is_good(r))
+	if (!may_claim(r) || !slots_free(r) || !lease_is_good(r) || (r->fault.rests && !r->claim.in_doubt))
 		return;
 	loop_stop(r->loop, &r->claim.timer);
 	c = store_work_new(sizeof *c);
@@ -165,6 +165,8 @@ static void look(struct runner *r, bool peek)
 	c->who = r->held.who;
 	c->who.session = str_bytes(c->session, sizeof c->session);
 	c->most = slots_free(r) < BATCH_MOST ? slots_free(r) : BATCH_MOST;
+	if (r->fault.is && c->most > FAULT_CLAIMS)
+		c->most = FAULT_CLAIMS;
 	c->peek = peek;
 	c->in_doubt = r->claim.in_doubt;
 	c->removals = r->removals;

@@ -263,6 +263,7 @@ void follow_started(struct job *j, int64_t started_us)
 		return;
 	j->started_us = started_us;
 	launch_over(j);
+	fault_over(j->runner);
 	if (j->start == START_UNKNOWN)
 		settle_start(j);
 	launch_next(j->runner);
@@ -300,6 +301,8 @@ static void ended(struct job *j, const struct exit_file *end)
 {
 	j->end = *end;
 	j->has_end = true;
+	if (end->verdict == EXIT_LAUNCH_FAILED && end->node_fault)
+		j->end.node_fault = fault_note(j, end->message);
 	loop_stop(j->runner->loop, &j->flush);
 	launch_over(j);
 	if (j->end.started_us)

@@ -26,6 +26,23 @@ enum runner_end {
 	END_STOP,      /* jobs end and are given back */
 };
 
+enum { FAULTS_KNOWN = 64, FAULT_CLAIMS = 2 };
+
+/* What the node itself lacks: room, memory, descriptors (fault.c). */
+struct fault {
+	bool is;           /* told; no launch has worked since */
+	bool rests;        /* claims nothing until the timer */
+	int64_t pause_us;
+	struct loop_timer timer;
+	uint64_t worked;   /* launches, ever */
+	struct {
+		struct id task;
+		unsigned times;
+		uint64_t worked; /* when it failed first */
+	} known[FAULTS_KNOWN];
+	size_t next;
+};
+
 struct runner {
 	struct loop *loop;
 	const struct settings *set;
@@ -55,6 +72,7 @@ struct runner {
 		struct loop_timer timer;
 		bool stops_open;
 	} claim;
+	struct fault fault;
 	struct batch starts, ends;
 	struct loop_timer tick, guard;
 	bool in_trouble[TROUBLE_COUNT];
@@ -84,10 +102,17 @@ void launch_next(struct runner *r);       /* as many claimed jobs as may be laun
 void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why);
 void launch_over(struct job *j);          /* the runtime has done its part */
 void launch_with(struct job *j, int payload); /* its payload is there: a memfd, taken over */
-void launch_without(struct job *j, const char *why); /* it cannot be: the sentence */
+void launch_without(struct job *j, enum err e, const char *why); /* it cannot be: the sentence */
+void launch_give_back(struct runner *r, const char *why); /* all that waits for its launch */
 void job_cancel(struct job *j);
 void job_stop_for_node(struct job *j);
 void job_lose(struct job *j);             /* it is not ours any more */
+
+/* --- fault.c */
+/* The node could not start the job, and rests from claims. False: this task failed so again and again
+ * while others started, so it is its own fault after all. */
+bool fault_note(struct job *j, const char *why);
+void fault_over(struct runner *r);        /* a launch worked */
 
 /* --- payload.c */
 void payload_fetch(struct job *j);        /* then launch_with or launch_without */

@@ -6,6 +6,7 @@
 #include "model/command.h"
 #include "worker/launcher/launch_request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -154,9 +155,53 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 	return j->runner->engine->launch(j->runner->host, cx, &what);
 }
 
-void launch_without(struct job *j, const char *why)
+static bool has_not_begun(const struct job *j)
 {
-	refuse(j, CAUSE_LAUNCH, why);
+	return j->stage == JOB_CLAIMED || j->stage == JOB_FETCHING;
+}
+
+static void give_back(struct job *j, const char *why)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "its node could not start it: %s", why);
+	end_without(j, TASK_QUEUED, CAUSE_NODE_LOST, text);
+}
+
+void launch_give_back(struct runner *r, const char *why)
+{
+	struct job *next;
+
+	for (struct job *j = r->jobs; j; j = next) {
+		next = j->next;
+		if (has_not_begun(j))
+			give_back(j, why);
+	}
+}
+
+/* The node's own fault is no end of a task. */
+static void fail(struct job *j, bool is_nodes, enum cause cause, const char *why)
+{
+	char text[400];
+
+	if (is_nodes && fault_note(j, why)) {
+		if (j->stage != JOB_SETTLING) /* else it was among those that were given back */
+			give_back(j, why);
+		return;
+	}
+	snprintf(text, sizeof text, "%s%s", cause == CAUSE_LAUNCH ? "could not be started: " : "", why);
+	refuse(j, cause, text);
+}
+
+void launch_without(struct job *j, enum err e, const char *why)
+{
+	fail(j, e == ERR_INTERNAL, CAUSE_LAUNCH, why);
+}
+
+/* An image that cannot be read is its own fault, unless the node lacks what it takes to read. */
+static bool is_want(int err)
+{
+	return err == ENOMEM || err == EMFILE || err == ENFILE || err == ENOSPC || err == EIO;
 }
 
 void launch_with(struct job *j, int payload)
@@ -174,9 +219,9 @@ void launch_with(struct job *j, int payload)
 	j->is_launching = true;
 	r->launching++;
 	if (r->engine->prepare(r->host, &cx, j->claim.image, &img) != OK)
-		refuse(j, CAUSE_IMAGE, cx.message);
+		fail(j, cx.err == ERR_INTERNAL && is_want(errno), CAUSE_IMAGE, cx.message);
 	else if (ask(&cx, j, &img, payload, &taken) != OK)
-		refuse(j, CAUSE_LAUNCH, cx.message);
+		fail(j, cx.err == ERR_INTERNAL, CAUSE_LAUNCH, cx.message);
 	else
 		arena_release(&j->arena); /* the launcher has it now */
 	if (!taken)
@@ -201,18 +246,6 @@ void launch_next(struct runner *r)
 	}
 }
 
-static void failed(struct job *j, enum engine_result how, const char *why)
-{
-	char text[300];
-
-	if (how == ENGINE_NO_IMAGE) {
-		refuse(j, CAUSE_IMAGE, *why ? why : "its image is not on this node");
-		return;
-	}
-	snprintf(text, sizeof text, "could not be started: %s", why);
-	refuse(j, CAUSE_LAUNCH, text);
-}
-
 void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why)
 {
 	if (j->stage != JOB_LAUNCHING)
@@ -228,7 +261,8 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 		if (j->is_lost)
 			settle_drop(j);
 		else
-			failed(j, how, why);
+			fail(j, how == ENGINE_NODE, how == ENGINE_NO_IMAGE ? CAUSE_IMAGE : CAUSE_LAUNCH,
+			     *why ? why : "its image is not on this node");
 		launch_next(r);
 		return;
 	}
@@ -243,11 +277,6 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 }
 
 /* --- ends that come from outside -------------------------------------------------------------------- */
-
-static bool has_not_begun(const struct job *j)
-{
-	return j->stage == JOB_CLAIMED || j->stage == JOB_FETCHING;
-}
 
 void job_cancel(struct job *j)
 {

@@ -73,7 +73,7 @@ static void payload_done(void *arg, struct store_work *w)
 	if (waits && w->err == OK)
 		launch_with(j, p->fd);
 	else if (waits && (w->err == ERR_INTERNAL || w->err == ERR_NOT_FOUND))
-		launch_without(j, w->cx.message);
+		launch_without(j, w->err, w->cx.message);
 	else if (waits)
 		loop_start(r->loop, &j->again, AGAIN_US, on_again, j);
 	store_work_free(w);
@@ -102,7 +102,7 @@ void payload_fetch(struct job *j)
 	j->stage = JOB_FETCHING;
 	if (fd < 0) {
 		err_errno(&cx, "make a memfd for payload");
-		launch_without(j, cx.message);
+		launch_without(j, cx.err, cx.message);
 		return;
 	}
 	if (j->claim.payload_bytes > READY_PAYLOAD_INLINE) {
@@ -114,5 +114,5 @@ void payload_fetch(struct job *j)
 		return;
 	}
 	close(fd);
-	launch_without(j, cx.message);
+	launch_without(j, cx.err, cx.message);
 }

@@ -205,7 +205,10 @@ static void judge_fenced(struct verdict *v, const struct exit_file *end, const s
 static void judge_launch_failed(struct verdict *v, const struct exit_file *end, const struct verdict_facts *f)
 {
 	(void)f;
-	say(v, TASK_ERROR, CAUSE_LAUNCH, "could not be started");
+	if (end->node_fault)
+		say(v, TASK_QUEUED, CAUSE_NODE_LOST, "its node could not start it");
+	else
+		say(v, TASK_ERROR, CAUSE_LAUNCH, "could not be started");
 	note_add(v, ": ", str_of(end->message));
 }
 
