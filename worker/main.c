@@ -4,8 +4,8 @@
  *   SIGTERM, SIGINT  hand over: claim no more, leave the jobs running under their monitors with a
  *                    lease of 60 s, end. The node's next runner takes them over: an upgrade kills no
  *                    job.
- *   SIGUSR1          stop the node: claim no more, end every job (TERM, its grace, KILL), give each
- *                    back for its next attempt (cause "node_stopped"), give up the session, end.
+ *   SIGUSR1          stop the node: claim no more, end every job (TERM, its grace but at most
+ *                    node.stop_grace_s, 30 s, KILL), give each back for its next attempt (cause "node_stopped"), give up the session, end.
  *   SIGKILL          costs nothing either, if the next runner starts before the lease is over.
  * Of the other roles: SIGTERM, SIGINT and SIGUSR1 end them after what they are doing.
  *

@@ -5,7 +5,8 @@
 declare -A started_at=() backoff_of=() due_at=()
 ended_by= # set by the traps
 
-# In seconds: nginx lets requests end, the api too, the runner its jobs' grace, MariaDB its pages.
+# In seconds: nginx lets requests end, the api too, the runner its jobs' grace
+# (30 s at most, [node] stop_grace_s) and then tell their ends, MariaDB its pages.
 NGINX_STOP=6 API_STOP=8 RUNNER_STOP=${STOKER_RUNNER_STOP:-45} DATABASE_STOP=30
 
 role_command() { # ROLE: sets the array command

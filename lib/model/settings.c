@@ -55,6 +55,7 @@ static const struct conf_key KEYS[] = {
 	INT("node", "cpu_millis", "0", 0, 1024000, node.cpu_millis, "CPU of a job in thousandths of a core; 0 = no quota"),
 	INT("node", "scratch_mb", "1024", 1, 1048576, node.scratch_mb, "writable space of a job in MiB"),
 	INT("node", "grace_s", "10", 0, 3600, node.grace_s, "seconds between TERM and KILL"),
+	INT("node", "stop_grace_s", "30", 0, 3600, node.stop_grace_s, "most seconds of grace when the node stops, whatever its jobs' own; make down kills what lasts longer than 45"),
 	TEXT("runner", "user", "", runner.user, "numeric uid, or name, of the runner when started by root"),
 	TEXT("runner", "launcher", "", runner.launcher, "path of stoker-launcher; empty = beside stoker-worker"),
 	TEXT("runner", "monitor", "", runner.monitor, "path of stoker-monitor; empty = beside stoker-worker"),
@@ -104,6 +105,9 @@ enum err settings_read(struct ctx *cx, const char *path, struct settings *out)
 		gethostname(host, sizeof host - 1);
 		out->node.name = arena_text(&cx->arena, host);
 	}
+	if (strcmp(out->node.runtime, "auto") != 0 && strcmp(out->node.runtime, "crun") != 0 &&
+	    strcmp(out->node.runtime, "runc") != 0)
+		return err_set(cx, ERR_INPUT, "node.runtime must be auto, crun or runc, not \"%s\"", out->node.runtime);
 	if (out->runner.fence_s >= out->runner.lease_s || out->runner.renew_s >= out->runner.fence_s)
 		return err_set(cx, ERR_INPUT, "runner.renew_s < runner.fence_s < runner.lease_s must hold");
 	return OK;

@@ -24,7 +24,7 @@ struct settings {
 	} stacks;
 	struct {
 		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
-		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s;
+		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s, stop_grace_s;
 	} node;
 	struct {
 		char *user, *launcher, *monitor, *init;

@@ -2,10 +2,12 @@
 """What may break of a node, breaks here (the database: test_outages.py). No accepted task is lost, none runs twice at
 once, no byte of output is lost or doubled, and what ran goes on."""
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
+import unittest
 
 import harness
 
@@ -157,6 +159,31 @@ class Faults(Counting):
         self.assertIn("attempt 2", self.stoker.task_log(task).decode())
 
 
+class Host(unittest.TestCase):
+    """A runner on a host where nothing can run says so in one sentence, and ends."""
+
+    def play_runner(self, **env):
+        folder = harness.scratch()
+        self.addCleanup(shutil.rmtree, folder)
+        with open(folder + "/conf", "w") as conf:
+            conf.write("[node]\ndir = %s/node\ncgroup = %s\n[runner]\nuser = 65534\n" % (folder, os.path.basename(folder)))
+        hide = 'for r in crun runc; do p=$(readlink -f "$(command -v $r)") && mount --bind /bin/false "$p"; done; exec "$@"'
+        done = subprocess.run(["unshare", "-m", "sh", "-c", hide, "sh", harness.BUILD + "/bin/stoker-worker", "runner",
+                               "-c", folder + "/conf"], env=dict(os.environ, **env), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        return [line for line in done.stdout.splitlines() if " failed " in line]
+
+    def test_runtimes_that_do_not_work_are_named_once_each(self):
+        said, = self.play_runner()
+        why = "a test container could not be started: the runtime ended with status 1 and no word"
+        self.assertTrue(said.endswith('why="no container can run on this host: crun: %s; runc: %s"' % (why, why)), said)
+
+    def test_an_unknown_runtime_is_refused(self):
+        said, = self.play_runner(STOKER_NODE_RUNTIME="bogus")
+        self.assertIn('node.runtime must be auto, crun or runc, not "bogus"', said)
+
+
 class FullDisk(harness.FlowTest):
     """The node's folder is a small disk of its own, mounted before the instance starts."""
 
@@ -208,7 +235,7 @@ class FullDisk(harness.FlowTest):
 
 
 class Stopping(harness.FlowTest):
-    ENV = {"STOKER_NODE_GRACE_S": "1"}
+    ENV = {"STOKER_NODE_GRACE_S": "1", "STOKER_NODE_STOP_GRACE_S": "3"}
 
     def test_down_gives_jobs_back_and_the_next_start_runs_them(self):
         self.stoker.code("stopped", "trap 'echo TERM; exit 0' TERM; echo attempt $STOKER_ATTEMPT;"
@@ -222,6 +249,22 @@ class Stopping(harness.FlowTest):
         self.stoker.read_env()
         ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
         self.assertEqual((ended["state"], ended["attempt"]), ("complete", 2))
+        rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
+        self.assertEqual(rows, [("node_stopped",), ("exit",)])
+
+    def test_down_waits_no_longer_for_a_job_than_the_node_may_and_gives_it_back(self):
+        """Its own grace would be a minute."""
+        self.stoker.code("stubborn", "trap '' TERM; echo up; [ $STOKER_ATTEMPT -gt 1 ] || while :; do sleep 1; done", grace=60)
+        task = self.stoker.queue("stubborn")
+        self.stoker.wait_state(task, "running")
+        harness.wait_for(lambda: self.stoker.get("tasks/%s/log" % task).status == 200, 5, "a log")
+        began = time.monotonic()
+        self.assertEqual(self.stoker.script_command("down").returncode, 0)
+        self.assertLess(time.monotonic() - began, 15)
+        up = self.stoker.script_command("up")
+        self.assertEqual(up.returncode, 0, up.stdout)
+        self.stoker.read_env()
+        self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=20)["state"], "complete")
         rows = self.stoker.sql("SELECT cause FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
         self.assertEqual(rows, [("node_stopped",), ("exit",)])
 

@@ -53,6 +53,7 @@ START_TEST(wrong_files_are_refused_with_file_line_and_key)
 		{ "[api]\ncolour = red\n", ":2: unknown key api.colour" },
 		{ "[courier]\nallow_private = perhaps\n", "courier.allow_private must be yes or no" },
 		{ "[api]\nnonsense\n", ":2: not 'key = value'" },
+		{ "[node]\nruntime = bogus\n", "node.runtime must be auto, crun or runc, not \"bogus\"" },
 		{ "[runner]\nlease_s = 5\n", "runner.fence_s < runner.lease_s" },
 	};
 

@@ -292,11 +292,10 @@ static enum err oci_probe(struct engine *e, struct ctx *cx, struct str *runtime)
 		return err_set(cx, ERR_INTERNAL, "ask the launcher what this host can do: %s",
 		               n == 0 ? "it has ended" : "its answer makes no sense");
 	answer.reply.message[sizeof answer.reply.message - 1] = '\0';
-	answer.text[sizeof answer.text - 1] = '\0';
+	answer.why[sizeof answer.why - 1] = '\0';
 	answer.runtime[sizeof answer.runtime - 1] = '\0';
 	if (answer.reply.status != LAUNCH_OK)
-		return err_set(cx, ERR_INTERNAL, "no container can run on this host: %s; tried: %s",
-		               answer.reply.message, answer.text);
+		return err_set(cx, ERR_INTERNAL, "no container can run on this host: %s", answer.why);
 	*runtime = str_of(arena_text(&cx->arena, answer.runtime));
 	return OK;
 }

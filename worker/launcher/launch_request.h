@@ -1,7 +1,8 @@
 #pragma once
 #include <stdint.h>
 
-/* What the runner may ask of the launcher, the only privileged program of a node.
+/* What the runner may ask of the launcher. It and the monitors it starts are the privileged programs
+ * of a node: uid 0, with all that mounts, namespaces and cgroups take.
  *
  * Both ends are one machine and one build, so the structs travel as they are over the SOCK_SEQPACKET
  * socket pair that is the launcher's fd 3: one request, one packet; one answer, one packet, in the
@@ -123,5 +124,6 @@ struct launch_probe {
 	struct launch_reply reply; /* status LAUNCH_OK if a job can run, else LAUNCH_FAILED */
 	uint32_t host;             /* LAUNCH_HOST_ bits */
 	char runtime[60];          /* path of the runtime that will be used; empty if none works */
+	char why[480];             /* why none works: "crun: ...; runc: ..."; empty if one does */
 	char text[2048];           /* a line for each thing that was tried: "ok crun: ..." or "no runc: why" */
 };

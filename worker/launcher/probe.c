@@ -32,6 +32,16 @@ static void say(struct launcher *l, const char *format, ...)
 	va_end(ap);
 }
 
+/* A line of the text, and a part of the one sentence that is told if nothing works. */
+static void say_no(struct launcher *l, const char *name, bool is_wanted, const char *why)
+{
+	size_t n = strlen(l->probe.why);
+
+	say(l, "no %s: %s\n", name, why);
+	if (is_wanted)
+		snprintf(l->probe.why + n, sizeof l->probe.why - n, "%s%s: %.200s", n ? "; " : "", name, why);
+}
+
 static int sealed_memfd(const void *p, size_t n)
 {
 	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -121,22 +131,22 @@ static enum err run(struct ctx *cx, struct launcher *l, const struct runtime *ru
 	return e;
 }
 
-static bool runtime_works(struct ctx *cx, struct launcher *l, const struct runtime *r,
-                          const struct folders *f)
+/* NULL, or why not; in the arena. */
+static const char *why_not(struct ctx *cx, struct launcher *l, const struct runtime *r,
+                           const struct folders *f)
 {
 	struct exit_file out;
 
-	if (run(cx, l, r, INIT_PROBE_EXIT, f, &out)) {
-		say(l, "no %s: %s\n", r->path, cx->message);
-		return false;
-	}
-	if (out.verdict != EXIT_EXITED || out.code != INIT_PROBE_CODE) {
-		say(l, "no %s: a test container ended as %s %d: %s\n", r->path,
-		    exit_verdict_name(out.verdict), out.code >= 0 ? out.code : out.signal, out.message);
-		return false;
-	}
-	say(l, "ok %s: a hardened test container ran\n", r->path);
-	return true;
+	if (!r->path[0])
+		return "it is not installed";
+	if (run(cx, l, r, INIT_PROBE_EXIT, f, &out))
+		return arena_text(&cx->arena, cx->message);
+	if (out.verdict == EXIT_EXITED && out.code == INIT_PROBE_CODE)
+		return NULL;
+	if (out.verdict == EXIT_LAUNCH_FAILED)
+		return arena_printf(&cx->arena, "a test container could not be started: %s", out.message);
+	return arena_printf(&cx->arena, "a test container ended as %s %d%s%s", exit_verdict_name(out.verdict),
+	                    out.code >= 0 ? out.code : out.signal, out.message[0] ? ": " : "", out.message);
 }
 
 /* A limit that is only written down is none: 64 MiB are taken under a limit of 16. */
@@ -163,12 +173,13 @@ static void probe_runtimes(struct ctx *cx, struct launcher *l, const struct fold
 		struct runtime *r = &l->host.runtimes[i];
 		bool is_wanted = strcmp(l->opt.runtime, "auto") == 0 || strcmp(l->opt.runtime, names[i]) == 0;
 
-		if (!r->path[0]) {
-			say(l, "no %s: it is not installed\n", names[i]);
+		const char *why = why_not(cx, l, r, f);
+
+		if (why) {
+			say_no(l, names[i], is_wanted, why);
 			continue;
 		}
-		if (!runtime_works(cx, l, r, f))
-			continue;
+		say(l, "ok %s: a hardened test container ran\n", r->path);
 		l->probe.host |= bits[i];
 		if (is_wanted && l->chosen < 0)
 			l->chosen = i;
@@ -219,15 +230,12 @@ static void conclude(struct launcher *l)
 		/* a container ran: what it stands on works */
 		p->host |= LAUNCH_HOST_IDMAP | LAUNCH_HOST_SECCOMP;
 		p->reply.status = LAUNCH_OK;
+		p->why[0] = '\0';
 		snprintf(p->runtime, sizeof p->runtime, "%s", l->host.runtimes[l->chosen].path);
 		return;
 	}
 	p->reply.status = LAUNCH_FAILED;
-	snprintf(p->reply.message, sizeof p->reply.message,
-	         "no container runtime works here (%s asked for): %.150s", l->opt.runtime, p->text);
-	for (char *c = p->reply.message; *c; c++)
-		if (*c == '\n')
-			*c = ';';
+	snprintf(p->reply.message, sizeof p->reply.message, "no container can run on this host: %.180s", p->why);
 }
 
 void probe_host(struct ctx *cx, struct launcher *l)
@@ -237,7 +245,7 @@ void probe_host(struct ctx *cx, struct launcher *l)
 	l->chosen = -1;
 	l->probe = (struct launch_probe){ 0 };
 	if (open_folders(cx, l, &f))
-		say(l, "no test container: %s\n", cx->message);
+		say_no(l, "test containers", true, cx->message);
 	else
 		probe_runtimes(cx, l, &f);
 	say_facts(l);

@@ -77,6 +77,7 @@ struct runner {
 	struct loop_timer tick, guard;
 	bool in_trouble[TROUBLE_COUNT];
 	enum runner_end ending;
+	int64_t kill_us; /* of END_STOP: no job's grace lasts longer */
 	bool giving;    /* the lease is being given back */
 	enum err failed; /* what runner_play returns */
 	char why[600];

@@ -1,6 +1,7 @@
 /* From a claim to a monitor: the image, the words, the environment (IronWorker 9), the limits. */
 #include "worker/runner/inside.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "model/command.h"
@@ -246,6 +247,16 @@ void launch_next(struct runner *r)
 	}
 }
 
+/* Both, and in this order: the first reason is the one that is told. */
+static void stop(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	r->engine->signal(r->host, &j->key, ENGINE_STOP);
+	if (clock_boot_us() >= r->kill_us)
+		r->engine->signal(r->host, &j->key, ENGINE_KILL);
+}
+
 void launch_answered(struct runner *r, struct job *j, enum engine_result how, int monitor, const char *why)
 {
 	if (j->stage != JOB_LAUNCHING)
@@ -273,7 +284,7 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 	else if (j->cancel_asked)
 		r->engine->signal(r->host, &j->key, ENGINE_CANCEL);
 	else if (r->ending == END_STOP)
-		r->engine->signal(r->host, &j->key, ENGINE_STOP);
+		stop(j);
 }
 
 /* --- ends that come from outside -------------------------------------------------------------------- */
@@ -291,12 +302,10 @@ void job_cancel(struct job *j)
 
 void job_stop_for_node(struct job *j)
 {
-	struct runner *r = j->runner;
-
 	if (has_not_begun(j))
 		end_without(j, TASK_QUEUED, CAUSE_NODE_STOPPED, "node stopped");
 	else if (j->stage == JOB_LAUNCHING || j->stage == JOB_FOLLOWED || j->stage == JOB_FOUND)
-		r->engine->signal(r->host, &j->key, ENGINE_STOP);
+		stop(j);
 }
 
 void job_lose(struct job *j)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { MMAP_FROM_BYTES = 256 << 10 };
-enum { HAND_OVER_MOST_US = 6 * SECOND_US, STOP_EXTRA_US = 20 * SECOND_US, DOORBELL_ROOM = 64 };
+enum { HAND_OVER_MOST_US = 6 * SECOND_US, STOP_EXTRA_US = 12 * SECOND_US, DOORBELL_ROOM = 64 };
 
 /* --- what monitors and the API say ---------------------------------------------------------------- */
 
@@ -207,12 +207,12 @@ static void on_guard(void *arg)
 
 static int64_t longest_grace_us(const struct runner *r)
 {
-	int64_t s = r->set->node.grace_s;
+	int64_t s = r->set->node.grace_s, most = r->set->node.stop_grace_s;
 
 	for (const struct job *j = r->jobs; j; j = j->next)
 		if (j->claim.grace_s > s)
 			s = j->claim.grace_s;
-	return s * SECOND_US;
+	return (s < most ? s : most) * SECOND_US;
 }
 
 static void begin_end(struct runner *r, enum runner_end how)
@@ -224,6 +224,7 @@ static void begin_end(struct runner *r, enum runner_end how)
 	log_info(how == END_STOP ? "stopping" : "handing_over", "jobs=%zu", r->slots_used);
 	r->ending = how;
 	claim_stop(r);
+	r->kill_us = clock_boot_us() + r->set->node.stop_grace_s * SECOND_US;
 	if (how == END_STOP)
 		for (struct job *j = r->jobs; j; j = next) {
 			next = j->next;
