@@ -27,7 +27,9 @@ enum err doctor_store_server(struct db *db, struct ctx *cx, struct doctor_server
 #define OWN_RIGHTS \
 	"SELECT COUNT(DISTINCT g.PRIVILEGE_TYPE) FROM (SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES" \
 	" UNION ALL SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES" \
-	" WHERE DATABASE() LIKE TABLE_SCHEMA) g WHERE g.GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')" \
+	" WHERE DATABASE() LIKE TABLE_SCHEMA" \
+	" UNION ALL SELECT GRANTEE, PRIVILEGE_TYPE FROM information_schema.TABLE_PRIVILEGES" \
+	" WHERE TABLE_SCHEMA = DATABASE()) g WHERE g.GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')" \
 	" AND g.PRIVILEGE_TYPE IN "
 static const struct sql RIGHTS = { OWN_RIGHTS "('SELECT', 'INSERT', 'UPDATE', 'DELETE')", "" };
 static const struct sql RIGHTS_DDL = {

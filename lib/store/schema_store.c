@@ -16,7 +16,7 @@ static const struct sql ADD = { "INSERT INTO `schema` (version, oldest_program, 
 static const char TABLE[] = "CREATE TABLE IF NOT EXISTS `schema` (version INT NOT NULL PRIMARY KEY,"
                             " oldest_program INT NOT NULL, at DATETIME(6) NOT NULL)";
 
-enum { EMPTY_QUERY = 1065, NO_SUCH_TABLE = 1146, LOCK_WAIT = 1205, LOCK_TRIES = 30, FILE_MOST = 4 << 20 };
+enum { EMPTY_QUERY = 1065, NO_SUCH_TABLE = 1146, NO_ACCOUNT = 1133, MAY_NOT_MAKE_ACCOUNT = 1410, LOCK_WAIT = 1205, LOCK_TRIES = 30, FILE_MOST = 4 << 20 };
 
 enum err schema_store_check(struct db *db, struct ctx *cx)
 {
@@ -36,7 +36,7 @@ enum err schema_store_check(struct db *db, struct ctx *cx)
 
 struct migration {
 	int version;
-	bool logs;
+	bool logs, rights; /* rights: rights.sql, which has no number and is applied each time */
 	char path[512];
 };
 
@@ -119,6 +119,12 @@ static enum err run_statement(struct db *db, struct ctx *cx, struct str statemen
 	return e;
 }
 
+/* A grant to an account that this server does not have is none. */
+static bool names_no_account(const struct db *db)
+{
+	return db_errno(db) == NO_ACCOUNT || db_errno(db) == MAY_NOT_MAKE_ACCOUNT;
+}
+
 /* Files are split at lines that are exactly ";;". */
 static enum err run_file(struct db *db, struct ctx *cx, const struct migration *m, int64_t *oldest_program)
 {
@@ -140,7 +146,7 @@ static enum err run_file(struct db *db, struct ctx *cx, const struct migration *
 		text = at == (size_t)-1 ? str_bytes(text.p + text.n, 0) : str_bytes(text.p + at + 4, text.n - at - 4);
 		if (!str_trim(statement).n)
 			continue;
-		if (run_statement(db, cx, str_trim(statement)) != OK)
+		if (run_statement(db, cx, str_trim(statement)) != OK && !(m->rights && names_no_account(db)))
 			return err_wrap(cx, "%s", m->path);
 	}
 	return OK;
@@ -168,11 +174,14 @@ static enum err migrate_one(struct db *db, struct ctx *cx, const struct migratio
 
 enum err schema_store_migrate(struct db *db, struct db *logs, struct ctx *cx, const char *folder, int *applied)
 {
-	struct migration *files = NULL;
+	struct migration *files = NULL, rights = { .rights = true };
+	int64_t oldest;
 	size_t n = 0;
 
 	*applied = 0;
 	TRY(list_files(cx, folder, &files, &n));
 	TRY(migrate_one(db, cx, files, n, false, applied));
-	return migrate_one(logs, cx, files, n, true, applied);
+	TRY(migrate_one(logs, cx, files, n, true, applied));
+	snprintf(rights.path, sizeof rights.path, "%s/rights.sql", folder);
+	return access(rights.path, F_OK) == 0 ? run_file(db, cx, &rights, &oldest) : OK;
 }

@@ -9,6 +9,7 @@ enum { SCHEMA_VERSION = 2 };
 enum err schema_store_check(struct db *db, struct ctx *cx);
 /* Applies the numbered files of `folder` (0001_*.sql …; sections for the log database are in files
  * named NNNN_*.logs.sql) that are not applied yet; *applied = how many. Safe to run twice and
- * beside running programs (lock_wait_timeout 1, tried again). `db` and `logs` are of an account
- * that may do DDL. */
+ * beside running programs (lock_wait_timeout 1, tried again). Then rights.sql, if it is there: grants, of
+ * which those to accounts that do not exist are passed over. `db` and `logs` are of an account that may
+ * do DDL, and grant. */
 enum err schema_store_migrate(struct db *db, struct db *logs, struct ctx *cx, const char *folder, int *applied);

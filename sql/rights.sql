@@ -1,0 +1,95 @@
+-- What the two accounts of the programs may do, table by table: what lib/store does with their
+-- connections and no more. Applied by each `stoker admin migrate`, after the migrations; an account
+-- that is not there is passed over (other names: grant the same to them). What triggers write
+-- (event, payload, outbox, ready, `delayed`) they write with the rights of who made them.
+-- conf/mariadb/accounts.sql.in makes the accounts, without a right to any task table.
+
+SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_CREATE_USER')
+;;
+GRANT SELECT ON `schema` TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON user TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON project TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON member TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON token TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON code TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT ON revision TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON cluster TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, DELETE ON cluster_share TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON turn TO stoker_api@localhost
+;;
+GRANT SELECT, UPDATE (state) ON node TO stoker_api@localhost
+;;
+GRANT SELECT ON beat TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON lane TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON task TO stoker_api@localhost
+;;
+GRANT SELECT ON payload TO stoker_api@localhost
+;;
+GRANT SELECT, DELETE ON ready TO stoker_api@localhost
+;;
+GRANT SELECT, DELETE ON `delayed` TO stoker_api@localhost
+;;
+GRANT SELECT, UPDATE (stop) ON running TO stoker_api@localhost
+;;
+GRANT SELECT ON attempt TO stoker_api@localhost
+;;
+GRANT SELECT ON event TO stoker_api@localhost
+;;
+GRANT SELECT ON outbox TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON schedule TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON credential TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, DELETE ON idempotency TO stoker_api@localhost
+;;
+GRANT SELECT ON `schema` TO stoker_worker@localhost
+;;
+GRANT SELECT ON project TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON code TO stoker_worker@localhost
+;;
+GRANT SELECT ON revision TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT ON cluster TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON turn TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON node TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON beat TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON lane TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON task TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT ON payload TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ready TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, DELETE ON `delayed` TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON running TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON attempt TO stoker_worker@localhost
+;;
+GRANT SELECT ON event TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON outbox TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON schedule TO stoker_worker@localhost
+;;
+GRANT SELECT ON credential TO stoker_worker@localhost
+;;
+GRANT SELECT, DELETE ON idempotency TO stoker_worker@localhost
