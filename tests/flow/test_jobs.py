@@ -134,6 +134,23 @@ class Jobs(harness.FlowTest):
         self.assertEqual(ended["cause"], "cancelled")
         self.assertEqual(self.stoker.task_log(task), b"up\ngot TERM\n")
 
+    def test_a_monitor_keeps_few_rights_while_its_job_runs(self):
+        self.stoker.code("watched", "echo up; sleep 20")
+        task = self.stoker.queue("watched")
+        self.stoker.wait_state(task, "running")
+        with open("%s/jobs/%s-1/monitor.pid" % (self.stoker.node, task)) as file:
+            pid = file.read().split()[0]
+
+        def rights():
+            with open("/proc/%s/status" % pid) as status:
+                found = dict(line.split(":\t") for line in status if line.startswith("Cap"))
+            return int(found["CapEff"], 16) | int(found["CapPrm"], 16)
+
+        # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL
+        harness.wait_for(lambda: rights() == 1 << 0 | 1 << 1 | 1 << 5, 5, "the monitor to drop its rights")
+        self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).status, 200)
+        self.stoker.wait_state(task, "cancelled", seconds=8)
+
     # --- what it sees ------------------------------------------------------------------------------
 
     def test_the_environment_is_the_documented_one(self):
