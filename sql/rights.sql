@@ -87,9 +87,3 @@ GRANT SELECT, INSERT, UPDATE ON attempt TO stoker_worker@localhost
 GRANT SELECT ON event TO stoker_worker@localhost
 ;;
 GRANT SELECT, UPDATE ON outbox TO stoker_worker@localhost
-;;
-GRANT SELECT, UPDATE ON schedule TO stoker_worker@localhost
-;;
-GRANT SELECT ON credential TO stoker_worker@localhost
-;;
-GRANT SELECT, DELETE ON idempotency TO stoker_worker@localhost

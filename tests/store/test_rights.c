@@ -53,7 +53,7 @@ START_TEST(neither_account_can_change_what_was)
 	};
 	static const char *const NOT_WORKER[] = {
 		"SELECT * FROM token", "SELECT * FROM user", "SELECT * FROM member", "INSERT INTO token (id) VALUES ('')",
-		"UPDATE user SET admin = 1", "UPDATE credential SET sealed = ''", "INSERT INTO code (id) VALUES ('')",
+		"UPDATE user SET admin = 1", "SELECT * FROM credential", "SELECT * FROM schedule", "INSERT INTO code (id) VALUES ('')",
 	};
 	MYSQL *api, *worker;
 
