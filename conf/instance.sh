@@ -118,10 +118,9 @@ enter() {
 
 # Nobody but root reads it; a new start goes on where the last one ended.
 open_log() { # FILE
-	if (($(stat -c %s -- "$1" 2>/dev/null || echo 0) > 10000000)); then
-		mv -- "$1" "$1.1"
-	fi
-	(umask 077 && : >>"$1") && chmod 0600 -- "$1"
+	(umask 077 && : >>"$1") && chmod 0600 -- "$1" || return
+	(($(stat -c %s -- "$1") > 10000000)) || return 0
+	mv -- "$1" "$1.1" && (umask 077 && : >"$1")
 }
 
 command_up() {

@@ -202,6 +202,9 @@ class Instances(unittest.TestCase):
     def test_the_token_and_the_passwords_stay_where_they_belong(self):
         stoker = self.instance(demo="yes")
         stoker.env["IRON_TOKEN"] = "of-another-server"  # as after sourcing another stoker.env
+        os.makedirs(os.path.join(stoker.var, "log"))
+        with open(os.path.join(stoker.var, "log", "instance.log"), "w") as log:
+            log.write("what an earlier version left for all to read\n")
         stoker.start()
         stoker.wait_restarted("courier", stoker.kill("courier"))
         secrets = {stoker.token.encode(), b"of-another-server"}
