@@ -188,21 +188,19 @@ start_due() {
 	done
 }
 
+# No child is waited for that Ctrl-C could end too: a wait that misses it would never return.
 watch() {
-	local gone status role tick
+	local role status
 
 	while [[ -z $ended_by ]] && ! is_orphaned; do
 		start_due
-		sleep 1 {lock}>&- &
-		tick=$!
-		gone=
-		wait -n -p gone "$tick" "${pid_of[@]}"
-		status=$?
-		[[ -n ${gone:-} && $gone != "$tick" ]] && for role in "${!pid_of[@]}"; do
-			[[ ${pid_of[$role]} == "$gone" ]] && note_death "$role" "$status"
+		read -r -t 0.2 -u "$never"
+		for role in "${!pid_of[@]}"; do
+			is_alive "$role" && continue
+			wait "${pid_of[$role]}"
+			status=$?
+			note_death "$role" "$status"
 		done
-		kill "$tick" 2>/dev/null
-		wait "$tick" 2>/dev/null
 	done
 }
 
@@ -235,6 +233,7 @@ keep() {
 	prepare
 	# bash itself tells of each child that a signal ended; the keeper says it in a sentence of its own
 	exec {told}>&2 2>>"$home/log/keeper.log"
+	exec {never}<> <(:) # nothing is ever written to it
 	start_all
 	if [[ -z $ended_by ]]; then
 		demo

@@ -29,7 +29,7 @@ spawn() { # ROLE COMMAND...
 	shift
 	printf '%(%FT%TZ)T keeper starts %s\n' -1 "$role" >>"$home/log/$role.log"
 	env --default-signal=INT,QUIT,PIPE --chdir=/ setsid "$@" \
-		>>"$home/log/$role.log" 2>&1 </dev/null {lock}>&- {told}>&- &
+		>>"$home/log/$role.log" 2>&1 </dev/null {lock}>&- {told}>&- {never}>&- &
 	pid_of[$role]=$!
 	printf '%s %s\n' "$!" "$(start_time "$!")" >"$run/pid/$role"
 }
