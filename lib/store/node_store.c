@@ -20,8 +20,11 @@ static const struct sql NODE_FIND = { "SELECT id, cluster_id FROM node WHERE ses
 static const struct sql NODE_RESUME = {
 	"UPDATE node FORCE INDEX (PRIMARY) SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), slots = ?,"
 	" doorbell = ? WHERE id = ? AND session = ? AND state <> 'gone'", "iisis" };
+/* beat_at always changes, also for two renewals in one microsecond: a row that did not change would
+ * read as a session that is gone. */
 static const struct sql NODE_RENEW = {
-	"UPDATE node FORCE INDEX (PRIMARY) SET lease_until = NOW(6) + INTERVAL ? SECOND, beat_at = NOW(6), running = ?"
+	"UPDATE node FORCE INDEX (PRIMARY) SET lease_until = NOW(6) + INTERVAL ? SECOND,"
+	" beat_at = GREATEST(NOW(6), beat_at + INTERVAL 1 MICROSECOND), running = ?"
 	" WHERE id = ? AND session = ? AND state <> 'gone'", "iiis" };
 static const struct sql NODE_IS_DRAINING = { "SELECT 1 FROM node WHERE id = ? AND state = 'draining'", "i" };
 static const struct sql NODE_LEAVE = {
