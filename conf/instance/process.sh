@@ -73,11 +73,16 @@ await() { # ROLE SECONDS CHECK...
 
 # Asks, waits, and at last does not ask.
 end_role() { # ROLE SIGNAL SECONDS
-	local role=$1 until=$((SECONDS + $3)) pid=${pid_of[$1]:-}
+	local role=$1 until=$((SECONDS + $3)) asked=$SECONDS pid=${pid_of[$1]:-}
 
 	[[ -n $pid ]] || return 0
 	kill -"$2" "$pid" 2>/dev/null
 	while kill -0 "$pid" 2>/dev/null; do
+		# nginx that is still starting may not have heard
+		if [[ $role == nginx ]] && ((SECONDS > asked)); then
+			kill -"$2" "$pid" 2>/dev/null
+			asked=$SECONDS
+		fi
 		if ((SECONDS >= until)); then
 			complain "$role did not stop within $3 s and is killed"
 			kill -KILL "$pid" 2>/dev/null
