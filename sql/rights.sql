@@ -20,6 +20,12 @@ GRANT SELECT, INSERT, UPDATE ON code TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT ON revision TO stoker_api@localhost
 ;;
+GRANT SELECT, INSERT, UPDATE (used_at) ON package TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT ON package_piece TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE (dropped_at), DELETE ON package_upload TO stoker_api@localhost
+;;
 GRANT SELECT, INSERT, UPDATE ON cluster TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, DELETE ON cluster_share TO stoker_api@localhost
@@ -61,6 +67,12 @@ GRANT SELECT ON project TO stoker_worker@localhost
 GRANT SELECT, UPDATE ON code TO stoker_worker@localhost
 ;;
 GRANT SELECT ON revision TO stoker_worker@localhost
+;;
+GRANT SELECT, DELETE ON package TO stoker_worker@localhost
+;;
+GRANT SELECT, DELETE ON package_piece TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON package_upload TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT ON cluster TO stoker_worker@localhost
 ;;

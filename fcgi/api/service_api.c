@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/version.h"
+#include "model/runtime.h"
 #include "store/node_store.h"
 #include "store/schema_store.h"
 
@@ -42,16 +43,12 @@ enum err service_api_version(struct request *rq, struct reply *rp)
 	return reply_json(rp, 200, json_pack("{s:s}", "version", STOKER_VERSION));
 }
 
-/* "python=python:3.11, sh=busybox": the words before the equals signs. */
 enum err service_api_stacks(struct request *rq, struct reply *rp)
 {
-	struct str rest = str_of(rq->set->stacks.images), one, name;
+	struct str rest = str_of(rq->set->runtimes.images), name, image;
 	json_t *array = json_array();
 
-	while (str_cut(&rest, ',', &one)) {
-		str_cut(&one, '=', &name);
-		if (str_trim(name).n)
-			json_array_append_new(array, json_text(str_trim(name)));
-	}
+	while (runtime_next(&rest, &name, &image))
+		json_array_append_new(array, json_text(name));
 	return reply_json(rp, 200, array);
 }

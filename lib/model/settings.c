@@ -41,7 +41,7 @@ static const struct conf_key KEYS[] = {
 	INT("limits", "log_head", "5242880", 4096, 1073741824, limits.log_head_bytes, "first bytes of output that are kept"),
 	INT("limits", "log_tail", "5242880", 4096, 1073741824, limits.log_tail_bytes, "last bytes of output that are kept"),
 	TEXT("secrets", "key_file", "", secrets.key_file, "file whose first line is 64 hex digits: the key that seals registry logins and clusters' tokens; empty = those are refused"),
-	TEXT("stacks", "images", "sh=busybox", stacks.images, "runtimes and their images, such as python=python:3.11, sh=busybox; GET /2/stacks lists them"),
+	TEXT("runtimes", "images", "sh=busybox", runtimes.images, "runtimes and stacks of zip packages and the images they run in, such as sh=busybox, python=python:3.11, python-2.7=python:2.7; GET /2/stacks lists them"),
 	TEXT("node", "name", "", node.name, "name of this machine; empty = its host name"),
 	TEXT("node", "dir", "/var/lib/stoker/node", node.dir, "images, job folders, lease"),
 	TEXT("node", "cluster", "default", node.cluster, "the cluster whose tasks this node runs"),

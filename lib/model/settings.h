@@ -21,7 +21,7 @@ struct settings {
 	} secrets;
 	struct {
 		char *images;
-	} stacks;
+	} runtimes;
 	struct {
 		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s, stop_grace_s;

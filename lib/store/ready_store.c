@@ -309,7 +309,8 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 #define CLAIMED                                                                                        \
 	"SELECT t.id, t.project_id, t.code_id, t.state, t.attempt, t.revision, t.lane_id, t.timeout_s," \
 	" c.grace_s, c.memory_mb, v.image, v.command, v.env, v.config, c.name, t.label,"               \
-	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body)"
+	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body),"        \
+	" v.package, v.runtime, v.stack, v.file_name"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -335,7 +336,9 @@ static struct claimed claimed_of(const struct val *v)
 		             .memory_mb = val_int(&v[9]), .image = val_str(&v[10]), .command = val_str(&v[11]),
 		             .env = val_str(&v[12]), .config = val_str(&v[13]), .code_name = val_str(&v[14]),
 		             .label = val_str(&v[15]), .payload = val_str(&v[16]), .day = val_int(&v[17]),
-		             .traceparent = val_str(&v[18]), .payload_bytes = val_int(&v[19]) };
+		             .traceparent = val_str(&v[18]), .payload_bytes = val_int(&v[19]),
+		             .package = val_str(&v[20]), .runtime = val_str(&v[21]), .stack = val_str(&v[22]),
+		             .file_name = val_str(&v[23]) };
 
 	task_state_parse(val_str(&v[3]), &c.state);
 	return c;

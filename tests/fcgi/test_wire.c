@@ -399,7 +399,7 @@ END_TEST
 
 START_TEST(stacks_are_an_array)
 {
-	set.stacks.images = arena_text(&settings_arena, "python=python:3.11, sh=busybox");
+	set.runtimes.images = arena_text(&settings_arena, "python=python:3.11, sh=busybox");
 	auto_asked a = get("/2/stacks");
 
 	ck_assert_uint_eq(json_array_size(a.json), 2);

@@ -1,3 +1,4 @@
+#include "store/package_store.h"
 #include "store/schema_store.h"
 #include "tests/support/task_fixture.h"
 #include "tests/support/throwaway_db.h"
@@ -49,11 +50,13 @@ START_TEST(neither_account_can_change_what_was)
 	static const char *const NOT_API[] = {
 		"UPDATE attempt SET cause = 'x'", "INSERT INTO running VALUES (1, '', 1, 1, NULL)", "UPDATE node SET session = ''",
 		"INSERT INTO ready VALUES (1, NOW(), '', 1, 1)", "UPDATE outbox SET url = 'x'", "UPDATE beat SET at = NOW()",
-		"UPDATE running SET attempt = 1", "INSERT INTO payload VALUES ('', '')",
+		"UPDATE running SET attempt = 1", "INSERT INTO payload VALUES ('', '')", "DELETE FROM package",
+		"UPDATE package SET bytes = 1", "UPDATE package_piece SET body = ''",
 	};
 	static const char *const NOT_WORKER[] = {
 		"SELECT * FROM token", "SELECT * FROM user", "SELECT * FROM member", "INSERT INTO token (id) VALUES ('')",
 		"UPDATE user SET admin = 1", "SELECT * FROM credential", "SELECT * FROM schedule", "INSERT INTO code (id) VALUES ('')",
+		"INSERT INTO package_piece VALUES ('', 1, '')", "UPDATE package SET bytes = 1",
 	};
 	MYSQL *api, *worker;
 
@@ -83,6 +86,28 @@ static struct db *db_as(const char *user, struct settings *set)
 	return db_new(set, DB_TASKS, 5);
 }
 
+/* The API stores it, a node reads it, the scheduler sweeps it away. */
+static void pass_a_package_on(struct db *root, struct db *api, struct db *worker)
+{
+	struct package p = { .bytes = 1, .pieces = 1 };
+	struct str digest = str_bytes(p.digest, sizeof p.digest), got;
+	struct id upload, nobody = { { 0 } };
+	bool there, more = true;
+
+	ck_assert_msg(package_store_begin(api, &f.cx, &nobody, &upload) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_add(api, &f.cx, &upload, 0, STR_LIT("x")) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_finish(api, &f.cx, &upload, &p) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_keep(api, &f.cx, digest, &there) == OK && there, "%s", f.cx.message);
+	ck_assert_msg(package_store_piece(api, &f.cx, digest, 0, &got) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_piece(worker, &f.cx, digest, 0, &got) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_begin(api, &f.cx, &nobody, &upload) == OK, "%s", f.cx.message);
+	ck_assert_msg(package_store_drop(api, &f.cx, &upload) == OK, "%s", f.cx.message);
+	run_in(&f, root, "UPDATE package SET used_at = NOW(6) - INTERVAL 61 MINUTE");
+	while (more)
+		ck_assert_msg(package_store_sweep(worker, &f.cx, &more) == OK, "%s", f.cx.message);
+	ck_assert_int_eq(package_store_find(worker, &f.cx, digest, &p), ERR_NOT_FOUND);
+}
+
 /* The way of a task with each program's own rights; flow tests do all else with the same accounts. */
 START_TEST(the_programs_need_no_more)
 {
@@ -105,6 +130,7 @@ START_TEST(the_programs_need_no_more)
 	f.db = api;
 	queue(&w, "a", 3, (struct task_order){ .payload = STR_LIT("x"), .callback = STR_LIT("http://x/") }, ids);
 	ck_assert_msg(task_store_cancel(api, &f.cx, &w.project, &ids[0], STR_LIT("eve"), &state, &bell) == OK, "%s", f.cx.message);
+	pass_a_package_on(root, api, worker);
 	f.db = worker;
 	c = claim(&w, 3, 2);
 	start(&w, c, 1);

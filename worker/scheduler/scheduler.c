@@ -6,20 +6,21 @@
 #include "base/loop.h"
 #include "store/log_store.h"
 #include "store/node_store.h"
+#include "store/package_store.h"
 #include "store/ready_store.h"
 
 #include <errno.h>
 #include <signal.h>
 
-enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60 };
+enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600 };
 
 struct scheduler {
 	const struct settings *set;
 	struct loop *loop;
 	struct db *tasks, *logs;
 	struct loop_timer round;
-	int64_t partitions_at_us;
-	enum err last, last_logs; /* what the round before gave: a fault is told once */
+	int64_t partitions_at_us, packages_at_us;
+	enum err last, last_logs, last_packages; /* what the round before gave: a fault is told once */
 };
 
 static enum err take_back(struct scheduler *s, struct ctx *cx)
@@ -77,6 +78,20 @@ static void partitions(struct scheduler *s)
 	tell(e, &s->last_logs, "partitions_failed", &cx);
 }
 
+/* A few MiB a round, so that a large package that goes holds nobody up. */
+static void packages(struct scheduler *s)
+{
+	auto_ctx cx = { 0 };
+	bool more = false;
+	enum err e;
+
+	if (clock_boot_us() < s->packages_at_us)
+		return;
+	e = package_store_sweep(s->tasks, &cx, &more);
+	s->packages_at_us = e == OK && more ? 0 : clock_boot_us() + PACKAGES_S * 1000000LL;
+	tell(e, &s->last_packages, "packages_failed", &cx);
+}
+
 static void on_round(void *arg)
 {
 	struct scheduler *s = arg;
@@ -86,6 +101,7 @@ static void on_round(void *arg)
 
 	tell(round_of(s, &cx), &s->last, "round_failed", &cx);
 	partitions(s);
+	packages(s);
 	crypt_random(&random, sizeof random); /* several schedulers must not fall into step */
 	loop_start(s->loop, &s->round, pause - pause * (random % 100) / 1000, on_round, s);
 }

@@ -3,6 +3,6 @@
 #include "model/settings.h"
 
 /* The role scheduler: each round (scheduler.poll_ms) it writes the service beat, takes back the tasks
- * of dead nodes, promotes delayed tasks that are due, and once an hour makes and drops log
- * partitions. Any number may run: none is a leader. One thread, which waits for the database. */
+ * of dead nodes, promotes delayed tasks that are due, once an hour makes and drops log
+ * partitions, and every ten minutes sweeps zip packages that nothing names. Any number may run: none is a leader. One thread, which waits for the database. */
 enum err scheduler_play(struct ctx *cx, const struct settings *set, int launcher);
