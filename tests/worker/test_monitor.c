@@ -29,9 +29,11 @@ enum {
 	WAIT_MS = 20000,
 	LEASE_S = 40, /* what a failed test leaves running ends by itself */
 	SLOTS = 4,
+	RUNNER_UID = 1234,
 	GID = 1234,
 };
 #define MB (1ull << 20)
+#define PACKAGE_HEX "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 
 struct node {
 	char dir[96];
@@ -132,7 +134,7 @@ static void make_image(const struct node *n)
 {
 	static const char *const applets[] = { "sh", "cat", "dd", "echo", "env", "false", "head", "hostname",
 		                               "id", "ip", "kill", "ls", "mkdir", "mount", "printf", "pwd",
-		                               "readlink", "rm", "seq", "sleep", "true", "unshare", "wc", "yes",
+		                               "readlink", "rm", "seq", "sleep", "stat", "true", "unshare", "wc", "yes",
 		                               "grep", "ps" };
 	static const char *const folders[] = { "", "/rootfs", "/rootfs/bin", "/rootfs/etc" };
 	char path[256];
@@ -551,6 +553,153 @@ START_TEST(what_cannot_be_run_is_126_or_127_and_says_why)
 		ck_assert_msg(strstr(f.message, rows[i].says), "message is \"%s\"", f.message);
 		check_nothing_left(&n, &j);
 	}
+	node_close(&n);
+}
+END_TEST
+
+/* --- packages ------------------------------------------------------------------------------------- */
+
+/* Its folders are there once it answers. */
+static void probe_node(const struct node *n)
+{
+	struct launch_request rq = { .magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .op = LAUNCH_PROBE };
+	struct launch_probe out;
+
+	ask(n, &rq, NULL, 0, &out);
+	ck_assert_msg(out.reply.status == LAUNCH_OK, "%s", out.text);
+}
+
+/* The package of digest ee…ee as a runner leaves it: its own files, with the modes of the zip. */
+static void make_package(const struct node *n, struct launch_request *rq)
+{
+	static const struct {
+		const char *name, *text;
+		mode_t mode;
+	} files[] = {
+		{ "hello.sh", "#!/bin/sh\necho hello from $PWD\n", 0755 },
+		{ "data", "pristine", 0644 },
+		{ "task_payload.json", "of the zip", 0644 },
+	};
+	char path[256], below[320];
+
+	snprintf(path, sizeof path, "%s/packages/sha256-%s", n->dir, PACKAGE_HEX);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	strncat(path, "/files", 8);
+	ck_assert(mkdir(path, 0755) == 0 && chown(path, RUNNER_UID, GID) == 0);
+	snprintf(below, sizeof below, "%s/sub", path);
+	ck_assert(mkdir(below, 0755) == 0 && chown(below, RUNNER_UID, GID) == 0);
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		int fd;
+
+		snprintf(below, sizeof below, "%s/%s", path, files[i].name);
+		fd = open(below, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		ck_assert(fd >= 0 && write(fd, files[i].text, strlen(files[i].text)) > 0);
+		ck_assert(fchown(fd, RUNNER_UID, GID) == 0 && fchmod(fd, files[i].mode) == 0);
+		close(fd);
+	}
+	rq->has_package = 1;
+	memset(rq->package_digest, 0xee, sizeof rq->package_digest);
+}
+
+static const char SEES[] = "./hello.sh; echo $(stat -c '%u:%g %a' hello.sh data sub) $(cat data); "
+	                   "cat task_payload.json /mnt/task/task_payload.json; echo; "
+	                   "echo changed >data; echo more >sub/new; rm hello.sh; cat data sub/new; ls";
+
+static void run_in_package(const struct node *n, const struct launch_request *with, uint32_t uid, uint32_t gid)
+{
+	const struct words w = { .argv = (const char *const[]){ "sh", "-c", SEES, NULL }, .workdir = "/task" };
+	struct job j = job_of();
+	struct exit_file f;
+	char expected[512], owner[16];
+
+	j.rq.has_package = 1;
+	memcpy(j.rq.package_digest, with->package_digest, sizeof with->package_digest);
+	j.rq.uid = uid;
+	j.rq.gid = gid;
+	launch_words(n, &j, &w, "of the task");
+	ck_assert_msg(j.reply.status == LAUNCH_OK, "launch: %s", j.reply.message);
+	f = wait_end(n, &j);
+	ck_assert_msg(f.verdict == EXIT_EXITED && f.code == 0, "%d: %s", f.code, f.message);
+	snprintf(owner, sizeof owner, "%u:%u", uid, gid);
+	snprintf(expected, sizeof expected,
+	         "hello from /task\n%s 755 %s 644 %s 755 pristine\nof the taskof the task\nchanged\nmore\n"
+	         "data\nsub\ntask_payload.json\n", owner, owner, owner);
+	output_is(n, &j, 0, expected, strlen(expected));
+	check_nothing_left(n, &j);
+}
+
+START_TEST(a_package_is_the_job_s_own_and_pristine_at_each_attempt)
+{
+	struct launch_request with = { 0 };
+	struct node n;
+
+	node_open(&n);
+	probe_node(&n);
+	make_package(&n, &with);
+	run_in_package(&n, &with, 0, 0);
+	run_in_package(&n, &with, 1000, 7);
+	run_in_package(&n, &with, 0, 0);
+	node_close(&n);
+}
+END_TEST
+
+START_TEST(what_a_job_writes_to_its_package_is_its_scratch)
+{
+	static const char script[] = "dd if=/dev/zero of=/task/large bs=65536 count=64 2>/dev/null; echo $?; "
+		                     "wc -c </task/large; mount -o remount,rw /task 2>/dev/null; echo $?";
+	const struct words w = { .argv = (const char *const[]){ "sh", "-c", script, NULL } };
+	struct job j = job_of();
+	struct exit_file f;
+	struct node n;
+
+	node_open(&n);
+	probe_node(&n);
+	make_package(&n, &j.rq);
+	j.rq.scratch_bytes = 2 * MB;
+	launch_words(&n, &j, &w, "");
+	ck_assert_msg(j.reply.status == LAUNCH_OK, "launch: %s", j.reply.message);
+	f = wait_end(&n, &j);
+	ck_assert_int_eq(f.code, 0);
+	{
+		struct text t = frames(&n, &j, "head", 0, 0);
+		int full = -1, again = -1;
+		unsigned long bytes = 0;
+
+		t.p[t.n] = '\0';
+		ck_assert_int_eq(sscanf((char *)t.p, "%d %lu %d", &full, &bytes, &again), 3);
+		ck_assert_int_eq(full, 1);
+		ck_assert_uint_le(bytes, 2 * MB);
+		ck_assert_int_ne(again, 0);
+		free(t.p);
+	}
+	check_nothing_left(&n, &j);
+	node_close(&n);
+}
+END_TEST
+
+START_TEST(a_package_that_is_not_there_is_the_node_s_fault_and_links_are_not_followed)
+{
+	const struct words w = { .argv = (const char *const[]){ "true", NULL } };
+	struct launch_request with = { 0 };
+	struct job j = job_of();
+	char path[256], moved[256];
+	struct node n;
+
+	node_open(&n);
+	probe_node(&n);
+	j.rq.has_package = 1;
+	memset(j.rq.package_digest, 0xdd, sizeof j.rq.package_digest);
+	launch_words(&n, &j, &w, "");
+	ck_assert_int_eq(j.reply.status, LAUNCH_NODE);
+	ck_assert_msg(strstr(j.reply.message, "package"), "%s", j.reply.message);
+	make_package(&n, &with);
+	memcpy(j.rq.package_digest, with.package_digest, sizeof with.package_digest);
+	snprintf(path, sizeof path, "%s/packages/sha256-%s/files", n.dir, PACKAGE_HEX);
+	snprintf(moved, sizeof moved, "%s/packages/elsewhere", n.dir);
+	ck_assert(rename(path, moved) == 0 && symlink("../elsewhere", path) == 0);
+	launch_words(&n, &j, &w, "");
+	ck_assert_int_eq(j.reply.status, LAUNCH_NODE);
+	ck_assert(!has_file(&n, j.id, ""));
 	node_close(&n);
 }
 END_TEST
@@ -1021,6 +1170,8 @@ START_TEST(requests_out_of_bounds_are_refused)
 	REFUSED(payload_fd = 1);
 	REFUSED(config_fd = 2);
 	REFUSED(reserved[3] = 1);
+	REFUSED(has_package = 2);
+	REFUSED(package_digest[31] = 1);
 	is_refused(&n, &ok, &loose, 1, LAUNCH_REFUSED);
 	is_refused(&n, &ok, &null, 1, LAUNCH_REFUSED);
 	is_refused(&n, &ok, NULL, 0, LAUNCH_REFUSED);
@@ -1108,6 +1259,7 @@ END_TEST
 
 START_TEST(runc_does_the_same)
 {
+	struct launch_request with = { 0 };
 	struct node n;
 	struct job j = job_of();
 	struct exit_file f;
@@ -1121,6 +1273,8 @@ START_TEST(runc_does_the_same)
 	output_is(&n, &j, SPOOL_STREAM_OUT, "out\n", 4);
 	output_is(&n, &j, SPOOL_STREAM_ERR, "err\n", 4);
 	check_nothing_left(&n, &j);
+	make_package(&n, &with);
+	run_in_package(&n, &with, 1000, 7);
 	node_close(&n);
 }
 END_TEST
@@ -1207,6 +1361,9 @@ int main(void)
 	tcase_add_unchecked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, exit_codes_and_signals_are_exact);
 	tcase_add_test(t, what_cannot_be_run_is_126_or_127_and_says_why);
+	tcase_add_test(t, a_package_is_the_job_s_own_and_pristine_at_each_attempt);
+	tcase_add_test(t, what_a_job_writes_to_its_package_is_its_scratch);
+	tcase_add_test(t, a_package_that_is_not_there_is_the_node_s_fault_and_links_are_not_followed);
 	tcase_add_test(t, streams_stay_apart_and_every_byte_is_kept);
 	tcase_add_test(t, of_a_flood_head_and_tail_are_exact);
 	tcase_add_test(t, small_limits_of_output_are_kept_to_the_byte);

@@ -361,11 +361,13 @@ static bool is_in_use(const char *node_dir, const unsigned char digest[SHA256_BY
 	snprintf(path, sizeof path, "%s/jobs", node_dir);
 	dir = opendir(path);
 	while (dir && !found && (d = readdir(dir))) {
+		uint8_t bytes[sizeof(struct launch_request)];
 		struct launch_request rq;
 		int job = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		int fd = job < 0 ? -1 : openat(job, "request", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
 
-		found = fd >= 0 && read(fd, &rq, sizeof rq) == (ssize_t)sizeof rq &&
+		found = n > 0 && launch_request_parse(bytes, (size_t)n, &rq) &&
 		        memcmp(rq.digest, digest, SHA256_BYTES) == 0 && faccessat(job, "exit", F_OK, 0) != 0;
 		image_close(&fd);
 		image_close(&job);

@@ -21,6 +21,7 @@ static void close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 }
 
 void attempt_name(const struct launch_request *rq, char out[40])
@@ -61,9 +62,29 @@ static enum err make_ctl(struct ctx *cx, const struct launcher *l, int dir, int 
 
 static enum err slot_userns(struct ctx *cx, struct launcher *l, uint32_t slot, int *fd)
 {
+	const struct id_range ids = { 0, l->opt.uid_base + slot * LAUNCH_UID_RANGE, LAUNCH_UID_RANGE };
+
 	if (l->userns[slot] < 0)
-		TRY(userns_open(cx, l->opt.uid_base + slot * LAUNCH_UID_RANGE, &l->userns[slot]));
+		TRY(userns_open(cx, &ids, &ids, &l->userns[slot]));
 	*fd = l->userns[slot];
+	return OK;
+}
+
+/* The runner's files, as those of the job's user. Images of one user are the rule: made once a slot. */
+static enum err owner_userns(struct ctx *cx, struct launcher *l, const struct launch_request *rq, int *fd)
+{
+	uint32_t base = l->opt.uid_base + rq->slot * LAUNCH_UID_RANGE;
+	const struct id_range user = { l->opt.runner_uid, base + rq->uid, 1 };
+	const struct id_range group = { l->opt.runner_gid, base + rq->gid, 1 };
+	struct owner *o = &l->owners[rq->slot];
+
+	if (o->userns >= 0 && (o->uid != rq->uid || o->gid != rq->gid))
+		close_fd(&o->userns);
+	if (o->userns < 0) {
+		*o = (struct owner){ -1, rq->uid, rq->gid };
+		TRY(userns_open(cx, &user, &group, &o->userns));
+	}
+	*fd = o->userns;
 	return OK;
 }
 
@@ -179,11 +200,13 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, { -1, -1 }, -1 };
 	int fds[MONITOR_FD_END];
 	volatile int failed = 0;
-	int userns;
+	int userns, owner = -1;
 	size_t next = 1;
 
 	TRY(make_ctl(cx, l, dir, &o.ctl));
 	TRY(slot_userns(cx, l, a->request->slot, &userns));
+	if (a->package >= 0)
+		TRY(owner_userns(cx, l, a->request, &owner));
 	TRY(write_setup(cx, l, a, &o.setup));
 	o.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (o.null < 0 || pipe2(o.starting, O_CLOEXEC))
@@ -197,6 +220,8 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	fds[MONITOR_FD_NODE] = l->node;
 	fds[MONITOR_FD_ROOTFS] = a->rootfs;
 	fds[MONITOR_FD_USERNS] = userns;
+	fds[MONITOR_FD_PACKAGE] = a->package;
+	fds[MONITOR_FD_OWNER] = owner;
 	fds[MONITOR_FD_LEASE] = a->lease;
 	fds[MONITOR_FD_CTL] = o.ctl;
 	fds[MONITOR_FD_INIT] = l->init;
@@ -228,6 +253,7 @@ void attempt_find_holders(struct launcher *l)
 {
 	auto_fd at = openat(l->jobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = at < 0 ? NULL : fdopendir(dup(at));
+	uint8_t bytes[sizeof(struct launch_request)];
 	struct launch_request rq;
 	struct dirent *d;
 
@@ -235,7 +261,9 @@ void attempt_find_holders(struct launcher *l)
 		auto_fd dir = openat(l->jobs, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		auto_fd fd = dir < 0 ? -1 : openat(dir, "request", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-		if (fd >= 0 && read(fd, &rq, sizeof rq) == (ssize_t)sizeof rq && rq.slot < l->opt.slots &&
+		ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+
+		if (n > 0 && launch_request_parse(bytes, (size_t)n, &rq) && rq.slot < l->opt.slots &&
 		    attempt_is_watched(dir))
 			attempt_name(&rq, l->holder[rq.slot]);
 	}

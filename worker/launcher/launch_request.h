@@ -1,5 +1,8 @@
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* What the runner may ask of the launcher. It and the monitors it starts are the privileged programs
  * of a node: uid 0, with all that mounts, namespaces and cgroups take.
@@ -14,7 +17,8 @@
  * The launcher ends when the runner closes its end; containers and their monitors stay. */
 
 #define LAUNCH_MAGIC 0x4b4c5453u /* "STLK" */
-#define LAUNCH_VERSION 1
+#define LAUNCH_VERSION 2
+#define LAUNCH_REQUEST_1_BYTES 152 /* version 1 ended before package_digest */
 
 enum launch_op {
 	LAUNCH_PROBE = 1,  /* what can this host do: answered by struct launch_probe */
@@ -40,11 +44,19 @@ enum launch_status {
  * The spec is argc strings, then envc strings "NAME=value", then the working directory, each ended
  * by a NUL, and nothing else: exactly 1 + argc + envc NULs, the last byte being one. The environment
  * is all the job gets, except that PATH is added if it is not there. An empty working directory
- * means "/". Inside the job the payload is LAUNCH_PAYLOAD_FILE, the config LAUNCH_CONFIG_FILE. */
+ * means "/". Inside the job the payload is LAUNCH_PAYLOAD_FILE, the config LAUNCH_CONFIG_FILE.
+ *
+ * With a package, LAUNCH_TASK_DIR is an overlay of the attempt's own: below it, read-only, the files
+ * that the runner unpacked in NODE/packages/sha256-<digest>/files, which the job sees as its user's;
+ * what it changes goes into its scratch. Without one LAUNCH_TASK_DIR is an empty folder of the job's
+ * user. LAUNCH_TASK_LINK is a link to it either way. */
 #define LAUNCH_FDS_MAX 3
 #define LAUNCH_TASK_DIR "/task"
-#define LAUNCH_PAYLOAD_FILE "/task/task_payload.json"
-#define LAUNCH_CONFIG_FILE "/task/task_config.json"
+#define LAUNCH_TASK_LINK "/mnt/task"
+#define LAUNCH_PAYLOAD_NAME "/task_payload.json"
+#define LAUNCH_CONFIG_NAME "/task_config.json"
+#define LAUNCH_PAYLOAD_FILE LAUNCH_TASK_DIR LAUNCH_PAYLOAD_NAME
+#define LAUNCH_CONFIG_FILE LAUNCH_TASK_DIR LAUNCH_CONFIG_NAME
 #define LAUNCH_PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #define LAUNCH_SPEC_MAX (1u << 20)       /* bytes of arguments, environment and directory */
@@ -90,9 +102,25 @@ struct launch_request {
 	uint32_t envc; /* 0 .. LAUNCH_STRINGS_MAX */
 	uint8_t payload_fd;
 	uint8_t config_fd;
-	uint8_t reserved[18]; /* zero */
+	uint8_t has_package;
+	uint8_t reserved[17]; /* zero */
+	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };
-_Static_assert(sizeof(struct launch_request) == 152, "launch_request has no holes");
+_Static_assert(sizeof(struct launch_request) == 184, "launch_request has no holes");
+
+/* The request of an attempt's folder, of any version; false if the bytes are none. */
+static inline bool launch_request_parse(const void *bytes, size_t n, struct launch_request *out)
+{
+	struct launch_request rq = { 0 };
+
+	if (n != sizeof rq && n != LAUNCH_REQUEST_1_BYTES)
+		return false;
+	memcpy(&rq, bytes, n);
+	if (rq.magic != LAUNCH_MAGIC || rq.version != (n == sizeof rq ? LAUNCH_VERSION : 1))
+		return false;
+	*out = rq;
+	return true;
+}
 
 struct launch_reply {
 	uint32_t magic;

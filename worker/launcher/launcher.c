@@ -23,6 +23,15 @@ static enum err open_folder(struct ctx *cx, const struct launcher_options *opt, 
 	return OK;
 }
 
+/* The one folder that is the runner's own: it unpacks there, and nobody else enters. */
+static enum err open_packages(struct ctx *cx, const struct launcher_options *opt, struct launcher *l)
+{
+	TRY(open_folder(cx, opt, l->node, "packages", 0700, &l->packages));
+	if (fchown(l->packages, opt->runner_uid, opt->runner_gid))
+		return err_errno(cx, "give the folder packages to the runner");
+	return OK;
+}
+
 /* Written in place by the runner's group; being root's in a sticky folder it cannot be replaced. */
 static enum err open_lease(struct ctx *cx, const struct launcher_options *opt, struct launcher *l)
 {
@@ -68,10 +77,11 @@ static enum err make_tables(struct ctx *cx, struct launcher *l)
 	l->starting = calloc(l->starting_max + 1, sizeof *l->starting);
 	l->userns = calloc(l->opt.slots + 1, sizeof *l->userns); /* one more for test containers */
 	l->holder = calloc(l->opt.slots + 1, sizeof *l->holder);
-	if (!l->starting || !l->userns || !l->holder)
+	l->owners = calloc(l->opt.slots + 1, sizeof *l->owners);
+	if (!l->starting || !l->userns || !l->holder || !l->owners)
 		return err_set(cx, ERR_INTERNAL, "make the table of slots: no memory");
 	for (uint32_t i = 0; i <= l->opt.slots; i++)
-		l->userns[i] = -1;
+		l->userns[i] = l->owners[i].userns = -1;
 	return OK;
 }
 
@@ -90,6 +100,7 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	TRY(open_folder(cx, opt, l->node, "images", 0750, &l->images));
 	TRY(open_folder(cx, opt, l->images, "names", 0755, &names));
 	close(names);
+	TRY(open_packages(cx, opt, l));
 	TRY(open_lease(cx, opt, l));
 	TRY(open_program(cx, "stoker-monitor", &l->monitor));
 	TRY(open_program(cx, "stoker-init", &l->init));
@@ -105,5 +116,6 @@ void launcher_close(struct launcher *l)
 	spec_parts_close(&l->parts);
 	free(l->starting);
 	free(l->userns);
+	free(l->owners);
 	free(l->holder);
 }

@@ -4,16 +4,23 @@
 #include "worker/launcher/launch_request.h"
 #include "worker/launcher/spec.h"
 
+/* A user namespace that makes the runner's files those of one user of a slot. */
+struct owner {
+	int userns; /* -1 = none yet */
+	uint32_t uid, gid;
+};
+
 /* The launcher's state: what it opened once. All descriptors close on exec and are at least 16, so
  * that those a monitor inherits can be put at their numbers. */
 struct launcher {
 	struct launcher_options opt;
 	struct host host;
 	struct spec_parts parts;
-	int node, jobs, images; /* folders */
+	int node, jobs, images, packages; /* folders */
 	int lease;              /* the file, for the monitors */
 	int monitor, init;      /* the programs */
 	int *userns;            /* per slot, -1 = not made yet */
+	struct owner *owners;   /* per slot, of the package mounted there last */
 	char (*holder)[40];     /* per slot, name of the last attempt in it; "" = none known */
 	int *starting;          /* read ends: one for each launch whose runtime still works; has room
 	                         * for starting_max and a test container */
@@ -46,6 +53,7 @@ struct attempt {
 	const struct runtime *runtime;
 	int parent; /* folder in which the attempt's is made */
 	int rootfs;
+	int package; /* its unpacked files, -1 = none */
 	int lease;
 	char id[40];
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,10 +153,27 @@ static enum err open_image(struct ctx *cx, const struct launcher *l,
 	return err_errno(cx, "open the image sha256:%s", hex);
 }
 
+/* The runner's own folder: no link in it is followed, it could lead anywhere. */
+static enum err open_package(struct ctx *cx, const struct launcher *l,
+                             const struct launch_request *rq, int *files)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+	char hex[2 * sizeof rq->package_digest + 1], name[96];
+
+	*files = -1;
+	if (!rq->has_package)
+		return OK;
+	hex_format(rq->package_digest, sizeof rq->package_digest, hex);
+	snprintf(name, sizeof name, "sha256-%s/files", hex);
+	*files = (int)syscall(SYS_openat2, l->packages, name, &how, sizeof how);
+	return *files >= 0 ? OK : err_errno(cx, "open the unpacked package sha256:%s", hex);
+}
+
 static enum err do_launch(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
                           const struct launch_fds *fds, int32_t *monitor)
 {
-	struct attempt a = { .request = rq, .fds = fds, .parent = l->jobs, .lease = l->lease };
+	struct attempt a = { .request = rq, .fds = fds, .package = -1, .parent = l->jobs, .lease = l->lease };
 	enum err e;
 
 	TRY(request_check(cx, l, rq, fds, a.sizes));
@@ -165,8 +184,12 @@ static enum err do_launch(struct ctx *cx, struct launcher *l, const struct launc
 	a.runtime = &l->host.runtimes[l->chosen];
 	attempt_name(rq, a.id);
 	TRY(open_image(cx, l, rq, &a.rootfs));
-	e = attempt_start(cx, l, &a, monitor);
+	e = open_package(cx, l, rq, &a.package);
+	if (!e)
+		e = attempt_start(cx, l, &a, monitor);
 	close(a.rootfs);
+	if (a.package >= 0)
+		close(a.package);
 	return e;
 }
 
@@ -360,7 +383,7 @@ static enum err probe_options(struct ctx *cx, struct launcher_options *opt)
 static void remove_probe_node(const char *dir)
 {
 	static const char *const below[] = { "lease", "probe/rootfs", "probe", "images/names", "images",
-		                             "jobs" };
+		                             "packages", "jobs" };
 	int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	for (size_t i = 0; at >= 0 && i < sizeof below / sizeof below[0]; i++)

@@ -118,7 +118,7 @@ static enum err run(struct ctx *cx, struct launcher *l, const struct runtime *ru
 	uint64_t forever = UINT64_MAX;
 	struct launch_fds fds = { .fd = { sealed_memfd(spec, (size_t)n) }, .count = 1 };
 	struct attempt a = { .request = &rq, .fds = &fds, .sizes = { (uint32_t)n }, .runtime = runtime,
-		             .parent = f->probe, .rootfs = f->rootfs,
+		             .parent = f->probe, .rootfs = f->rootfs, .package = -1,
 		             .lease = sealed_memfd(&forever, sizeof forever) };
 	enum err e;
 

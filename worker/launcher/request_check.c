@@ -41,12 +41,15 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "envc", rq->envc, 0, LAUNCH_STRINGS_MAX },
 		{ "payload_fd", rq->payload_fd, 0, 1 },
 		{ "config_fd", rq->config_fd, 0, 1 },
+		{ "has_package", rq->has_package, 0, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		TRY(check_range(cx, rows[i].field, rows[i].v, rows[i].min, rows[i].max));
 	for (size_t i = 0; i < sizeof rq->reserved; i++)
 		TRY(check_range(cx, "reserved", rq->reserved[i], 0, 0));
+	for (size_t i = 0; !rq->has_package && i < sizeof rq->package_digest; i++)
+		TRY(check_range(cx, "package_digest without a package", rq->package_digest[i], 0, 0));
 	if (rq->cpu_millis == 0)
 		return OK;
 	return check_range(cx, "cpu_millis", rq->cpu_millis, LAUNCH_CPU_MILLIS_MIN,

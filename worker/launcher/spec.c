@@ -28,6 +28,11 @@ static const char MOUNTS[] =
 	"{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\","
 	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]},";
 
+/* What the job may change: the overlay over its package. */
+#define RW_BIND(to, from)                                                                          \
+	"{\"destination\":\"" to "\",\"type\":\"bind\",\"source\":\"%s/" from "\","                    \
+	"\"options\":[\"bind\",\"nosuid\",\"nodev\"]}"
+
 /* What Docker hides and freezes, and keys and interrupts besides. */
 static const char PATHS[] =
 	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
@@ -72,6 +77,8 @@ static void add_mounts(const struct monitor_setup *setup, struct buf *out)
 {
 	buf_text(out, MOUNTS);
 	buf_printf(out, RO_BIND(INIT_PATH, STAGE_INIT), setup->stage);
+	if (setup->request.has_package) /* before what lies in it */
+		buf_printf(out, "," RW_BIND(LAUNCH_TASK_DIR, STAGE_TASK), setup->stage);
 	if (setup->request.payload_fd)
 		buf_printf(out, "," RO_BIND(LAUNCH_PAYLOAD_FILE, STAGE_PAYLOAD), setup->stage);
 	if (setup->request.config_fd)

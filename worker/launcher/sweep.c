@@ -69,9 +69,11 @@ static void measure_spool(int dir, struct exit_file *f)
 {
 	struct launch_request was = { 0 }; /* of a folder without one there is no output */
 	int fd = openat(dir, "request", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint8_t bytes[sizeof was];
+	ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
 	uint64_t kept = 0, end;
 
-	if (fd >= 0 && read(fd, &was, sizeof was) != (ssize_t)sizeof was)
+	if (n <= 0 || !launch_request_parse(bytes, (size_t)n, &was))
 		was.tail_max = 0;
 	if (fd >= 0)
 		close(fd);

@@ -9,12 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/launcher/launch_request.h"
-
-static bool write_map(pid_t pid, const char *which, uint32_t base)
+static bool write_map(pid_t pid, const char *which, const struct id_range *ids)
 {
-	char file[48], map[48];
-	int n = snprintf(map, sizeof map, "0 %u %u\n", base, LAUNCH_UID_RANGE);
+	char file[48], map[64];
+	int n = snprintf(map, sizeof map, "%u %u %u\n", ids->inside, ids->outside, ids->count);
 	int fd;
 	bool done;
 
@@ -26,7 +24,7 @@ static bool write_map(pid_t pid, const char *which, uint32_t base)
 	return done;
 }
 
-enum err userns_open(struct ctx *cx, uint32_t base, int *fd)
+enum err userns_open(struct ctx *cx, const struct id_range *users, const struct id_range *groups, int *fd)
 {
 	char file[48];
 	/* a namespace needs a first member; it only waits to be killed */
@@ -39,7 +37,7 @@ enum err userns_open(struct ctx *cx, uint32_t base, int *fd)
 	if (pid < 0)
 		return err_errno(cx, "make a user namespace");
 	snprintf(file, sizeof file, "/proc/%d/ns/user", (int)pid);
-	if (write_map(pid, "uid_map", base) && write_map(pid, "gid_map", base))
+	if (write_map(pid, "uid_map", users) && write_map(pid, "gid_map", groups))
 		ns = open(file, O_RDONLY | O_CLOEXEC);
 	err = errno;
 	kill(pid, SIGKILL);
@@ -47,7 +45,7 @@ enum err userns_open(struct ctx *cx, uint32_t base, int *fd)
 		;
 	errno = err;
 	if (ns < 0)
-		return err_errno(cx, "map the ids from %u in a user namespace", base);
+		return err_errno(cx, "map the ids from %u in a user namespace", users->outside);
 	*fd = ns;
 	return OK;
 }

@@ -17,24 +17,36 @@
 struct detached { /* mounts that are nowhere yet */
 	int rootfs;
 	int init;
+	int package; /* -1 = none */
 };
 
-/* Clones come before our own namespace: the kernel clones only from the namespace one is in. */
-static const char *clone_mounts(struct detached *d)
+/* A read-only clone of the mount that `folder` lies on, from there on, its owners mapped by `userns`. */
+static int clone_mapped(int folder, int userns)
 {
-	struct mount_attr image = {
+	struct mount_attr attr = {
 		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-		.userns_fd = MONITOR_FD_USERNS,
+		.userns_fd = (uint64_t)userns,
 	};
+	int fd = open_tree(folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr))
+		return -1;
+	return fd;
+}
+
+/* Clones come before our own namespace: the kernel clones only from the namespace one is in. */
+static const char *clone_mounts(bool has_package, struct detached *d)
+{
 	struct mount_attr init = {
 		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 	};
 
-	d->rootfs = open_tree(MONITOR_FD_ROOTFS, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	d->rootfs = clone_mapped(MONITOR_FD_ROOTFS, MONITOR_FD_USERNS);
 	if (d->rootfs < 0)
-		return "clone the image's mount";
-	if (mount_setattr(d->rootfs, "", AT_EMPTY_PATH, &image, sizeof image))
 		return "map the image's owners (idmapped mount)";
+	d->package = has_package ? clone_mapped(MONITOR_FD_PACKAGE, MONITOR_FD_OWNER) : -1;
+	if (has_package && d->package < 0)
+		return "map the package's owner (idmapped mount)";
 	d->init = open_tree(MONITOR_FD_INIT, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (d->init < 0 || mount_setattr(d->init, "", AT_EMPTY_PATH, &init, sizeof init))
 		return "clone the mount of stoker-init";
@@ -56,7 +68,8 @@ static const char *make_stage(const struct monitor_setup *setup)
 	if (chdir(setup->stage))
 		return "enter the stage";
 	if (mkdir(STAGE_BUNDLE, 0755) || mkdir(STAGE_ROOT, 0755) || mkdir(STAGE_STATE, 0700) ||
-	    mkdir(STAGE_LOWER, 0755) || mkdir(STAGE_SCRATCH, 0755))
+	    mkdir(STAGE_LOWER, 0755) || mkdir(STAGE_SCRATCH, 0755) || mkdir(STAGE_PACKAGE, 0755) ||
+	    mkdir(STAGE_TASK, 0755))
 		return "make the stage's folders";
 	return NULL;
 }
@@ -73,29 +86,61 @@ static bool make_file(const char *path)
 	return fd >= 0 && close(fd) == 0;
 }
 
+/* Where payload and config are mounted, in the layer that /task is written to. Whatever a package
+ * has there is hidden by it. */
+static const char *make_task(const struct monitor_setup *setup, const char *folder)
+{
+	const struct launch_request *rq = &setup->request;
+	char payload[64], config[64];
+
+	snprintf(payload, sizeof payload, "%s" LAUNCH_PAYLOAD_NAME, folder);
+	snprintf(config, sizeof config, "%s" LAUNCH_CONFIG_NAME, folder);
+	if (!make_dir(folder, 0755, setup->base + rq->uid, setup->base + rq->gid))
+		return "make the folder for /task";
+	if ((rq->payload_fd && !make_file(payload)) || (rq->config_fd && !make_file(config)))
+		return "make the mount points of payload and config";
+	return NULL;
+}
+
 /* The upper layer begins with what every job finds, whatever its image has there. */
 static const char *make_scratch(const struct monitor_setup *setup)
 {
-	const struct launch_request *rq = &setup->request;
 	uint32_t base = setup->base;
 	char options[128];
 
 	snprintf(options, sizeof options, "mode=755,uid=%u,gid=%u,size=%llu", base, base,
-	         (unsigned long long)rq->scratch_bytes);
+	         (unsigned long long)setup->request.scratch_bytes);
 	if (mount("tmpfs", STAGE_SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options))
 		return "mount the scratch tmpfs";
 	if (!make_dir(STAGE_SCRATCH "/u", 0755, base, base) || mkdir(STAGE_SCRATCH "/w", 0700) ||
 	    !make_dir(STAGE_SCRATCH "/u/tmp", 01777, base, base) ||
-	    !make_dir(STAGE_SCRATCH "/u" LAUNCH_TASK_DIR, 0755, base + rq->uid, base + rq->gid))
+	    !make_dir(STAGE_SCRATCH "/u/mnt", 0755, base, base) ||
+	    symlink(LAUNCH_TASK_DIR, STAGE_SCRATCH "/u" LAUNCH_TASK_LINK) || mkdir(STAGE_SCRATCH "/tw", 0700))
 		return "make the scratch's folders";
 #define X(name)                                                                                    \
 	if (!make_dir(STAGE_SCRATCH "/u/" name, 0755, base, base))                                     \
 		return "make the folder for " name;
 	KERNEL_DIRS(X)
 #undef X
-	if ((rq->payload_fd && !make_file(STAGE_SCRATCH "/u" LAUNCH_PAYLOAD_FILE)) ||
-	    (rq->config_fd && !make_file(STAGE_SCRATCH "/u" LAUNCH_CONFIG_FILE)))
-		return "make the mount points of payload and config";
+	return make_task(setup, STAGE_SCRATCH "/u" LAUNCH_TASK_DIR);
+}
+
+/* What a job changes of its package goes into the same scratch as all else, and with it. */
+static const char *make_package(const struct monitor_setup *setup, const struct detached *d)
+{
+	const char *failed;
+
+	if (d->package < 0)
+		return NULL;
+	failed = make_task(setup, STAGE_SCRATCH "/tu");
+	if (failed)
+		return failed;
+	if (move_mount(d->package, "", AT_FDCWD, STAGE_PACKAGE, MOVE_MOUNT_F_EMPTY_PATH))
+		return "mount the package";
+	if (mount("overlay", STAGE_TASK, "overlay", MS_NOSUID | MS_NODEV,
+	          "volatile,lowerdir=" STAGE_PACKAGE ",upperdir=" STAGE_SCRATCH "/tu,workdir=" STAGE_SCRATCH
+	          "/tw"))
+		return "mount the overlay of the package";
 	return NULL;
 }
 
@@ -150,7 +195,7 @@ static const char *put_files(const struct monitor_setup *setup, const struct det
 const char *sandbox_make(const struct monitor_setup *setup, const char *config, size_t n)
 {
 	struct detached d;
-	const char *failed = clone_mounts(&d);
+	const char *failed = clone_mounts(setup->request.has_package, &d);
 
 	if (!failed)
 		failed = make_stage(setup);
@@ -159,10 +204,14 @@ const char *sandbox_make(const struct monitor_setup *setup, const char *config, 
 	if (!failed)
 		failed = make_root(&d);
 	if (!failed)
+		failed = make_package(setup, &d);
+	if (!failed)
 		failed = put_files(setup, &d, config, n);
 	if (failed)
 		return failed;
 	close(d.rootfs);
 	close(d.init);
+	if (d.package >= 0)
+		close(d.package);
 	return NULL;
 }

@@ -7,7 +7,9 @@
  *   stage/            tmpfs: bundle, state of the runtime, init, payload, config
  *   stage/l           the image, read-only, its owners moved into the slot's range (idmapped)
  *   stage/s           tmpfs of scratch_bytes: all that the job writes
- *   stage/b/rootfs    overlay of both */
+ *   stage/b/rootfs    overlay of both
+ *   stage/p           the package, read-only, its owner made the job's user (idmapped); if there is one
+ *   stage/t           overlay of it and the same scratch: /task */
 
 /* Makes all of it from the files the launcher handed over, and writes `config` (its n bytes) as the
  * bundle's config.json. NULL, or the step that failed, errno saying why. */

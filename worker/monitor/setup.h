@@ -20,7 +20,9 @@ enum monitor_fd {
 	MONITOR_FD_SPEC = 13,   /* sealed memfds of the request */
 	MONITOR_FD_PAYLOAD = 14, /* may be absent */
 	MONITOR_FD_CONFIG = 15,  /* may be absent */
-	MONITOR_FD_END = 16,
+	MONITOR_FD_PACKAGE = 16, /* the package's unpacked files; may be absent */
+	MONITOR_FD_OWNER = 17,   /* with it: a user namespace that gives them to the job's user */
+	MONITOR_FD_END = 18,
 };
 
 /* Below the stage, a folder that always exists, hidden by a tmpfs in the monitor's own mount
@@ -30,6 +32,8 @@ enum monitor_fd {
 #define STAGE_STATE "r"
 #define STAGE_LOWER "l"
 #define STAGE_SCRATCH "s"
+#define STAGE_PACKAGE "p"
+#define STAGE_TASK "t"
 #define STAGE_INIT "init"
 #define STAGE_PAYLOAD "payload"
 #define STAGE_CONFIG "config"

@@ -65,17 +65,22 @@ static int living_monitor(const struct job *j)
 
 static void find_one(struct runner *r, const char *name)
 {
+	uint8_t bytes[sizeof(struct launch_request)];
 	struct launch_request rq;
 	struct attempt_key key;
 	struct job *j;
 	uint32_t slot;
 	char path[96];
+	ssize_t n;
 	int pid;
 
 	if (!attempt_name_parse(name, &key) || job_find(r, &key))
 		return;
 	snprintf(path, sizeof path, "jobs/%s/request", name);
-	slot = read_small(path, &rq, sizeof rq) == (ssize_t)sizeof rq && rq.magic == LAUNCH_MAGIC ? rq.slot : UINT32_MAX;
+	n = read_small(path, bytes, sizeof bytes);
+	if (n <= 0 || !launch_request_parse(bytes, (size_t)n, &rq))
+		rq = (struct launch_request){ .slot = UINT32_MAX };
+	slot = rq.slot;
 	if (slot > 65535 || (slot < r->slot_count && r->slots[slot]))
 		slot = (uint32_t)r->slot_count > (uint32_t)r->set->node.slots ? (uint32_t)r->slot_count :
 		                                                               (uint32_t)r->set->node.slots;
