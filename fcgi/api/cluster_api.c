@@ -65,20 +65,28 @@ static struct str text_of(struct arena *a, int64_t number)
 	return str_of(arena_text(a, id_format(&id).s));
 }
 
+/* The order, and what seals the private key in it. */
+static enum err read_order(struct request *rq, struct cluster_order *order, struct seal_key *key)
+{
+	TRY(cluster_order_from_json(&rq->cx, rq->json, order));
+	return order->decryption_key.n ? seal_key_read(&rq->cx, rq->set->secrets.key_file, key) : OK;
+}
+
 /* Go reads cluster, Ruby's tests id, the docs know msg: all of them. */
 enum err cluster_api_add(struct request *rq, struct reply *rp)
 {
 	struct cluster_order order;
+	struct seal_key key;
 	struct cluster cluster;
 	struct str id;
 	int64_t number;
 
 	if (rq->who.role < ROLE_OPERATOR)
 		return err_set(&rq->cx, ERR_FORBIDDEN, "this needs the role operator; yours is %s", role_name(rq->who.role));
-	TRY(cluster_order_from_json(&rq->cx, rq->json, &order));
+	TRY(read_order(rq, &order, &key));
 	if (!order.name.n)
 		return err_set(&rq->cx, ERR_REQUIRED, "field name: is missing");
-	TRY(cluster_store_add(rq->db, &rq->cx, &rq->who, &order, &number));
+	TRY(cluster_store_add(rq->db, &rq->cx, &rq->who, &order, &key, &number));
 	id = text_of(&rq->cx.arena, number);
 	TRY(cluster_store_find(rq->db, &rq->cx, &rq->who, id, &cluster));
 	return reply_json(rp, 200, json_pack("{s:s, s:o, s:o}", "msg", "Cluster created", "id", json_text(id), "cluster",
@@ -120,13 +128,14 @@ enum err cluster_api_get(struct request *rq, struct reply *rp)
 enum err cluster_api_change(struct request *rq, struct reply *rp)
 {
 	struct cluster_order order;
+	struct seal_key key;
 	struct cluster cluster;
 
 	TRY(find_own(rq, &cluster));
-	TRY(cluster_order_from_json(&rq->cx, rq->json, &order));
+	TRY(read_order(rq, &order, &key));
 	if (order.name.n && id_is_zero(&cluster.user_id) && !str_equal(order.name, cluster.name))
 		return err_set(&rq->cx, ERR_CONFLICT, "field name: nodes know this cluster by its name");
-	TRY(cluster_store_change(rq->db, &rq->cx, cluster.number, &order));
+	TRY(cluster_store_change(rq->db, &rq->cx, cluster.number, &order, &key));
 	return reply_msg(rp, 200, "Cluster updated", NULL);
 }
 

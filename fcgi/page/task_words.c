@@ -92,6 +92,7 @@ const char *task_words_advice(const struct task *t)
 		{ CAUSE_IMAGE, "The node could not get the image: check its name, and that it was imported on every node of the cluster." },
 		{ CAUSE_NOT_EXECUTABLE, "The command is there but cannot be executed: check its mode, its #! line and the image's platform." },
 		{ CAUSE_NOT_FOUND, "The command is not in the image, or not on its PATH." },
+		{ CAUSE_DECRYPTION, "The cluster has a key, and the payload was not encrypted for it: encrypt it with the cluster's public_key." },
 		{ CAUSE_LAUNCH, "The container could not be started: `stoker admin doctor` on the node says what it misses." },
 		{ CAUSE_NODE_LOST, "The node went away before the job ended." },
 		{ CAUSE_MONITOR_LOST, "The program that watches the container was killed on the node, so nobody knows how the job ended." },

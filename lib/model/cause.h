@@ -13,6 +13,7 @@
 	X(IMAGE,          "image")           /* not there, cannot be unpacked */                \
 	X(NOT_EXECUTABLE, "not_executable")  /* 126 */                                          \
 	X(NOT_FOUND,      "not_found")       /* 127 */                                          \
+	X(DECRYPTION,     "decryption")      /* its payload does not open with the cluster's key */ \
 	X(LAUNCH,         "launch")          /* the runtime could not start it */               \
 	X(NODE_LOST,      "node_lost")       /* no verdict: the next attempt follows */         \
 	X(NODE_STOPPED,   "node_stopped")    /* ended with its grace by `down`; next attempt */ \

@@ -14,12 +14,15 @@ struct cluster {
 	struct str autoscale;   /* JSON object or "" */
 	int64_t created_at, updated_at;
 	int64_t slots, running; /* of its live nodes */
+	struct str public_key;  /* PEM, whose other half its nodes open payloads with; "" = none */
 };
 
 /* What a client says of one; what it does not say stays, or is the default. */
 struct cluster_order {
 	struct str name, autoscale;
 	int64_t memory, disk_space, cpu_share; /* -1 = not said */
+	bool says_key;                         /* decryption_key was sent; "" takes it away */
+	struct str decryption_key, public_key; /* PEM; the second follows from the first */
 };
 
 struct id cluster_wire_id(int64_t number);

@@ -1,9 +1,10 @@
 #include "model/cluster_json.h"
 
+#include "base/envelope.h"
 #include "base/json.h"
 #include "base/text.h"
 
-enum { NAME_BYTES = 200, AUTOSCALE_BYTES = 65536 };
+enum { NAME_BYTES = 200, AUTOSCALE_BYTES = 65536, KEY_BYTES = 16384 };
 
 struct id cluster_wire_id(int64_t number)
 {
@@ -57,6 +58,8 @@ json_t *cluster_to_json(const struct cluster *c)
 
 		json_object_set_new(j, "autoscale", autoscale ? autoscale : json_object());
 	}
+	if (c->public_key.n)
+		json_object_set_new(j, "public_key", json_text(c->public_key));
 	return j;
 }
 
@@ -70,6 +73,31 @@ static enum err read_amount(struct ctx *cx, const json_t *j, const char *key, in
 		return err_set(cx, ERR_INPUT, "field %s: is out of range", key);
 	if (i > 0)
 		*out = i;
+	return OK;
+}
+
+static void key_free(struct envelope_key **key)
+{
+	envelope_key_free(*key);
+}
+
+/* null says nothing, "" takes the key away. */
+static enum err read_key(struct ctx *cx, const json_t *j, struct cluster_order *o)
+{
+	__attribute__((cleanup(key_free))) struct envelope_key *key = NULL;
+	const json_t *text = json_object_get(j, "decryption_key");
+
+	if (!text || json_is_null(text))
+		return OK;
+	o->says_key = true;
+	TRY(json_get_text(cx, j, "decryption_key", &o->decryption_key));
+	if (!o->decryption_key.n)
+		return OK;
+	if (o->decryption_key.n > KEY_BYTES)
+		return err_set(cx, ERR_INPUT, "field decryption_key: is longer than %d bytes", KEY_BYTES);
+	if (envelope_key_read(cx, o->decryption_key, &key))
+		return err_wrap(cx, "field decryption_key");
+	o->public_key = envelope_key_public(cx, key);
 	return OK;
 }
 
@@ -94,6 +122,7 @@ enum err cluster_order_from_json(struct ctx *cx, const json_t *j, struct cluster
 		o.autoscale = json_write(&cx->arena, autoscale);
 	if (o.autoscale.n > AUTOSCALE_BYTES)
 		return err_set(cx, ERR_INPUT, "field autoscale: is longer than %d bytes", AUTOSCALE_BYTES);
+	TRY(read_key(cx, j, &o));
 	*out = o;
 	return OK;
 }

@@ -180,7 +180,8 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 	return r;
 }
 
-/* IronWorker 8.3: errors and kills are retried as new tasks, timeouts and cancels are not. */
+/* IronWorker 8.3: errors and kills are retried as new tasks, timeouts and cancels are not. Nor is a payload
+ * that does not open: it would not the next time either. */
 static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, size_t i)
 {
 	enum task_state state = b->verdicts[i].state;
@@ -188,7 +189,7 @@ static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, s
 	int64_t now;
 
 	b->retries[i] = NULL;
-	if (state != TASK_ERROR && state != TASK_KILLED)
+	if ((state != TASK_ERROR && state != TASK_KILLED) || b->verdicts[i].cause == CAUSE_DECRYPTION)
 		return OK;
 	TRY(db_query(db, cx, &RETRY_OF, VALS(v_id(&b->ends[i].task_id)), &r));
 	if (!r.n)

@@ -9,7 +9,7 @@
 	" AND n.lease_until > NOW(6))"
 #define COLUMNS                                                                                               \
 	"SELECT k.id, k.name, k.user_id, s.user_id IS NOT NULL, k.memory, k.disk_space, k.cpu_share, k.autoscale," \
-	" k.created_at, k.updated_at," NODES("slots") "," NODES("running")                                     \
+	" k.created_at, k.updated_at," NODES("slots") "," NODES("running") ", k.public_key"                  \
 	" FROM cluster k LEFT JOIN cluster_share s ON s.cluster_id = k.id AND s.user_id = ? WHERE k.deleted_at IS NULL"
 /* The admin sees all of them. */
 #define VISIBLE " AND (k.user_id IS NULL OR k.user_id = ? OR s.user_id IS NOT NULL OR ? = 1)"
@@ -25,7 +25,8 @@ static struct cluster from_row(const struct val *v)
 	return (struct cluster){ .number = val_int(&v[0]), .name = val_str(&v[1]), .user_id = val_id(&v[2]),
 		                 .is_shared = val_int(&v[3]) != 0, .memory = val_int(&v[4]), .disk_space = val_int(&v[5]),
 		                 .cpu_share = val_int(&v[6]), .autoscale = val_str(&v[7]), .created_at = val_time(&v[8]),
-		                 .updated_at = val_time(&v[9]), .slots = val_int(&v[10]), .running = val_int(&v[11]) };
+		                 .updated_at = val_time(&v[9]), .slots = val_int(&v[10]), .running = val_int(&v[11]),
+		                 .public_key = val_str(&v[12]) };
 }
 
 enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, enum cluster_which which,
@@ -71,11 +72,35 @@ static const struct sql CHANGE = {
 	"UPDATE cluster SET name = IFNULL(?, name), memory = IFNULL(?, memory), disk_space = IFNULL(?, disk_space),"
 	" cpu_share = IFNULL(?, cpu_share), autoscale = IFNULL(?, autoscale), updated_at = NOW(6) WHERE id = ?", "siiisi" };
 
-struct adding {
+static const struct sql SET_KEY = {
+	"UPDATE cluster SET decryption_key = ?, public_key = ?, key_number = key_number + 1, updated_at = NOW(6) WHERE id = ?", "ssi" };
+static const struct sql KEY = {
+	"SELECT IF(decryption_key IS NULL, 0, key_number), decryption_key FROM cluster WHERE id = ?", "i" };
+
+struct writing {
 	const struct principal *who;
 	const struct cluster_order *order;
+	const struct seal_key *seal;
 	int64_t number;
 };
+
+/* What was sealed for one cluster cannot be opened as another's. */
+static struct str place_of_key(struct ctx *cx, int64_t number)
+{
+	return str_of(arena_printf(&cx->arena, "cluster %lld decryption key", (long long)number));
+}
+
+static enum err set_key(struct db *db, struct ctx *cx, const struct writing *w)
+{
+	const struct cluster_order *o = w->order;
+	struct val sealed = v_null();
+
+	if (!o->says_key)
+		return OK;
+	if (o->decryption_key.n)
+		sealed = v_s(seal(cx, w->seal, place_of_key(cx, w->number), o->decryption_key));
+	return db_exec(db, cx, &SET_KEY, VALS(sealed, v_s(o->public_key.n ? o->public_key : STR_LIT("")), v_i(w->number)));
+}
 
 static enum err taken(struct ctx *cx, struct str name)
 {
@@ -89,7 +114,7 @@ static struct val or_default(int64_t i, int64_t standard)
 
 static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 {
-	struct adding *a = arg;
+	struct writing *a = arg;
 	const struct cluster_order *o = a->order;
 	struct rows r;
 	enum err e = db_exec(db, cx, &ADD, VALS(v_s(o->name), v_id(&a->who->user_id), or_default(o->memory, 536870912),
@@ -101,12 +126,13 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 	TRY(e);
 	TRY(db_query(db, cx, &NUMBER, VALS(v_s(o->name)), &r));
 	a->number = val_int(&row(&r, 0)[0]);
-	return db_exec(db, cx, &ADD_TURN, VALS(v_i(a->number)));
+	TRY(db_exec(db, cx, &ADD_TURN, VALS(v_i(a->number))));
+	return set_key(db, cx, a);
 }
 
 static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 {
-	struct adding *a = arg;
+	struct writing *a = arg;
 	struct rows r;
 
 	TRY(db_query(db, cx, &NUMBER, VALS(v_s(a->order->name)), &r));
@@ -115,10 +141,10 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 }
 
 enum err cluster_store_add(struct db *db, struct ctx *cx, const struct principal *who, const struct cluster_order *order,
-                           int64_t *number)
+                           const struct seal_key *key, int64_t *number)
 {
 	static const struct txn ADDING = { add_work, add_done };
-	struct adding a = { who, order, 0 };
+	struct writing a = { who, order, key, 0 };
 
 	TRY(txn_run(db, cx, &ADDING, &a));
 	*number = a.number;
@@ -135,12 +161,43 @@ static struct val text_or_null(struct str s)
 	return s.n ? v_s(s) : v_null();
 }
 
-enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *o)
+static enum err change_work(struct db *db, struct ctx *cx, void *arg)
 {
+	const struct writing *w = arg;
+	const struct cluster_order *o = w->order;
 	enum err e = db_exec(db, cx, &CHANGE, VALS(text_or_null(o->name), int_or_null(o->memory), int_or_null(o->disk_space),
-	                                           int_or_null(o->cpu_share), text_or_null(o->autoscale), v_i(number)));
+	                                           int_or_null(o->cpu_share), text_or_null(o->autoscale), v_i(w->number)));
 
-	return e != OK && db_errno(db) == DUPLICATE ? taken(cx, o->name) : e;
+	if (e != OK && db_errno(db) == DUPLICATE)
+		return taken(cx, o->name);
+	TRY(e);
+	return set_key(db, cx, w);
+}
+
+enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *order,
+                              const struct seal_key *key)
+{
+	static const struct txn CHANGING = { change_work, NULL }; /* harmless to repeat */
+	struct writing w = { NULL, order, key, number };
+
+	return txn_run(db, cx, &CHANGING, &w);
+}
+
+enum err cluster_store_key(struct db *db, struct ctx *cx, int64_t number, const char *key_file, int64_t *key_number,
+                           struct str *pem)
+{
+	struct seal_key key;
+	struct rows r;
+	enum err e;
+
+	TRY(db_query(db, cx, &KEY, VALS(v_i(number)), &r));
+	*key_number = r.n ? val_int(&row(&r, 0)[0]) : 0;
+	if (!*key_number)
+		return OK;
+	TRY(seal_key_read(cx, key_file, &key));
+	e = unseal(cx, &key, place_of_key(cx, number), val_str(&row(&r, 0)[1]), pem);
+	explicit_bzero(&key, sizeof key);
+	return e;
 }
 
 /* --- deleting ---------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/seal.h"
 #include "model/cluster.h"
 #include "model/role.h"
 #include "store/node_store.h"
@@ -10,10 +11,16 @@ enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principa
 /* By wire id or by name. ERR_NOT_FOUND also for what one may not see. */
 enum err cluster_store_find(struct db *db, struct ctx *cx, const struct principal *who, struct str id_or_name,
                             struct cluster *out);
-/* Owned by who makes it. ERR_CONFLICT if the name is taken. */
+/* Owned by who makes it. ERR_CONFLICT if the name is taken. `key` seals the order's decryption key and may
+ * be NULL when it has none; so too in cluster_store_change. */
 enum err cluster_store_add(struct db *db, struct ctx *cx, const struct principal *who, const struct cluster_order *order,
-                           int64_t *number);
-enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *order);
+                           const struct seal_key *key, int64_t *number);
+enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *order,
+                              const struct seal_key *key);
+/* The private key that its payloads are opened with, as PEM, and its number; 0 = it has none. ERR_FORBIDDEN
+ * or ERR_INTERNAL when it cannot be unsealed with `key_file` ([secrets]). */
+enum err cluster_store_key(struct db *db, struct ctx *cx, int64_t number, const char *key_file, int64_t *key_number,
+                           struct str *pem);
 /* ERR_CONFLICT while it has live nodes or tasks. Its name is free afterwards. */
 enum err cluster_store_delete(struct db *db, struct ctx *cx, int64_t number);
 /* Users by id or name. ERR_NOT_FOUND names one who is not there. */

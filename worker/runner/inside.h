@@ -1,4 +1,5 @@
 #pragma once
+#include "base/envelope.h"
 #include "worker/runner/job.h"
 #include "worker/runner/lease.h"
 #include "worker/runner/runner.h"
@@ -43,6 +44,12 @@ struct fault {
 	size_t next;
 };
 
+/* The key that the cluster's payloads are opened with, as the store thread that needs it read it last. */
+struct payload_key {
+	int64_t number; /* 0 = none */
+	struct envelope_key *key;
+};
+
 struct runner {
 	struct loop *loop;
 	const struct settings *set;
@@ -58,6 +65,7 @@ struct runner {
 	struct job **slots; /* by number; NULL = free */
 	size_t slot_count, slots_used, launching, launching_most;
 	size_t fetching;        /* payloads that are being read */
+	struct payload_key key; /* of STORE_CLAIM's thread alone */
 	uint64_t removals;      /* jobs that went, ever */
 
 	int events_fd, doorbell_fd; /* datagrams of monitors; of the API */
@@ -104,6 +112,7 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 void launch_over(struct job *j);          /* the runtime has done its part */
 void launch_with(struct job *j, int payload); /* its payload is there: a memfd, taken over */
 void launch_without(struct job *j, enum err e, const char *why); /* it cannot be: the sentence */
+void launch_unreadable(struct job *j, const char *why); /* it does not open: the task's end */
 void launch_give_back(struct runner *r, const char *why); /* all that waits for its launch */
 void job_cancel(struct job *j);
 void job_stop_for_node(struct job *j);

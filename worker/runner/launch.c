@@ -199,6 +199,11 @@ void launch_without(struct job *j, enum err e, const char *why)
 	fail(j, e == ERR_INTERNAL, CAUSE_LAUNCH, why);
 }
 
+void launch_unreadable(struct job *j, const char *why)
+{
+	refuse(j, CAUSE_DECRYPTION, why);
+}
+
 /* An image that cannot be read is its own fault, unless the node lacks what it takes to read. */
 static bool is_want(int err)
 {

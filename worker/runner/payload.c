@@ -1,6 +1,10 @@
 /* A task's payload, from the database straight into the memfd that its job is given: piece by piece
- * and few at once, so that a queue of large payloads costs the runner no memory. */
+ * and few at once, so that a queue of large payloads costs the runner no memory. One for a cluster
+ * with a key is opened on the way: whole and in memory, since its nonce comes last and its tag tells
+ * only at the end whether a byte of it may be believed. */
 #include "worker/runner/inside.h"
+
+#include "store/cluster_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +16,15 @@ enum { AGAIN_US = 500000 };
 struct payload_work {
 	struct store_work w;
 	struct attempt_key key;
-	int64_t bytes;
+	struct runner *runner;
+	struct arena arena;   /* of what came with the claim */
+	struct str text;      /* of a small one, encrypted */
+	int64_t bytes, cluster_id, key_number;
+	bool is_unreadable;   /* the task's own fault */
 	int fd;
 };
 
-/* --- in the store thread ------------------------------------------------------------------------- */
+/* --- in the store thread: STORE_CLAIM is one ------------------------------------------------------- */
 
 static enum err put(struct ctx *cx, int fd, struct str bytes)
 {
@@ -32,12 +40,78 @@ static enum err put(struct ctx *cx, int fd, struct str bytes)
 	return OK;
 }
 
+/* The cluster's key, as new as the claim; what it lacks is this node's to mend. */
+static enum err know_key(struct payload_work *p, struct db *tasks)
+{
+	struct payload_key *known = &p->runner->key;
+	struct ctx *cx = &p->w.cx;
+	struct str pem = STR_LIT("");
+	int64_t number = 0;
+
+	if (known->number == p->key_number)
+		return OK;
+	envelope_key_free(known->key);
+	*known = (struct payload_key){ 0 };
+	TRY(cluster_store_key(tasks, cx, p->cluster_id, p->runner->set->secrets.key_file, &number, &pem));
+	if (!number) {
+		p->is_unreadable = true;
+		return err_set(cx, ERR_INPUT, "the cluster's key was taken away after the task was claimed");
+	}
+	TRY(envelope_key_read(cx, pem, &known->key));
+	explicit_bzero((char *)pem.p, pem.n);
+	known->number = number;
+	return OK;
+}
+
+static enum err read_whole(struct payload_work *p, struct db *tasks, struct str *out)
+{
+	char *text = arena_take(&p->w.cx.arena, (size_t)p->bytes);
+	struct str piece;
+	auto_ctx cx = { 0 };
+
+	*out = p->text;
+	if (out->n)
+		return OK;
+	for (int64_t at = 0; at < p->bytes; at += (int64_t)piece.n) {
+		ctx_reset(&cx);
+		if (ready_store_payload(tasks, &cx, &p->key.task, at, &piece))
+			return err_set(&p->w.cx, cx.err, "%s", cx.message);
+		if (!piece.n || piece.n > (size_t)(p->bytes - at))
+			return err_set(&p->w.cx, ERR_NOT_FOUND, "its payload is gone");
+		memcpy(text + at, piece.p, piece.n);
+	}
+	*out = str_bytes(text, (size_t)p->bytes);
+	return OK;
+}
+
+static enum err open_payload(struct payload_work *p, struct db *tasks)
+{
+	struct ctx *cx = &p->w.cx;
+	struct str text, plain;
+
+	if (know_key(p, tasks) != OK) {
+		if (cx->err == ERR_FORBIDDEN) /* the node's key file */
+			cx->err = ERR_INTERNAL;
+		return err_wrap(cx, "its payload cannot be opened");
+	}
+	TRY(read_whole(p, tasks, &text));
+	if (envelope_open(cx, p->runner->key.key, text, &plain)) {
+		p->is_unreadable = true;
+		return err_wrap(cx, "its payload does not open with the cluster's key");
+	}
+	TRY(put(cx, p->fd, plain));
+	explicit_bzero((char *)plain.p, plain.n);
+	return OK;
+}
+
 static enum err payload_run(struct store_work *w, struct db *tasks, struct db *logs)
 {
 	struct payload_work *p = (struct payload_work *)w;
 	struct str piece;
 
 	(void)logs;
+	if (p->key_number)
+		return open_payload(p, tasks);
 	for (int64_t at = lseek(p->fd, 0, SEEK_SET); at < p->bytes; at += (int64_t)piece.n) {
 		ctx_reset(&w->cx);
 		TRY(ready_store_payload(tasks, &w->cx, &p->key.task, at, &piece));
@@ -72,10 +146,13 @@ static void payload_done(void *arg, struct store_work *w)
 		close(p->fd);
 	if (waits && w->err == OK)
 		launch_with(j, p->fd);
+	else if (waits && p->is_unreadable)
+		launch_unreadable(j, w->cx.message);
 	else if (waits && (w->err == ERR_INTERNAL || w->err == ERR_NOT_FOUND))
 		launch_without(j, w->err, w->cx.message);
 	else if (waits)
 		loop_start(r->loop, &j->again, AGAIN_US, on_again, j);
+	arena_release(&p->arena);
 	store_work_free(w);
 	launch_next(r);
 	runner_look_at_end(r);
@@ -88,7 +165,12 @@ static void fetch(struct job *j, int fd)
 	p->w.run = payload_run;
 	p->w.done = payload_done;
 	p->key = j->key;
+	p->runner = j->runner;
 	p->bytes = j->claim.payload_bytes;
+	p->cluster_id = j->runner->held.who.cluster_id;
+	p->key_number = j->claim.key_number;
+	if (p->key_number && j->claim.payload.n)
+		p->text = str_bytes(arena_copy(&p->arena, j->claim.payload.p, j->claim.payload.n), j->claim.payload.n);
 	p->fd = fd;
 	j->runner->fetching++;
 	store_pool_add(j->runner->store, STORE_CLAIM, 0, &p->w);
@@ -105,7 +187,7 @@ void payload_fetch(struct job *j)
 		launch_without(j, cx.err, cx.message);
 		return;
 	}
-	if (j->claim.payload_bytes > READY_PAYLOAD_INLINE) {
+	if (j->claim.payload_bytes > READY_PAYLOAD_INLINE || (j->claim.key_number && j->claim.payload_bytes)) {
 		fetch(j, fd);
 		return;
 	}

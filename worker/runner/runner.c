@@ -348,6 +348,7 @@ static void close_all(struct runner *r)
 	while (r->jobs)
 		job_free(r->jobs);
 	store_pool_free(r->store);
+	envelope_key_free(r->key.key);
 	lease_free(r->lease);
 	if (r->engine)
 		r->engine->close(r->host);
