@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "worker/image/image_folder.h"
+#include "base/tree.h"
 #include "worker/image/image_import.h"
 
 static char dir[64], tar[96];
@@ -180,7 +180,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	image_remove_tree(AT_FDCWD, dir);
+	tree_remove(AT_FDCWD, dir);
 	ctx_release(&cx);
 }
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/crypt.h"
-#include "worker/image/image_folder.h"
+#include "base/tree.h"
 #include "worker/launcher/launch_request.h"
 #include "worker/monitor/event.h"
 #include "worker/monitor/exit_file.h"
@@ -481,7 +481,7 @@ static void node_close(struct node *n)
 	close(pidfd);
 	close(n->events);
 	ck_assert_int_eq(cgroups_left(n, ""), 0);
-	image_remove_tree(AT_FDCWD, n->dir);
+	tree_remove(AT_FDCWD, n->dir);
 	ck_assert_int_ne(access(n->dir, F_OK), 0);
 }
 
@@ -1334,7 +1334,7 @@ static void tear_down(void)
 	end_leases();
 	for (int i = 0; i < 100 && processes_of_jobs(); i++)
 		poll(&none, 1, 100);
-	image_remove_tree(AT_FDCWD, base_dir);
+	tree_remove(AT_FDCWD, base_dir);
 }
 
 static void set_up(void)

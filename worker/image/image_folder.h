@@ -14,6 +14,3 @@ void image_close(int *fd);
 
 /* "sha256:<64 hex>". */
 void image_digest_text(const unsigned char digest[SHA256_BYTES], char out[72]);
-
-/* Removes a file or a whole folder, following no link. What cannot be removed stays. */
-void image_remove_tree(int at, const char *name);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/tree.h"
 #include "worker/image/image_folder.h"
 
 enum { BLOCK_BYTES = 65536, ID_NOBODY = 65534, ID_MAX = 65535 };
@@ -241,7 +242,7 @@ static enum err refuse_layers(struct ctx *cx, int rootfs)
 
 static enum err make_folder(struct ctx *cx, int images, const char *tmp, int *folder, int *rootfs)
 {
-	image_remove_tree(images, tmp);
+	tree_remove(images, tmp);
 	if (mkdirat(images, tmp, 0755) ||
 	    (*folder = openat(images, tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 	    fchmod(*folder, 0755) || mkdirat(*folder, "rootfs", 0755) ||
@@ -269,7 +270,7 @@ static enum err add_image(struct ctx *cx, int images, int tar, const char *name,
 		e = err_errno(cx, "write the image to the disk");
 	if (!e && renameat(images, tmp, images, name) && errno != EEXIST && errno != ENOTEMPTY)
 		e = err_errno(cx, "put the image in place");
-	image_remove_tree(images, tmp); /* nothing, or what another import was quicker with */
+	tree_remove(images, tmp); /* nothing, or what another import was quicker with */
 	return e;
 }
 

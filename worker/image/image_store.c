@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/tree.h"
 #include "worker/image/image_folder.h"
 #include "worker/launcher/launch_request.h"
 
@@ -332,24 +333,6 @@ enum err image_list(struct ctx *cx, const char *node_dir, struct image_name **ou
 
 /* --- removal ------------------------------------------------------------------------------------ */
 
-void image_remove_tree(int at, const char *name)
-{
-	int fd;
-	DIR *dir;
-	struct dirent *d;
-
-	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
-		return;
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	while (dir && (d = readdir(dir)))
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			image_remove_tree(fd, d->d_name);
-	if (dir)
-		closedir(dir);
-	unlinkat(at, name, AT_REMOVEDIR);
-}
-
 /* Whether an attempt that has not told its end yet runs on the image. */
 static bool is_in_use(const char *node_dir, const unsigned char digest[SHA256_BYTES])
 {
@@ -395,7 +378,7 @@ static enum err remove_files(struct ctx *cx, const char *node_dir, int images,
 		return err_set(cx, ERR_CONFLICT, "jobs run on the image %s; remove it when they have ended",
 		               text);
 	}
-	image_remove_tree(images, gone);
+	tree_remove(images, gone);
 	return OK;
 }
 
