@@ -53,7 +53,7 @@ void time_civil(int64_t day, int *year, int *month, int *mday)
 
 int64_t time_day(int64_t us)
 {
-	return us >= 0 ? us / DAY_US : -((-us + DAY_US - 1) / DAY_US);
+	return us / DAY_US - (us % DAY_US < 0);
 }
 
 char *time_rfc3339(struct arena *a, int64_t us)
@@ -64,7 +64,7 @@ char *time_rfc3339(struct arena *a, int64_t us)
 	if (us == TIME_NONE)
 		return arena_text(a, "0001-01-01T00:00:00Z");
 	day = time_day(us);
-	ms = (us - day * DAY_US) / 1000;
+	ms = (us % DAY_US + DAY_US) % DAY_US / 1000; /* the start of the first day of all has no number */
 	time_civil(day, &year, &month, &mday);
 	return arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, mday,
 	                    (int)(ms / 3600000), (int)(ms / 60000 % 60), (int)(ms / 1000 % 60),
@@ -134,7 +134,7 @@ bool time_parse(struct str s, int64_t *us)
 {
 	static const int LENGTH[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	int year, month, mday, hour, minute, second;
-	int64_t fraction, offset;
+	int64_t fraction, offset, at;
 
 	if (!take_number(&s, 4, &year) || !take_char(&s, "-") || !take_number(&s, 2, &month) ||
 	    !take_char(&s, "-") || !take_number(&s, 2, &mday) || !take_char(&s, "Tt ") ||
@@ -147,7 +147,10 @@ bool time_parse(struct str s, int64_t *us)
 		return false;
 	if (month == 2 && mday == 29 && (year % 4 || (year % 100 == 0 && year % 400)))
 		return false;
-	*us = time_days_from_civil(year, month, mday) * DAY_US +
-	      ((int64_t)hour * 3600 + (int64_t)minute * 60 + second) * US + fraction - offset;
+	at = time_days_from_civil(year, month, mday) * DAY_US +
+	     ((int64_t)hour * 3600 + (int64_t)minute * 60 + second) * US + fraction - offset;
+	if (at < time_days_from_civil(0, 1, 1) * DAY_US || at >= time_days_from_civil(10000, 1, 1) * DAY_US)
+		return false; /* an offset or a leap second has led out of what four digits can say */
+	*us = at;
 	return true;
 }

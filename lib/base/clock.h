@@ -17,7 +17,7 @@ int64_t clock_wall_us(void);
 /* RFC 3339 with three decimals and Z; TIME_NONE gives 0001-01-01T00:00:00Z (IronWorker rules 14, 15). */
 char *time_rfc3339(struct arena *a, int64_t us);
 /* Reads RFC 3339 with any offset or none (= UTC) and any number of decimals, T or a blank between
- * date and time; false on anything else. */
+ * date and time; false on anything else, and on what is no time of the years 0 to 9999 in UTC. */
 bool time_parse(struct str text, int64_t *us);
 /* Days since 1970 of a time, and back to "YYYY-MM-DD" (for partitions). */
 int64_t time_day(int64_t us);

@@ -52,6 +52,32 @@ START_TEST(an_unset_time_is_the_zero_time)
 }
 END_TEST
 
+/* Found by fuzz_times. */
+START_TEST(an_offset_leads_to_no_year_of_five_digits_or_below_0)
+{
+	static const char *const BAD[] = { "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:60Z" };
+	int64_t us = 7;
+
+	for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
+		ck_assert_msg(!time_parse(str_of(BAD[i]), &us), "%s", BAD[i]);
+	ck_assert_int_eq(us, 7);
+	ck_assert(time_parse(STR_LIT("9999-12-31T23:59:59Z"), &us) && time_parse(STR_LIT("0000-01-01T00:00:00Z"), &us));
+}
+END_TEST
+
+/* Found by fuzz_times: the first and last days of 64 bits overflowed. */
+START_TEST(every_number_is_a_time_that_can_be_shown)
+{
+	struct arena a = { 0 };
+
+	ck_assert_str_eq(time_rfc3339(&a, INT64_MAX), "294247-01-10T04:00:54.775Z");
+	ck_assert_str_eq(time_rfc3339(&a, INT64_MIN + 1), "-290308-12-21T19:59:05.224Z");
+	ck_assert_str_eq(time_rfc3339(&a, -1), "1969-12-31T23:59:59.999Z");
+	ck_assert_int_eq(time_day(INT64_MIN + 1), -106751992);
+	arena_release(&a);
+}
+END_TEST
+
 START_TEST(days_and_dates_agree_over_four_centuries)
 {
 	for (int64_t day = -80000; day < 80000; day++) {
@@ -75,6 +101,8 @@ int main(void)
 	tcase_add_test(t, times_of_every_client_are_read);
 	tcase_add_test(t, what_is_no_time_is_refused);
 	tcase_add_test(t, an_unset_time_is_the_zero_time);
+	tcase_add_test(t, an_offset_leads_to_no_year_of_five_digits_or_below_0);
+	tcase_add_test(t, every_number_is_a_time_that_can_be_shown);
 	tcase_add_test(t, days_and_dates_agree_over_four_centuries);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
