@@ -106,14 +106,35 @@ static enum err set_aside(struct db *db, struct ctx *cx, const struct pick *p)
 	return db_exec_array(db, cx, &READY_ASIDE, v, p->aside_n);
 }
 
+static int by_task(const void *a, const void *b)
+{
+	const struct pick_row *const *x = a, *const *y = b;
+
+	return memcmp(&(*x)->task_id, &(*y)->task_id, sizeof(struct id));
+}
+
+/* What was taken, in order of the tasks' ids: rows are locked in this order, as settlements, take-backs
+ * and cancels of a whole code do. In order of rank a claim and the late words of a dead node, which lock
+ * rows that are not theirs any more, waited for each other crosswise. */
+static struct pick_row **in_order_of_ids(struct ctx *cx, const struct pick *p)
+{
+	struct pick_row **rows = arena_array(&cx->arena, p->n + 1, sizeof(struct pick_row *));
+
+	for (size_t i = 0; i < p->n; i++)
+		rows[i] = &p->taken[i];
+	qsort(rows, p->n, sizeof(struct pick_row *), by_task);
+	return rows;
+}
+
 static enum err move_rows(struct db *db, struct ctx *cx, struct claim *c)
 {
 	const struct pick *p = &c->pick;
+	struct pick_row **rows = in_order_of_ids(cx, p);
 	struct val *keys = arena_array(&cx->arena, 3 * p->n, sizeof *keys);
 	struct val *moves = arena_array(&cx->arena, 4 * p->n, sizeof *moves);
 
 	for (size_t i = 0; i < p->n; i++) {
-		const struct pick_row *r = &p->taken[i];
+		const struct pick_row *r = rows[i];
 		const struct val key[3] = { v_i(r->lane_id), v_t(r->rank_at), v_id(&r->task_id) };
 		const struct val move[4] = { v_i(c->who->node_id), v_s(c->who->session), v_id(&r->task_id),
 			                     v_i(r->attempt) };
@@ -144,12 +165,14 @@ static enum err move_one(struct db *db, struct ctx *cx, const struct claim *c, c
 static enum err move_one_by_one(struct db *db, struct ctx *cx, struct claim *c)
 {
 	struct pick *p = &c->pick;
+	struct pick_row **rows = in_order_of_ids(cx, p);
+	bool *moved = arena_array(&cx->arena, p->n, sizeof *moved);
 	size_t kept = 0;
-	bool moved;
 
+	for (size_t i = 0; i < p->n; i++)
+		TRY(move_one(db, cx, c, rows[i], &moved[rows[i] - p->taken]));
 	for (size_t i = 0; i < p->n; i++) {
-		TRY(move_one(db, cx, c, &p->taken[i], &moved));
-		if (moved) {
+		if (moved[i]) {
 			p->taken[kept++] = p->taken[i];
 			continue;
 		}
@@ -228,11 +251,13 @@ static enum err take_codes(struct db *db, struct ctx *cx, struct claim *c)
 	return OK;
 }
 
-static int by_id(const void *a, const void *b)
+/* As lane_count.c has it: a lane of a code that this claim does not count is written too. */
+static int by_code_and_id(const void *a, const void *b)
 {
 	const struct pick_lane *x = a, *y = b;
+	int order = memcmp(&x->code_id, &y->code_id, sizeof x->code_id);
 
-	return (x->id > y->id) - (x->id < y->id);
+	return order ? order : (x->id > y->id) - (x->id < y->id);
 }
 
 static enum err write_lanes(struct db *db, struct ctx *cx, struct pick *p)
@@ -241,7 +266,7 @@ static enum err write_lanes(struct db *db, struct ctx *cx, struct pick *p)
 	size_t n = 0;
 
 	if (p->lane_n) /* qsort must not see the NULL of an empty array */
-		qsort(p->lanes, p->lane_n, sizeof *p->lanes, by_id);
+		qsort(p->lanes, p->lane_n, sizeof *p->lanes, by_code_and_id);
 	for (size_t i = 0; i < p->lane_n; i++) {
 		const struct pick_lane *l = &p->lanes[i];
 
