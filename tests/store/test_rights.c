@@ -76,12 +76,11 @@ START_TEST(neither_account_can_change_what_was)
 }
 END_TEST
 
-static struct db *db_as(const char *user, struct settings *set)
+/* The settings' texts live in `cx`. */
+static struct db *db_as(struct ctx *cx, const char *user, struct settings *set)
 {
-	struct ctx cx = { 0 };
-
 	setenv("STOKER_DATABASE_USER", user, 1);
-	ck_assert_int_eq(settings_read(&cx, NULL, set), OK);
+	ck_assert_int_eq(settings_read(cx, NULL, set), OK);
 	setenv("STOKER_DATABASE_USER", "root", 1);
 	return db_new(set, DB_TASKS, 5);
 }
@@ -112,6 +111,7 @@ static void pass_a_package_on(struct db *root, struct db *api, struct db *worker
 START_TEST(the_programs_need_no_more)
 {
 	struct settings api_set, worker_set;
+	auto_ctx kept = { 0 };
 	struct db *root, *api, *worker;
 	struct claimed *c;
 	struct id ids[3];
@@ -124,8 +124,8 @@ START_TEST(the_programs_need_no_more)
 
 	store_fixture_open(&f);
 	root = f.db;
-	api = db_as("stoker_api", &api_set);
-	worker = db_as("stoker_worker", &worker_set);
+	api = db_as(&kept, "stoker_api", &api_set);
+	worker = db_as(&kept, "stoker_worker", &worker_set);
 	w = given_world(&f);
 	f.db = api;
 	queue(&w, "a", 3, (struct task_order){ .payload = STR_LIT("x"), .callback = STR_LIT("http://x/") }, ids);
