@@ -4,6 +4,7 @@
 #   make up, down, status    the same in the background
 #   make deps       install what a fresh Debian 12 lacks (root)
 #   make check      every test;  make check-asan  the same under ASan and UBSan
+#   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
 #   make bench      ratios against physical limits and peers, side by side
 
@@ -103,6 +104,20 @@ $O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs
 $O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $O/tests/support/throwaway_db.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)
 
+# --- what libFuzzer and the soak run: clang, with the sanitizers, in a folder of their own -------------
+FUZZ_O := build-fuzz
+FCGI_A := $O/fcgi.a
+$(FCGI_A): $(filter-out $O/fcgi/main.o,$(call objs,fcgi fcgi/api fcgi/page))
+$O/tests/fuzz/%: $O/tests/fuzz/%.o $(FCGI_A) $(STORE_A) $(MODEL_A) $(BASE_A)
+	@mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDALL) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
+FUZZ_C := $(patsubst %.c,$O/%,$(wildcard tests/fuzz/fuzz_*.c))
+.PHONY: fuzz fuzz-built fuzz-programs
+fuzz-programs: $(FUZZ_C) $O/bin/stoker-api $O/bin/stoker-worker
+fuzz-built:
+	@$(MAKE) --no-print-directory O=$(FUZZ_O) CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
+fuzz:
+	@conf/deps.sh build test && $(MAKE) --no-print-directory fuzz-built && tests/fuzz/fuzz.sh
+
 TESTS_C := $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
 
 .PHONY: deps run up down status check check-asan lint bench clean
@@ -115,7 +130,7 @@ up:
 down status:
 	@exec conf/instance.sh $@
 check:
-	@conf/deps.sh build run test && $(MAKE) --no-print-directory all tests-built && tests/run.sh
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all tests-built fuzz-built && tests/run.sh
 .PHONY: tests-built
 tests-built: $(TESTS_C)
 check-asan:
@@ -126,6 +141,6 @@ BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))
 bench:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(BENCH_BINS) && tests/bench/bench.py
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan $(FUZZ_O)
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -2,6 +2,7 @@
 # Runs every test program, several at a time, and counts single test cases:
 #   build/tests/*/test_*     C, by floor (Check)
 #   tests/flow/test_*.py     whole instances (python3's unittest, nothing else)
+#   tests/fuzz/fuzz_*.c      parsers of foreign bytes, 20 s each (libFuzzer; make fuzz runs them long)
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
 # sets how many run at once.
 #
@@ -11,20 +12,23 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 O=${O:-build}
 SECONDS_MAX=${STOKER_TEST_SECONDS:-240}
+FUZZ_O=build-fuzz FUZZ_SECONDS=20
 
 # --- one program (called by xargs) ------------------------------------------------------------------
 
-run_program() { # PROGRAM, with its output in $results/NAME
+run_program() { # PROGRAM SECONDS, those of a fuzz target
 	case $1 in
 		*.py) python3 -B "$1" ;;
+		*/fuzz_*) tests/fuzz/fuzz.sh --one "$1" "$2" ;;
 		*) "$1" ;;
 	esac
 }
 
-# "PASSED FAILED" from what Check or unittest said last; a program that said neither has failed.
+# "PASSED FAILED" from what Check, unittest or libFuzzer said last; a program that said neither has failed.
 count_cases() { # OUTPUT STATUS
 	awk -v status="$2" '
 		/^[0-9]+%: Checks: / { gsub(/[,:]/, ""); all = $3; bad = $5 + $7; said = 1 }
+		/^Done [0-9]+ runs in / { all = 1; bad = 0; said = 1 }
 		/^Ran [0-9]+ tests? in / { all = $2; bad = 0; said = 1 }
 		/^FAILED \(|^OK \(/ {
 			line = $0; skipped = 0
@@ -44,10 +48,10 @@ count_cases() { # OUTPUT STATUS
 }
 
 if [[ ${1:-} == --one ]]; then
-	name=${2#tests/} name=${name#"$O"/tests/}
+	name=${2#tests/} name=${name#"$O"/tests/} name=${name#"$FUZZ_O"/tests/}
 	output=$STOKER_TEST_RESULTS/${name//\//-}
 	began=$EPOCHREALTIME
-	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2" >"$output.out" 2>&1 </dev/null
+	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2 $FUZZ_SECONDS" >"$output.out" 2>&1 </dev/null
 	status=$?
 	read -r passed failed < <(count_cases "$output.out" $status)
 	printf '%s %s\n' "$passed" "$failed" >"$output.count"
@@ -67,6 +71,9 @@ programs() { # the long ones first
 
 	for source in tests/flow/test_*.py; do
 		[[ -e $source ]] && printf '%s\n' "$source"
+	done
+	for source in tests/fuzz/fuzz_*.c; do
+		[[ -e $source ]] && printf '%s\n' "$FUZZ_O/${source%.c}"
 	done
 	for source in tests/{worker,fcgi,store,unit}/test_*.c; do
 		[[ -e $source ]] && printf '%s\n' "$O/${source%.c}"
