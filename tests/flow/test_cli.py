@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -318,6 +319,22 @@ class CommandLine(harness.FlowTest):
                               env=dict(os.environ, STOKER_DATABASE_SOCKET="/nowhere/db.sock"))
         self.assertEqual(done.returncode, 1)
         self.assertEqual(json.loads(done.stdout)["checks"][0]["verdict"], "fail")
+
+    def test_verify_passes_what_was_done_and_finds_what_was_broken_and_what_was_left_on_the_node(self):
+        self.register("verified", "true")
+        self.cli("wait", self.cli("queue", "verified").strip())
+        self.assertEqual(json.loads(self.admin("verify", "--json"))["findings"], [])
+        stray = "%s/jobs/%s-1" % (self.stoker.node, "0" * 23 + "7")
+        os.mkdir(stray)
+        os.utime(stray, (0, 0))
+        self.stoker.sql("INSERT INTO ready (lane_id, rank_at, task_id, place, attempt) VALUES (999999, NOW(6), 'x', 999, 0)")
+        try:
+            report = json.loads(self.admin("verify", "--json", status=1))
+        finally:
+            self.stoker.sql("DELETE FROM ready WHERE lane_id = 999999")
+            shutil.rmtree(stray, ignore_errors=True)
+        self.assertEqual({finding["law"] for finding in report["findings"]}, {"I1", "I10"})
+        self.assertIn(stray.split("/")[-1], " ".join(finding["rows"] for finding in report["findings"]))
 
     def test_migrate_twice_changes_nothing(self):
         self.assertEqual(json.loads(self.admin("migrate", "--json", "--sql", os.path.join(harness.TOP, "sql")))["applied"], 0)
