@@ -20,7 +20,7 @@ PORT     ?= 8080
 export VAR PORT O
 
 # --- flags -------------------------------------------------------------------------------------
-PKGS     := jansson libxml-2.0 libcurl libcrypto zlib libutf8proc inih
+PKGS     := jansson libxml-2.0 libcurl libcrypto zlib libutf8proc inih libzip
 CPPFLAGS += -D_GNU_SOURCE -Ilib -I. -MMD -MP $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(shell mariadb_config --include 2>/dev/null)
 WARN     := -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 \
             -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wvla

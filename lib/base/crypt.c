@@ -12,6 +12,33 @@ void crypt_sha256(struct str in, unsigned char out[SHA256_BYTES])
 		abort();
 }
 
+struct crypt_hash *crypt_hash_new(enum crypt_hash_kind kind)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+	if (!md || EVP_DigestInit_ex(md, kind == CRYPT_MD5 ? EVP_md5() : EVP_sha256(), NULL) != 1)
+		abort();
+	return (struct crypt_hash *)md;
+}
+
+void crypt_hash_add(struct crypt_hash *h, struct str bytes)
+{
+	if (EVP_DigestUpdate((EVP_MD_CTX *)h, bytes.p, bytes.n) != 1)
+		abort();
+}
+
+void crypt_hash_end(struct crypt_hash *h, unsigned char *out)
+{
+	if (EVP_DigestFinal_ex((EVP_MD_CTX *)h, out, NULL) != 1)
+		abort();
+	crypt_hash_free(h);
+}
+
+void crypt_hash_free(struct crypt_hash *h)
+{
+	EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
 void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES])
 {
 	unsigned n = SHA256_BYTES;

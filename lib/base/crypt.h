@@ -5,6 +5,16 @@
 enum { SHA256_BYTES = 32 };
 
 void crypt_sha256(struct str in, unsigned char out[SHA256_BYTES]);
+/* A hash of what comes in pieces. */
+struct crypt_hash;
+enum crypt_hash_kind { CRYPT_SHA256, CRYPT_MD5 /* IronWorker's checksums; keeps nothing safe */ };
+enum { MD5_BYTES = 16 };
+struct crypt_hash *crypt_hash_new(enum crypt_hash_kind kind);
+void crypt_hash_add(struct crypt_hash *h, struct str bytes);
+/* Writes SHA256_BYTES or MD5_BYTES and frees it. */
+void crypt_hash_end(struct crypt_hash *h, unsigned char *out);
+/* Frees one that was not ended; NULL is fine. */
+void crypt_hash_free(struct crypt_hash *h);
 /* HMAC-SHA256. */
 void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES]);
 /* scrypt with N 2^14, r 8, p 1: some 50 ms and 16 MiB. */

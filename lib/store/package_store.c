@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "store/txn.h"
 
-enum { MD5_BYTES = 16, DUPLICATE = 1062, DISK_FULL = 1021, TABLE_FULL = 1114, ENGINE_ERROR = 1030 };
+enum { DUPLICATE = 1062, DISK_FULL = 1021, TABLE_FULL = 1114, ENGINE_ERROR = 1030 };
 
 /* --- reading ----------------------------------------------------------------------------------- */
 

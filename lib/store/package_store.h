@@ -10,7 +10,7 @@ enum { PACKAGE_PIECE_BYTES = 256 << 10 }; /* each piece but the last has as many
 /* A package that is there, whole. */
 struct package {
 	unsigned char digest[SHA256_BYTES]; /* of the file as it was uploaded */
-	unsigned char md5[16];
+	unsigned char md5[MD5_BYTES];
 	int64_t bytes, pieces;              /* pieces are numbered from 0 */
 };
 
