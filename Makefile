@@ -5,6 +5,7 @@
 #   make deps       install what a fresh Debian 12 lacks (root)
 #   make check      every test;  make check-asan  the same under ASan and UBSan
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
+#   make storm      twenty large storms of faults over whole instances
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
 #   make bench      ratios against physical limits and peers, side by side
 
@@ -118,7 +119,12 @@ fuzz-built:
 fuzz:
 	@conf/deps.sh build test && $(MAKE) --no-print-directory fuzz-built && tests/fuzz/fuzz.sh
 
-TESTS_C := $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
+# test equipment: it stands in the place of crun (see there)
+EVIDENCE := $O/tests/faults/evidence_runtime
+$(EVIDENCE): tests/faults/evidence_runtime.c
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE $(STATIC_FLAGS) -static $< -o $@
+
+TESTS_C := $(EVIDENCE) $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
 
 .PHONY: deps run up down status check check-asan lint bench clean
 deps:
@@ -135,6 +141,9 @@ check:
 tests-built: $(TESTS_C)
 check-asan:
 	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
+.PHONY: storm
+storm:
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) && tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
 lint:
 	@tests/lint/lint.sh
 BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test program, several at a time, and counts single test cases:
 #   build/tests/*/test_*     C, by floor (Check)
+#   tests/faults/test_*.py   storms of faults over whole instances
 #   tests/flow/test_*.py     whole instances (python3's unittest, nothing else)
 #   tests/fuzz/fuzz_*.c      parsers of foreign bytes, 20 s each (libFuzzer; make fuzz runs them long)
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
@@ -69,7 +70,7 @@ fi
 programs() { # the long ones first
 	local source
 
-	for source in tests/flow/test_*.py; do
+	for source in tests/faults/test_*.py tests/flow/test_*.py; do
 		[[ -e $source ]] && printf '%s\n' "$source"
 	done
 	for source in tests/fuzz/fuzz_*.c; do
