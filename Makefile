@@ -45,6 +45,7 @@ endif
 LIBS_BASE  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS_STORE := $(shell mariadb_config --libs 2>/dev/null)
 # the privileged half and what runs beside a job link as little as they can
+LIBS_UNPACK := $(shell pkg-config --libs libzip libcrypto zlib libutf8proc 2>/dev/null)
 LIBS_LAUNCHER := $(shell pkg-config --libs jansson libseccomp libcrypto zlib libutf8proc 2>/dev/null)
 
 objs  = $(patsubst %.c,$O/%.o,$(wildcard $(addsuffix /*.c,$(1))))
@@ -53,7 +54,7 @@ tests = $(patsubst %.c,$O/%,$(wildcard tests/$(1)/test_*.c))
 BASE_A  := $O/base.a
 MODEL_A := $O/model.a
 STORE_A := $O/store.a
-BINS    := $(addprefix $O/bin/,stoker-api stoker-worker stoker-launcher stoker-monitor stoker-init stoker)
+BINS    := $(addprefix $O/bin/,stoker-api stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker)
 
 .PHONY: all
 all: $(BINS)
@@ -75,13 +76,15 @@ $O/bin/stoker-api: $(call objs,fcgi fcgi/api fcgi/page) $(STORE_A) $(MODEL_A) $(
 # The store of images (worker/image) is shared: the runner looks images up; `stoker image`, run by an
 # operator, also imports them, so that libarchive is in no program that meets jobs or the network.
 IMPORT_O := $O/worker/image/image_import.o
-$O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) \
+$O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) \
 		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
 	$(LINK) $(LIBS_LAUNCHER)
+$O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
+	$(LINK) $(LIBS_UNPACK)
 
 # static, and without the sanitizers' runtimes: they run where nothing of ours may be assumed
 STATIC_FLAGS := $(WARN) -O2 -g $(HARDEN) -fno-pie
@@ -100,7 +103,7 @@ $O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A
 	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi fcgi/api fcgi/page)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
-$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $O/tests/support/throwaway_db.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)

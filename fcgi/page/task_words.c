@@ -90,6 +90,7 @@ const char *task_words_advice(const struct task *t)
 		{ CAUSE_OUT_OF_MEMORY, "It wanted more memory than the code allows: raise the code's memory, or let the job hold less at once." },
 		{ CAUSE_TIMEOUT, "It ran longer than its timeout allows: raise the timeout of the code or the task, or cut the job up." },
 		{ CAUSE_IMAGE, "The node could not get the image: check its name, and that it was imported on every node of the cluster." },
+		{ CAUSE_PACKAGE, "The code's zip cannot be unpacked: upload it again." },
 		{ CAUSE_NOT_EXECUTABLE, "The command is there but cannot be executed: check its mode, its #! line and the image's platform." },
 		{ CAUSE_NOT_FOUND, "The command is not in the image, or not on its PATH." },
 		{ CAUSE_DECRYPTION, "The cluster has a key, and the payload was not encrypted for it: encrypt it with the cluster's public_key." },

@@ -11,6 +11,7 @@
 	X(CANCELLED,      "cancelled")                                                          \
 	X(EXPIRED,        "expired")                                                            \
 	X(IMAGE,          "image")           /* not there, cannot be unpacked */                \
+	X(PACKAGE,        "package")         /* not stored, damaged, cannot be unpacked */      \
 	X(NOT_EXECUTABLE, "not_executable")  /* 126 */                                          \
 	X(NOT_FOUND,      "not_found")       /* 127 */                                          \
 	X(DECRYPTION,     "decryption")      /* its payload does not open with the cluster's key */ \

@@ -24,10 +24,10 @@ struct settings {
 	} runtimes;
 	struct {
 		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
-		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, grace_s, stop_grace_s;
+		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {
-		char *user, *launcher, *monitor, *init;
+		char *user, *launcher, *monitor, *init, *unpack;
 		int64_t lease_s, renew_s, fence_s, poll_ms, store_threads;
 	} runner;
 	struct {

@@ -336,7 +336,8 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 	" c.grace_s, c.memory_mb, v.image, v.command, v.env, v.config, c.name, t.label,"               \
 	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body),"        \
 	" v.package, v.runtime, v.stack, v.file_name,"                                                        \
-	" (SELECT IF(k.decryption_key IS NULL, 0, k.key_number) FROM cluster k WHERE k.id = ?)"
+	" (SELECT IF(k.decryption_key IS NULL, 0, k.key_number) FROM cluster k WHERE k.id = ?),"    \
+	" t.schedule_id"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -364,7 +365,8 @@ static struct claimed claimed_of(const struct val *v)
 		             .label = val_str(&v[15]), .payload = val_str(&v[16]), .day = val_int(&v[17]),
 		             .traceparent = val_str(&v[18]), .payload_bytes = val_int(&v[19]),
 		             .package = val_str(&v[20]), .runtime = val_str(&v[21]), .stack = val_str(&v[22]),
-		             .file_name = val_str(&v[23]), .key_number = val_int(&v[24]) };
+		             .file_name = val_str(&v[23]), .key_number = val_int(&v[24]),
+		             .schedule_id = val_id(&v[25]) };
 
 	task_state_parse(val_str(&v[3]), &c.state);
 	return c;

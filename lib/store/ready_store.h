@@ -14,6 +14,7 @@ enum {
  * running, when its start was stored. */
 struct claimed {
 	struct id task_id, project_id, code_id;
+	struct id schedule_id;                  /* that made it; zero = none */
 	enum task_state state;
 	int64_t attempt, revision, lane_id;
 	int64_t timeout_s, grace_s, memory_mb;  /* grace -1, memory 0 = the node's default */

@@ -222,7 +222,7 @@ elf_faults() { # BINARY: what is missing of PIE, RELRO, NX, canary
 check_elf() {
 	local file
 
-	for file in "$O"/bin/stoker{,-api,-worker,-launcher,-monitor,-init}; do
+	for file in "$O"/bin/stoker{,-api,-worker,-launcher,-monitor,-init,-unpack}; do
 		elf_faults "$file"
 	done | report "binaries: PIE, full RELRO, NX, canaries (static ones: RELRO, NX, canaries)"
 	for file in "$O"/bin/stoker-{api,worker,launcher}; do

@@ -27,7 +27,8 @@ static inline bool attempt_equal(const struct attempt_key *a, const struct attem
 struct engine_launch {
 	struct attempt_key key;
 	uint32_t slot; /* no two living attempts in one */
-	unsigned char digest[SHA256_BYTES];
+	unsigned char digest[SHA256_BYTES]; /* of the image */
+	const unsigned char *package;       /* SHA-256 of an unpacked package, mounted at /task; NULL = none */
 	const struct str *argv, *env; /* env: "NAME=value" */
 	size_t argc, envc;
 	struct str workdir, config; /* config.p NULL = none */

@@ -168,6 +168,9 @@ static void fill(struct launch_request *rq, const struct engine_launch *w)
 {
 	rq->slot = w->slot;
 	memcpy(rq->digest, w->digest, sizeof rq->digest);
+	rq->has_package = w->package != NULL;
+	if (w->package)
+		memcpy(rq->package_digest, w->package, sizeof rq->package_digest);
 	rq->memory_bytes = (uint64_t)w->memory_bytes;
 	rq->scratch_bytes = (uint64_t)w->scratch_bytes;
 	rq->timeout_ms = (uint64_t)w->timeout_ms;

@@ -87,6 +87,8 @@ static void find_one(struct runner *r, const char *name)
 	j = job_new(r, &key, slot);
 	j->stage = JOB_FOUND;
 	memcpy(j->digest, rq.digest, sizeof j->digest);
+	j->has_package = rq.has_package;
+	memcpy(j->package, rq.package_digest, sizeof j->package);
 	pid = living_monitor(j);
 	if (pid) {
 		follow_monitor(j, pid);

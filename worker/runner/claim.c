@@ -86,7 +86,13 @@ bool claim_take(struct runner *r, const struct claimed *c)
 	KEEP(config);
 	KEEP(payload);
 	KEEP(traceparent);
+	KEEP(runtime);
+	KEEP(stack);
+	KEEP(file_name);
 #undef KEEP
+	j->has_package = c->package.n == sizeof j->package;
+	if (j->has_package)
+		memcpy(j->package, c->package.p, sizeof j->package);
 	j->lane_id = c->lane_id;
 	j->day = c->day;
 	j->timeout_s = c->timeout_s;

@@ -1,4 +1,5 @@
 #pragma once
+#include "worker/package/package_cache.h"
 #include "base/envelope.h"
 #include "worker/runner/job.h"
 #include "worker/runner/lease.h"
@@ -19,7 +20,7 @@ struct batch {
 };
 
 /* Whose faults are told when they begin and when they are over, not at each try. */
-enum trouble { TROUBLE_CLAIM, TROUBLE_STARTS, TROUBLE_ENDS, TROUBLE_LOGS, TROUBLE_COUNT };
+enum trouble { TROUBLE_CLAIM, TROUBLE_STARTS, TROUBLE_ENDS, TROUBLE_LOGS, TROUBLE_PACKAGES, TROUBLE_COUNT };
 
 enum runner_end {
 	END_NONE,
@@ -56,6 +57,7 @@ struct runner {
 	const struct engine_class *engine;
 	struct engine *host;
 	struct store_pool *store;
+	struct package_cache *packages;
 	struct lease *lease;
 	struct lease_view held; /* the lease as last told */
 	bool adopted;           /* the jobs of the runner before are sorted out */
@@ -112,7 +114,7 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 void launch_over(struct job *j);          /* the runtime has done its part */
 void launch_with(struct job *j, int payload); /* its payload is there: a memfd, taken over */
 void launch_without(struct job *j, enum err e, const char *why); /* it cannot be: the sentence */
-void launch_unreadable(struct job *j, const char *why); /* it does not open: the task's end */
+void launch_refused(struct job *j, enum cause cause, const char *why); /* it cannot run, here or elsewhere */
 void launch_give_back(struct runner *r, const char *why); /* all that waits for its launch */
 void job_cancel(struct job *j);
 void job_stop_for_node(struct job *j);
@@ -126,6 +128,15 @@ void fault_over(struct runner *r);        /* a launch worked */
 
 /* --- payload.c */
 void payload_fetch(struct job *j);        /* then launch_with or launch_without */
+
+/* --- package.c */
+enum err package_open(struct ctx *cx, struct runner *r);
+/* False: it waits for its package now (JOB_UNPACKING), or that one is bad and it has been refused. */
+bool package_is_there(struct job *j);
+/* The image it runs in: the code's own, or that of its package's runtime; false if there is none. */
+bool package_image(const struct job *j, struct str *image);
+/* What is run in a package; in the ctx's arena. */
+enum err package_words(struct ctx *cx, const struct job *j, const struct image *img, struct str **argv, size_t *argc);
 
 /* --- follow.c */
 void follow_monitor(struct job *j, int pid);   /* watches it; gone already counts as its end */

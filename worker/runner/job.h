@@ -9,6 +9,7 @@
 enum job_stage {
 	JOB_FOUND,     /* a folder of the runner before; whose it is, is being asked */
 	JOB_CLAIMED,   /* ours; waits for its launch */
+	JOB_UNPACKING, /* its package is being fetched, or waits for it */
 	JOB_FETCHING,  /* its payload is being read */
 	JOB_LAUNCHING, /* the engine was asked */
 	JOB_FOLLOWED,  /* its monitor is there; output is read */
@@ -31,7 +32,9 @@ struct job {
 	struct arena arena;      /* the claim's texts, until the launch */
 	struct claimed claim;    /* its texts in the arena; a large payload is read at its launch */
 	int64_t lane_id, day, timeout_s, memory_mb;
-	unsigned char digest[SHA256_BYTES];
+	unsigned char digest[SHA256_BYTES];  /* of its image */
+	bool has_package;
+	unsigned char package[SHA256_BYTES]; /* of its zip; kept on this node as long as the job is here */
 
 	int monitor_fd;          /* pidfd, -1 = none */
 	struct loop_watch *monitor_watch;

@@ -142,8 +142,14 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 
 	set_limits(&what, j);
 	*taken = false;
-	TRY(command_argv(cx, img->entrypoint, img->entrypoint_count, img->cmd, img->cmd_count,
-	                 j->claim.command, &argv, &what.argc));
+	if (j->has_package) {
+		TRY(package_words(cx, j, img, &argv, &what.argc));
+		what.workdir = STR_LIT(LAUNCH_TASK_DIR);
+		what.package = j->package;
+	} else {
+		TRY(command_argv(cx, img->entrypoint, img->entrypoint_count, img->cmd, img->cmd_count,
+		                 j->claim.command, &argv, &what.argc));
+	}
 	TRY(environment(cx, j, img, &env));
 	*taken = true;
 	what.argv = argv;
@@ -158,7 +164,7 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 
 static bool has_not_begun(const struct job *j)
 {
-	return j->stage == JOB_CLAIMED || j->stage == JOB_FETCHING;
+	return j->stage == JOB_CLAIMED || j->stage == JOB_UNPACKING || j->stage == JOB_FETCHING;
 }
 
 static void give_back(struct job *j, const char *why)
@@ -199,9 +205,9 @@ void launch_without(struct job *j, enum err e, const char *why)
 	fail(j, e == ERR_INTERNAL, CAUSE_LAUNCH, why);
 }
 
-void launch_unreadable(struct job *j, const char *why)
+void launch_refused(struct job *j, enum cause cause, const char *why)
 {
-	refuse(j, CAUSE_DECRYPTION, why);
+	refuse(j, cause, why);
 }
 
 /* An image that cannot be read is its own fault, unless the node lacks what it takes to read. */
@@ -215,6 +221,7 @@ void launch_with(struct job *j, int payload)
 	struct runner *r = j->runner;
 	auto_ctx cx = { 0 };
 	struct image img;
+	struct str image;
 	bool taken = false;
 
 	if (j->memory_mb < MEMORY_LEAST_MB)
@@ -224,7 +231,9 @@ void launch_with(struct job *j, int payload)
 	j->stage = JOB_LAUNCHING;
 	j->is_launching = true;
 	r->launching++;
-	if (r->engine->prepare(r->host, &cx, j->claim.image, &img) != OK)
+	if (!package_image(j, &image))
+		refuse(j, CAUSE_IMAGE, "this node knows no image for the code's runtime or stack ([runtimes] images)");
+	else if (r->engine->prepare(r->host, &cx, image, &img) != OK)
 		fail(j, cx.err == ERR_INTERNAL && is_want(errno), CAUSE_IMAGE, cx.message);
 	else if (ask(&cx, j, &img, payload, &taken) != OK)
 		fail(j, cx.err == ERR_INTERNAL, CAUSE_LAUNCH, cx.message);
@@ -247,7 +256,7 @@ void launch_next(struct runner *r)
 		return;
 	for (struct job *j = r->jobs; j && may_launch(r); j = next) {
 		next = j->next;
-		if (j->stage == JOB_CLAIMED)
+		if (j->stage == JOB_CLAIMED && package_is_there(j))
 			payload_fetch(j);
 	}
 }

@@ -147,7 +147,7 @@ static void payload_done(void *arg, struct store_work *w)
 	if (waits && w->err == OK)
 		launch_with(j, p->fd);
 	else if (waits && p->is_unreadable)
-		launch_unreadable(j, w->cx.message);
+		launch_refused(j, CAUSE_DECRYPTION, w->cx.message);
 	else if (waits && (w->err == ERR_INTERNAL || w->err == ERR_NOT_FOUND))
 		launch_without(j, w->err, w->cx.message);
 	else if (waits)

@@ -224,6 +224,7 @@ static void begin_end(struct runner *r, enum runner_end how)
 	log_info(how == END_STOP ? "stopping" : "handing_over", "jobs=%zu", r->slots_used);
 	r->ending = how;
 	claim_stop(r);
+	package_cache_stop(r->packages);
 	r->kill_us = clock_boot_us() + r->set->node.stop_grace_s * SECOND_US;
 	if (how == END_STOP)
 		for (struct job *j = r->jobs; j; j = next) {
@@ -245,7 +246,7 @@ void runner_fail(struct runner *r, enum err kind, const char *why)
 
 void runner_tell(struct runner *r, enum trouble what, enum err now, const char *why)
 {
-	static const char *const WHAT[TROUBLE_COUNT] = { "claims", "starts", "ends", "logs" };
+	static const char *const WHAT[TROUBLE_COUNT] = { "claims", "starts", "ends", "logs", "packages" };
 
 	if (now != OK && !r->in_trouble[what])
 		log_warn("database_trouble", "with=%s why=\"%s\"", WHAT[what], why);
@@ -334,6 +335,7 @@ static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 	r->store = store_pool_new(r->loop, r->set, (int)r->set->runner.store_threads, r);
 	if (!r->store)
 		return err_errno(cx, "start the store threads");
+	TRY(package_open(cx, r));
 	adopt_find(r);
 	loop_start(r->loop, &r->tick, SECOND_US, on_tick, r);
 	log_info("ready", "node=%s slots=%lld doorbell=%s runtime=" STR_FMT, r->set->node.name,
@@ -343,11 +345,12 @@ static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 
 static void close_all(struct runner *r)
 {
-	if (r->store && store_pool_open(r->store))
+	if ((r->store && store_pool_open(r->store)) || package_cache_is_busy(r->packages))
 		_exit(r->failed != OK); /* a thread still waits for the database: nothing of it is ours to wait for */
 	while (r->jobs)
 		job_free(r->jobs);
 	store_pool_free(r->store);
+	package_cache_close(r->packages);
 	envelope_key_free(r->key.key);
 	lease_free(r->lease);
 	if (r->engine)

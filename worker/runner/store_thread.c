@@ -165,6 +165,8 @@ void store_work_free(struct store_work *w)
 
 static int thread_of(const struct store_pool *p, enum store_lane lane, uint32_t key)
 {
+	if (lane == STORE_ANY)
+		return (int)(key % (uint32_t)p->n);
 	if (lane == STORE_CLAIM || p->n == 1)
 		return 0;
 	if (lane == STORE_MOVE || p->n == 2)

@@ -8,6 +8,7 @@ enum store_lane {
 	STORE_CLAIM, /* claims and what the node is asked */
 	STORE_MOVE,  /* starts and settlements */
 	STORE_LOG,   /* output; by key over the threads that are left */
+	STORE_ANY,   /* of a pool without such an order: by key over all threads */
 };
 
 /* A piece of work, the first member of a larger struct with its arguments and results. */
@@ -25,7 +26,7 @@ struct store_pool *store_pool_new(struct loop *l, const struct settings *set, in
 /* Zeroed memory for a piece of work of `bytes`. */
 void *store_work_new(size_t bytes);
 void store_work_free(struct store_work *w);
-/* Hands `w` over. `key` spreads the work of STORE_LOG: equal keys keep their order. */
+/* Hands `w` over. `key` spreads the work of STORE_LOG and STORE_ANY: equal keys keep their order. */
 void store_pool_add(struct store_pool *p, enum store_lane lane, uint32_t key, struct store_work *w);
 /* Handed over and not done yet. */
 size_t store_pool_open(const struct store_pool *p);

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Zip packages on a node: unpacked once, an overlay of its own for each attempt, what a task sees of it
+(IronWorker 9), and zips that came past the API refused all the same."""
+import contextlib
+import glob
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import zipfile
+
+import harness
+
+PIECE = 48 << 10  # what fits into an argument of mariadb; any will do
+FILE, FOLDER, LINK, DEVICE = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR
+
+
+def zipped(*entries, compress=zipfile.ZIP_DEFLATED):
+    """Entries are (name, content, mode); a mode without a type is a file's, or a folder's for "name/"."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, content, mode in entries:
+            info = zipfile.ZipInfo(name)
+            info.create_system = 3
+            info.compress_type = compress
+            info.external_attr = (mode if stat.S_IFMT(mode) else mode | (FOLDER if name.endswith("/") else FILE)) << 16
+            file.writestr(info, content)
+    return out.getvalue()
+
+
+def script(text, *more):
+    return zipped(("hello.sh", text, 0o644), *more)
+
+
+class PackageTest(harness.FlowTest):
+    def store(self, data, digest=None):
+        """A package as the API stores it, but without its checks. `digest`: another than its own."""
+        digest = digest or hashlib.sha256(data).hexdigest()
+        upload = os.urandom(12).hex()
+        pieces = [data[at:at + PIECE] for at in range(0, len(data), PIECE)]
+        for number, piece in enumerate(pieces):
+            self.stoker.sql("INSERT INTO package_piece VALUES (X'%s', %d, X'%s')" % (upload, number, piece.hex()))
+        self.stoker.sql("INSERT INTO package (digest, upload_id, bytes, pieces, md5) VALUES (X'%s', X'%s', %d, %d, X'%s')"
+                        % (digest, upload, len(data), len(pieces), hashlib.md5(data).hexdigest()))
+        return digest
+
+    def around(self, name, data, digest=None):
+        """Gives a code a package that no API has seen."""
+        code = self.stoker.code(name, "true")
+        digest = self.store(data, digest)
+        self.stoker.sql("UPDATE revision SET package = X'%s', runtime = 'sh', file_name = 'hello.sh', image = '',"
+                        " command = '' WHERE code_id = X'%s' AND number = %d" % (digest, code["id"], code["rev"]))
+        return digest
+
+    def output(self, task):
+        return self.stoker.task_log(task["id"]).decode()
+
+    def complete(self, code, payload="", **more):
+        task = self.stoker.run_task(code, payload, **more)
+        self.assertEqual(task["state"], "complete", task)
+        return task
+
+    def folder(self, digest):
+        return os.path.join(self.stoker.node, "packages", "sha256-" + digest)
+
+    def under_way(self):
+        return glob.glob(os.path.join(self.stoker.node, "packages", "tmp-*"))
+
+    def times_unpacked(self, digest):
+        return self.stoker.log("runner").count("package_unpacked package=sha256-%s " % digest)
+
+    @contextlib.contextmanager
+    def held_up(self):
+        """While it lasts no piece of a package can be read."""
+        client = subprocess.Popen(["mariadb", "--no-defaults", "-u", "root", "-S", self.stoker.run + "/s/db.sock", "-N",
+                                   "--unbuffered", "stoker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            client.stdin.write("LOCK TABLES package_piece WRITE; SELECT 'locked';\n")
+            client.stdin.flush()
+            self.assertEqual(client.stdout.readline().strip(), "locked")
+            yield
+        finally:
+            client.kill()
+            client.communicate()
+
+
+class Unpacked(PackageTest):
+    def test_each_attempt_has_it_as_it_was_packed(self):
+        digest = self.around("pristine", script(
+            "pwd; cat data; echo changed >data; rm tool; echo new >sub/new; ls sub; cat data\n",
+            ("data", "packed\n", 0o600), ("tool", "#!/bin/sh\necho tool\n", 0o755), ("sub/", "", 0o755),
+            ("sub/x", "", 0o644)))
+        for _ in range(2):
+            self.assertEqual(self.output(self.complete("pristine")), "/task\npacked\nnew\nx\nchanged\n")
+        self.assertEqual(self.times_unpacked(digest), 1)
+
+    def test_modes_links_and_owners_are_kept(self):
+        self.around("modes", script(
+            "./tool; ./link; stat -c '%a %u:%g %n' tool closed plain sub link; readlink link; cat closed; id -u\n",
+            ("tool", "#!/bin/sh\necho tool\n", 0o755), ("closed", "closed\n", 0o400), ("plain", "", 0o640),
+            ("sub/", "", 0o750), ("link", "tool", LINK | 0o777)))
+        self.assertEqual(self.output(self.complete("modes")).splitlines(), [
+            "tool", "tool", "755 0:0 tool", "400 0:0 closed", "640 0:0 plain", "750 0:0 sub", "777 0:0 link", "tool",
+            "closed", "0"])
+
+    def test_however_many_wait_it_is_unpacked_once(self):
+        data = script("echo one of many\n", ("noise", os.urandom(100000), 0o644))
+        digest = self.around("many", data)
+        with self.held_up():
+            tasks = [self.stoker.queue("many") for _ in range(6)]
+            harness.wait_for(self.under_way, what="the fetch to begin")
+            self.assertEqual({self.stoker.task(task)["status"] for task in tasks}, {"queued"})
+        for task in tasks:
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED)["state"], "complete")
+        self.assertEqual(self.times_unpacked(digest), 1)
+        self.assertEqual(self.under_way(), [])
+
+    def test_a_task_that_waits_for_its_package_can_be_cancelled(self):
+        self.around("unwanted", script("echo never\n", ("noise", os.urandom(1000), 0o644)))
+        with self.held_up():
+            task = self.stoker.queue("unwanted")
+            harness.wait_for(self.under_way, what="the fetch to begin")
+            self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).status, 200)
+            self.stoker.wait_state(task, "cancelled", seconds=8)
+
+    def test_a_runner_killed_in_the_middle_leaves_nothing_believed_whole(self):
+        digest = self.around("killed", script("echo survived\n", ("noise", os.urandom(100000), 0o644)))
+        with self.held_up():
+            task = self.stoker.queue("killed")
+            harness.wait_for(self.under_way, what="the fetch to begin")
+            before = self.under_way()
+            self.stoker.wait_restarted("runner", self.stoker.kill("runner"))
+            self.assertFalse(os.path.exists(self.folder(digest)))
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=40)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 1))
+        self.assertEqual(self.output(ended), "survived\n")
+        harness.wait_for(lambda: not set(before) & set(self.under_way()), what="the half package to be gone")
+
+    def test_while_the_database_is_away_it_waits(self):
+        self.around("patient", script("echo patient\n", ("noise", os.urandom(100000), 0o644)))
+        with self.held_up():
+            task = self.stoker.queue("patient")
+            harness.wait_for(self.under_way, what="the fetch to begin")
+            self.stoker.wait_restarted("mariadb", self.stoker.kill("mariadb"))
+        harness.wait_for(lambda: self.stoker.get("/readyz", token=False).status == 200, what="the database")
+        ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=40)
+        self.assertEqual((ended["state"], ended["attempt"]), ("complete", 1), ended)
+
+    def test_a_package_that_is_gone_from_the_disk_is_fetched_again(self):
+        digest = self.around("again", script("echo again\n"))
+        self.complete("again")
+        subprocess.run(["rm", "-rf", self.folder(digest)], check=True)
+        self.complete("again")
+        self.assertEqual(self.times_unpacked(digest), 2)
+
+    def test_the_next_runner_knows_what_is_there(self):
+        digest = self.around("known", script("echo known\n"))
+        self.complete("known")
+        self.stoker.wait_restarted("runner", self.stoker.kill("runner"))
+        self.complete("known")
+        self.assertEqual(self.times_unpacked(digest), 1)
+
+
+class Hostile(PackageTest):
+    """Zips that the API would refuse, stored around it: the node trusts no bytes."""
+
+    def refused(self, name, data, digest=None):
+        digest = self.around(name, data, digest)
+        task = self.stoker.run_task(name)
+        self.assertEqual((task["state"], task["cause"]), ("error", "package"), task)
+        self.assertFalse(os.path.exists(self.folder(digest)))
+        self.assertEqual(self.under_way(), [])
+        return task["note"]
+
+    def test_paths_and_links_that_lead_out(self):
+        for number, entry in enumerate([("../out", "x", 0o644), ("/etc/out", "x", 0o644), ("a/../../out", "x", 0o644),
+                                        ("link", "/etc", LINK), ("link", "../../etc", LINK)]):
+            self.refused("out%d" % number, script("true\n", entry))
+        self.assertEqual(glob.glob(self.stoker.node + "/**/out", recursive=True), [])
+
+    def test_what_would_be_written_through_a_link(self):
+        self.assertIn("link", self.refused("through", script("true\n", ("link", ".", LINK), ("link/x", "x", 0o644))))
+
+    def test_devices_and_names_that_come_twice(self):
+        self.refused("device", script("true\n", ("zero", "", DEVICE | 0o666)))
+        self.refused("setuid", script("true\n", ("su", "x", 0o4755)))
+        with self.assertWarns(UserWarning):
+            twice = script("true\n", ("hello.sh", "false\n", 0o644))
+        self.assertIn("twice", self.refused("twice", twice))
+
+    def test_bombs(self):
+        self.assertIn("100 times", self.refused("bomb", script("true\n", ("zeros", bytes(20 << 20), 0o644))))
+        self.assertIn("20000", self.refused("entries", zipped(
+            *[("f%d" % number, "", 0o644) for number in range(20001)], compress=zipfile.ZIP_STORED)))
+
+    def test_bytes_that_are_not_those_of_its_digest(self):
+        self.assertIn("SHA-256", self.refused("damaged", script("true\n"), os.urandom(32).hex()))
+        self.refused("nozip", b"PK\3\4 and no more")
+
+    def test_one_that_is_not_stored(self):
+        digest = self.around("lost", script("true\n"))
+        self.stoker.sql("DELETE FROM package WHERE digest = X'%s'" % digest)
+        task = self.stoker.run_task("lost")
+        self.assertEqual((task["state"], task["cause"]), ("error", "package"))
+
+
+class Cache(PackageTest):
+    ENV = {"STOKER_NODE_PACKAGES_MB": "1"}
+
+    def test_the_least_recently_used_go_but_none_in_use(self):
+        def noisy(text):
+            return script(text, ("noise", os.urandom(500000), 0o644))
+
+        used = self.around("used", noisy("cat /task/noise >/dev/null; echo up; sleep 30; cat noise | wc -c\n"))
+        old = self.around("old", noisy("true\n"))
+        new = self.around("new", noisy("true\n"))
+        task = self.stoker.queue("used")
+        self.stoker.wait_state(task, "running")
+        self.complete("old")
+        self.complete("new")
+        harness.wait_for(lambda: not os.path.exists(self.folder(old)), what="the older package to be gone")
+        self.assertTrue(os.path.exists(self.folder(used)))
+        self.assertTrue(os.path.exists(self.folder(new)))
+        self.complete("old")
+        harness.wait_for(lambda: not self.under_way(), what="what was removed to be gone")
+        self.stoker.post("tasks/%s/cancel" % task)
+        self.stoker.wait_state(task, "cancelled")
+
+
+if __name__ == "__main__":
+    harness.main()
