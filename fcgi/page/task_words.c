@@ -97,6 +97,7 @@ const char *task_words_advice(const struct task *t)
 		{ CAUSE_LAUNCH, "The container could not be started: `stoker admin doctor` on the node says what it misses." },
 		{ CAUSE_NODE_LOST, "The node went away before the job ended." },
 		{ CAUSE_MONITOR_LOST, "The program that watches the container was killed on the node, so nobody knows how the job ended." },
+		{ CAUSE_POISON, "Three times its node died while it ran, so it was not tried again: it may be what takes nodes down." },
 	};
 	enum cause c;
 

@@ -20,13 +20,15 @@ struct code {
 	int64_t grace_s;          /* between TERM and KILL; -1 = the node's default */
 	int64_t created_at, updated_at;
 	bool paused;
+	bool fails_on_node_loss;  /* a task whose node is lost is never started again */
 };
 
 /* One field that a registration sends; what it does not send stays (or is the default). */
 struct code_order {
 	struct str name;
 	bool has_image, has_command, has_env, has_config, has_callback, has_max_concurrency, has_retries,
-		has_retries_delay, has_priority, has_timeout, has_memory, has_grace;
+		has_retries_delay, has_priority, has_timeout, has_memory, has_grace, has_on_node_loss;
+	bool fails_on_node_loss;
 	struct str image, command, env, config, callback;
 	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
 };

@@ -56,6 +56,7 @@ static void set_policy(json_t *j, const struct code *c)
 		set_int(j, "grace", c->grace_s);
 	if (c->callback.n)
 		set_text(j, "callback", c->callback);
+	set_text(j, "on_node_loss", c->fails_on_node_loss ? STR_LIT("fail") : STR_LIT("again"));
 	json_object_set_new(j, "paused", json_boolean(c->paused));
 }
 
@@ -200,6 +201,18 @@ static enum err read_name(struct ctx *cx, const json_t *j, struct code_order *o)
 	return OK;
 }
 
+static enum err read_on_node_loss(struct ctx *cx, const json_t *j, struct code_order *o)
+{
+	struct str word = STR_LIT("");
+
+	TRY(json_get_text(cx, j, "on_node_loss", &word));
+	if (word.n && !str_is(word, "again") && !str_is(word, "fail"))
+		return err_set(cx, ERR_INPUT, "field on_node_loss: must be \"again\" or \"fail\"");
+	o->has_on_node_loss = word.n > 0;
+	o->fails_on_node_loss = str_is(word, "fail");
+	return OK;
+}
+
 /* Clients send timeout 0 and priority -1000 for "not given" (rule 20). */
 static enum err read_policy(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *o)
 {
@@ -215,7 +228,8 @@ static enum err read_policy(struct ctx *cx, const struct settings *set, const js
 		o->timeout_s = set->limits.timeout_s;
 	o->has_timeout = o->has_timeout && o->timeout_s > 0;
 	TRY(read_int(cx, j, "memory_mb", 0, MEMORY_MB_MOST, &o->has_memory, &o->memory_mb));
-	return read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s);
+	TRY(read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s));
+	return read_on_node_loss(cx, j, o);
 }
 
 enum err code_order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *out)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "model/node_loss.h"
 #include "store/lane_count.h"
 #include "store/task_insert.h"
 #include "store/txn.h"
@@ -98,7 +99,7 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
 
 /* --- ends -------------------------------------------------------------------------------------- */
 
-enum { SETTLE_COLUMNS = 10, ATTEMPT_END_COLUMNS = 10 };
+enum { SETTLE_COLUMNS = 10, ATTEMPT_END_COLUMNS = 11 };
 static const struct sql TASK_SETTLE = {
 	"UPDATE task SET state = ?, ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, created_at)),"
 	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
@@ -118,8 +119,8 @@ static const struct sql READY_AGAIN = {
 	" FROM task t JOIN lane l ON l.id = t.lane_id WHERE t.id = ?", "s" };
 static const struct sql ATTEMPT_END = {
 	"UPDATE attempt SET ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, claimed_at)),"
-	" exit_code = ?, `signal` = ?, oom_kills = ?, max_rss = ?, cpu_us = ?, cause = ?, note = ?"
-	" WHERE task_id = ? AND number = ?", "iiiiiisssi" };
+	" exit_code = ?, `signal` = ?, oom_kills = ?, max_rss = ?, cpu_us = ?, cause = ?, note = ?, suspect = ?"
+	" WHERE task_id = ? AND number = ?", "iiiiiissisi" };
 static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
 static const struct sql LOOK = {
 	"SELECT t.state, r.stop FROM task t LEFT JOIN running r ON r.node_id = ? AND r.task_id = t.id"
@@ -129,6 +130,11 @@ static const struct sql SETTLED_HERE = {
 	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND ended_at IS NOT NULL", "sis" };
 static const struct sql STILL_HERE = {
 	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND ended_at IS NULL", "sis" };
+/* How its code wants a lost node to be taken, and how often nodes died under it. */
+_Static_assert(SUSPECT_HOURS == 72, "the statement says so too");
+static const struct sql LOSS_OF = {
+	"SELECT c.on_node_loss = 'fail', (SELECT COUNT(*) FROM attempt a WHERE a.task_id = t.id AND a.suspect = 1"
+	" AND a.ended_at > NOW(6) - INTERVAL 72 HOUR) FROM task t JOIN code c ON c.id = t.code_id WHERE t.id = ?", "s" };
 /* What a retry's new task is made of; nothing when its chain is at its end. */
 static const struct sql RETRY_OF = {
 	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
@@ -180,6 +186,12 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 	return r;
 }
 
+/* What a new task would meet as well, or what may not be started again, as an attempt or as a task. */
+static bool is_final_cause(enum cause cause)
+{
+	return cause == CAUSE_DECRYPTION || cause == CAUSE_NODE_LOST || cause == CAUSE_NODE_STOPPED || cause == CAUSE_POISON;
+}
+
 /* IronWorker 8.3: errors and kills are retried as new tasks, timeouts and cancels are not. Nor is a payload
  * that does not open: it would not the next time either. */
 static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, size_t i)
@@ -189,7 +201,7 @@ static enum err plan_retry(struct db *db, struct ctx *cx, struct end_batch *b, s
 	int64_t now;
 
 	b->retries[i] = NULL;
-	if ((state != TASK_ERROR && state != TASK_KILLED) || b->verdicts[i].cause == CAUSE_DECRYPTION)
+	if ((state != TASK_ERROR && state != TASK_KILLED) || is_final_cause(b->verdicts[i].cause))
 		return OK;
 	TRY(db_query(db, cx, &RETRY_OF, VALS(v_id(&b->ends[i].task_id)), &r));
 	if (!r.n)
@@ -254,6 +266,26 @@ static void note_who_cancelled(struct verdict *v, struct str who)
 	snprintf(v->note, sizeof v->note, "cancelled by " STR_FMT, STR_ARG(text_cut(who, sizeof v->note - 14)));
 }
 
+/* No verdict: the next attempt follows, unless its code or its past forbid it. */
+static enum err judge_loss(struct db *db, struct ctx *cx, struct end_batch *b, size_t i, enum task_state from)
+{
+	struct verdict *v = &b->verdicts[i];
+	struct node_loss loss = { .suspect = v->suspect,
+		                  .may_have_started = v->suspect || v->ran_us > 0 || from == TASK_RUNNING };
+	const char *note = NULL;
+	struct rows r;
+
+	TRY(db_query(db, cx, &LOSS_OF, VALS(v_id(&b->ends[i].task_id)), &r));
+	if (!r.n)
+		return OK;
+	loss.fails = val_int(&row(&r, 0)[0]) != 0;
+	loss.suspects = val_int(&row(&r, 0)[1]);
+	v->state = node_loss_verdict(&loss, &v->cause, &note);
+	if (note)
+		snprintf(v->note, sizeof v->note, "%s", note);
+	return OK;
+}
+
 static enum err give_back(struct db *db, struct ctx *cx, const struct end_batch *b, size_t i)
 {
 	const struct attempt_end *end = &b->ends[i];
@@ -287,6 +319,8 @@ static enum err settle_one(struct db *db, struct ctx *cx, struct end_batch *b, s
 	if (row(&r, 0)[1].type != VAL_NULL)
 		note_who_cancelled(v, val_str(&row(&r, 0)[1]));
 	if (v->state == TASK_QUEUED)
+		TRY(judge_loss(db, cx, b, i, from));
+	if (v->state == TASK_QUEUED)
 		return give_back(db, cx, b, i);
 	if (needs_start(v, from)) {
 		TRY(db_exec(db, cx, &TASK_START, VALS(v_i(v->ran_us + ended_ago(end)), v_id(&end->task_id),
@@ -310,7 +344,7 @@ static enum err end_attempts(struct db *db, struct ctx *cx, const struct end_bat
 		const struct verdict *v = &b->verdicts[i];
 		const struct val e[ATTEMPT_END_COLUMNS] = { v_i(ended_ago(&b->ends[i])), code_or_null(v->exit_code), v->signal ? v_i(v->signal) : v_null(),
 			                  v_i(v->oom_kills), v_i(v->max_rss_bytes), v_i(v->cpu_us),
-			                  v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(),
+			                  v_z(cause_name(v->cause)), *v->note ? v_z(v->note) : v_null(), v_i(v->suspect),
 			                  v_id(&b->ends[i].task_id), v_i(b->ends[i].attempt) };
 		const struct val g[2] = { v_i(b->who->node_id), v_id(&b->ends[i].task_id) };
 

@@ -8,7 +8,7 @@
 #define COLUMNS \
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
-	" c.created_at, c.updated_at, c.paused_at" \
+	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail'" \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -29,6 +29,7 @@ static void from_row(const struct val *v, struct code *out)
 		.default_priority = val_int(&v[13]), .timeout_s = val_int(&v[14]), .memory_mb = val_int(&v[15]),
 		.grace_s = val_int(&v[16]),
 		.created_at = val_time(&v[17]), .updated_at = val_time(&v[18]), .paused = val_time(&v[19]) != TIME_NONE,
+		.fails_on_node_loss = val_int(&v[20]) != 0,
 	};
 }
 
@@ -79,11 +80,12 @@ enum err code_store_list(struct db *db, struct ctx *cx, const struct id *project
 static const struct sql LOCK = { COLUMNS "WHERE c.project_id = ? AND c.name = ? FOR UPDATE", "ss" };
 static const struct sql ADD = {
 	"INSERT INTO code (id, project_id, name, revision, cluster_id, max_running, retries, retries_delay_s,"
-	" default_priority, timeout_s, memory_mb, grace_s, callback)"
-	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "s" };
+	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss)"
+	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "ss" };
 static const struct sql CHANGE = {
 	"UPDATE code SET revision = ?, max_running = ?, retries = ?, retries_delay_s = ?, default_priority = ?,"
-	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, updated_at = NOW(6) WHERE id = ?", "iiiiiiii" "ss" };
+	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, updated_at = NOW(6) WHERE id = ?",
+	"iiiiiiii" "sss" };
 static const struct sql ADD_REVISION = {
 	"INSERT INTO revision (code_id, number, id, image, command, env, config) VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssss" };
 static const struct sql ADD_FIRST_LANE = {
@@ -133,6 +135,10 @@ static bool apply(const struct code_order *o, struct code *c)
 	changed |= take_int(o->has_timeout, o->timeout_s, &c->timeout_s);
 	changed |= take_int(o->has_memory, o->memory_mb, &c->memory_mb);
 	changed |= take_int(o->has_grace, o->grace_s, &c->grace_s);
+	if (o->has_on_node_loss && o->fails_on_node_loss != c->fails_on_node_loss) {
+		c->fails_on_node_loss = o->fails_on_node_loss;
+		changed = true;
+	}
 	return changed;
 }
 
@@ -155,6 +161,11 @@ static enum err add_revision(struct db *db, struct ctx *cx, const struct code *c
 	                                           v_s(c->env), v_s(c->config)));
 }
 
+static struct val on_node_loss(const struct code *c)
+{
+	return v_z(c->fails_on_node_loss ? "fail" : "again");
+}
+
 static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 {
 	struct code c = { .id = p->code, .revision = 1, .image = STR_LIT(""), .command = STR_LIT(""), .env = STR_LIT("{}"),
@@ -165,7 +176,7 @@ static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 	apply(p->order, &c);
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c.id), v_id(p->project), v_s(p->order->name), v_i(c.max_concurrency),
 	                               v_i(c.retries), v_i(c.retries_delay_s), v_i(c.default_priority), v_i(c.timeout_s),
-	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback))));
+	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c))));
 	if (db_changed(db) != 1)
 		return err_set(cx, ERR_INTERNAL, "cluster 'default' is missing from the database");
 	TRY(add_revision(db, cx, &c, &p->revision));
@@ -181,7 +192,7 @@ static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct 
 	TRY(add_revision(db, cx, c, &p->revision));
 	return db_exec(db, cx, &CHANGE, VALS(v_i(c->revision), v_i(c->max_concurrency), v_i(c->retries),
 	                                     v_i(c->retries_delay_s), v_i(c->default_priority), v_i(c->timeout_s),
-	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), v_id(&c->id)));
+	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), v_id(&c->id)));
 }
 
 static enum err put_work(struct db *db, struct ctx *cx, void *arg)

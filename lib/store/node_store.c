@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "model/cause.h"
+#include "model/node_loss.h"
 #include "store/lane_count.h"
 #include "store/txn.h"
 
@@ -224,28 +225,32 @@ static const struct sql DEAD_NODES = {
 static const struct sql NODE_GONE = {
 	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'gone', claims = claims + 1, running = 0"
 	" WHERE id = ? AND session = ? AND (state = 'gone' OR lease_until < NOW(6))", "is" };
+_Static_assert(SUSPECT_HOURS == 72, "the statement says so too");
 static const struct sql RUNNING_PAGE = {
-	"SELECT r.task_id, r.attempt, r.lane_id, r.stop, t.rank_at, l.cluster_id FROM running r"
+	"SELECT r.task_id, r.attempt, r.lane_id, r.stop, t.rank_at, l.cluster_id, c.on_node_loss = 'fail',"
+	" (SELECT COUNT(*) FROM attempt a WHERE a.task_id = r.task_id AND a.suspect = 1"
+	" AND a.ended_at > NOW(6) - INTERVAL 72 HOUR) FROM running r"
 	" STRAIGHT_JOIN task t FORCE INDEX (PRIMARY) ON t.id = r.task_id"
 	" STRAIGHT_JOIN lane l FORCE INDEX (PRIMARY) ON l.id = r.lane_id"
+	" STRAIGHT_JOIN code c FORCE INDEX (PRIMARY) ON c.id = l.code_id"
 	" WHERE r.node_id = ? ORDER BY r.task_id LIMIT 500", "i" };
 static const struct sql TASK_AGAIN = {
 	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL, node_session = NULL"
 	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
-static const struct sql TASK_CANCEL_LOST = {
-	"UPDATE task SET state = 'cancelled', ended_at = NOW(6), cause = ?, note = ?, node_id = NULL"
-	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "sssis" };
+static const struct sql TASK_END_LOST = {
+	"UPDATE task SET state = ?, ended_at = NOW(6), cause = ?, note = ?, node_id = NULL"
+	" WHERE id = ? AND state IN ('preparing', 'running') AND attempt = ? AND node_session = ?", "ssssis" };
 static const struct sql READY_AGAIN = {
 	"INSERT INTO ready (lane_id, rank_at, task_id, place, attempt) VALUES (?, ?, ?, ?, ?)", "itsii" };
 static const struct sql ATTEMPT_LOST = {
-	"UPDATE attempt SET ended_at = NOW(6), cause = ?, note = ? WHERE task_id = ? AND number = ?", "sssi" };
+	"UPDATE attempt SET ended_at = NOW(6), cause = ?, note = ?, suspect = 1 WHERE task_id = ? AND number = ?", "sssi" };
 static const struct sql RUNNING_DELETE = { "DELETE FROM running WHERE node_id = ? AND task_id = ?", "is" };
 
 struct lost_task {
 	struct id id;
 	int64_t attempt, lane_id, rank_at, cluster_id;
+	enum task_state next; /* TASK_QUEUED: its next attempt follows */
 	struct val cause, note;
-	bool cancelled;
 };
 
 struct take_back {
@@ -275,17 +280,28 @@ static struct lost_task lost_task_of(struct ctx *cx, const struct val *v)
 {
 	struct lost_task t = { .id = val_id(&v[0]), .attempt = val_int(&v[1]), .lane_id = val_int(&v[2]),
 		               .rank_at = val_time(&v[4]), .cluster_id = val_int(&v[5]) };
+	struct node_loss loss = { .fails = val_int(&v[6]) != 0, .may_have_started = true, .suspect = true,
+		                  .suspects = val_int(&v[7]) };
+	enum cause cause = CAUSE_NODE_LOST;
+	const char *note = "its node was lost";
 
-	t.cancelled = v[3].type != VAL_NULL;
-	if (t.cancelled) {
-		t.cause = v_z(cause_name(CAUSE_CANCELLED));
-		t.note = v_z(arena_printf(&cx->arena, "cancelled by " STR_FMT ", then its node was lost",
-		                          STR_ARG(val_str(&v[3]))));
-	} else {
-		t.cause = v_z(cause_name(CAUSE_NODE_LOST));
-		t.note = v_z("its node was lost");
+	t.next = node_loss_verdict(&loss, &cause, &note);
+	if (v[3].type != VAL_NULL) {
+		t.next = TASK_CANCELLED;
+		cause = CAUSE_CANCELLED;
+		note = arena_printf(&cx->arena, "cancelled by " STR_FMT ", then its node was lost", STR_ARG(val_str(&v[3])));
 	}
+	t.cause = v_z(cause_name(cause));
+	t.note = v_z(note);
 	return t;
+}
+
+static enum err move_one(struct db *db, struct ctx *cx, const struct take_back *b, const struct lost_task *t)
+{
+	if (t->next == TASK_QUEUED)
+		return db_exec(db, cx, &TASK_AGAIN, VALS(t->cause, t->note, v_id(&t->id), v_i(t->attempt), v_s(b->session)));
+	return db_exec(db, cx, &TASK_END_LOST, VALS(v_z(task_state_name(t->next)), t->cause, t->note, v_id(&t->id),
+	                                            v_i(t->attempt), v_s(b->session)));
 }
 
 /* One by one: each is a compare-and-set against a settlement that may come at the same time. */
@@ -297,8 +313,7 @@ static enum err move_lost(struct db *db, struct ctx *cx, struct take_back *b, co
 		struct lost_task *t = &b->tasks[b->n];
 
 		*t = lost_task_of(cx, row(r, i));
-		TRY(db_exec(db, cx, t->cancelled ? &TASK_CANCEL_LOST : &TASK_AGAIN,
-		            VALS(t->cause, t->note, v_id(&t->id), v_i(t->attempt), v_s(b->session))));
+		TRY(move_one(db, cx, b, t));
 		if (db_changed(db) == 1)
 			b->n++;
 	}
@@ -318,7 +333,7 @@ static enum err write_lost(struct db *db, struct ctx *cx, const struct take_back
 		const struct val w[5] = { v_i(t->lane_id), v_t(t->rank_at), v_id(&t->id), v_i(t->cluster_id),
 			                  v_i(t->attempt) };
 
-		if (!t->cancelled)
+		if (t->next == TASK_QUEUED)
 			memcpy(ready + 5 * waiting++, w, sizeof w);
 		memcpy(attempts + 4 * i, a, sizeof a);
 		running[2 * i] = v_i(b->node_id);

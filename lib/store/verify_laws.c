@@ -90,6 +90,16 @@ static const struct verify_law TASK_LAWS[] = {
 	    " IFNULL(a.started_at, 'no time'), ', ended at ', IFNULL(a.ended_at, 'no time')) FROM attempt a WHERE "
 	    RANGE("a.task_id") " AND (a.started_at < a.claimed_at - INTERVAL 1 SECOND"
 	    " OR a.ended_at < IFNULL(a.started_at, a.claimed_at))", "ss" }, NULL },
+	{ "I3", "a next attempt follows only one that its node lost or gave back",
+	  { "SELECT CONCAT('attempt ', b.number, ' of ', " TASK("b.task_id") ", ' follows one that ended by ', IFNULL(a.cause, 'nothing'))"
+	    " FROM attempt a JOIN attempt b ON b.task_id = a.task_id AND b.number = a.number + 1 WHERE " RANGE("a.task_id")
+	    " AND NOT IFNULL(a.cause IN ('node_lost', 'node_stopped'), 0)", "ss" }, NULL },
+	/* as the code was when it was last changed */
+	{ "I6", "a task that fails with its node starts once",
+	  { "SELECT CONCAT('attempt ', b.number, ' of ', " TASK("b.task_id") ", ' follows one that started; its code says fail')"
+	    " FROM attempt a JOIN attempt b ON b.task_id = a.task_id AND b.number = a.number + 1 JOIN task t ON t.id = a.task_id"
+	    " JOIN code c ON c.id = t.code_id WHERE " RANGE("a.task_id") " AND c.on_node_loss = 'fail' AND a.ended_at > c.updated_at"
+	    " AND (a.started_at IS NOT NULL OR a.suspect = 1)", "ss" }, NULL },
 	{ "I4", "a task is settled once, by its newest attempt",
 	  { "SELECT CONCAT(" TASK("t.id") ", ' is ', t.state, ' and has ', COUNT(e.number), ' events that settle it')"
 	    " FROM task t FORCE INDEX (PRIMARY) LEFT JOIN event e ON e.task_id = t.id AND e.state NOT IN ('queued', 'preparing',"

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/crypt.h"
+#include "store/code_store.h"
 #include "tests/support/task_fixture.h"
 
 #include <check.h>
@@ -131,6 +132,102 @@ START_TEST(tasks_of_a_dead_node_get_their_next_attempt_and_the_dead_can_say_noth
 }
 END_TEST
 
+/* Registers a code in the world, with what a task of it is to do when its node is lost. */
+static void given_code_that_fails_on_loss(struct world *w, const char *name)
+{
+	struct code_order order = { .name = str_of(name), .has_image = true, .image = STR_LIT("busybox"), .has_on_node_loss = true,
+		                    .fails_on_node_loss = true, .has_retries = true, .retries = 3 };
+	struct code code;
+
+	fine(code_store_put(f.db, &f.cx, &w->project, &order, &code));
+	ck_assert(code.fails_on_node_loss);
+}
+
+START_TEST(a_task_whose_code_says_so_ends_with_its_node_and_never_starts_again)
+{
+	struct world w = given_world(&f);
+	struct claimed *c;
+	struct task t;
+
+	given_code_that_fails_on_loss(&w, "once");
+	queue(&w, "once", 2, (struct task_order){ 0 }, NULL);
+	c = claim(&w, 2, 2);
+	start(&w, c, 1); /* of the other nobody can say that it has not */
+	let_lease_pass(&w.node);
+	ck_assert_int_eq(take_back(), 2);
+	for (int i = 0; i < 2; i++) {
+		t = stored(&w, &c[i].task_id);
+		ck_assert_int_eq(t.state, TASK_KILLED);
+		ck_assert(str_is(t.cause, "node_lost"));
+		ck_assert(id_is_zero(&t.retry_task_id));
+	}
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM ready r JOIN lane l ON l.id = r.lane_id JOIN code c ON c.id = l.code_id"
+	                                     " WHERE c.name = 'once'"), 0);
+}
+END_TEST
+
+/* What the node itself says of an attempt that it could not bring to an end. */
+static struct task given_back(struct world *w, const struct claimed *c, enum cause cause, bool suspect)
+{
+	struct attempt_end end = { .task_id = c->task_id, .attempt = c->attempt, .lane_id = c->lane_id,
+		                   .verdict = { .state = TASK_QUEUED, .cause = cause, .exit_code = -1, .suspect = suspect } };
+	bool lost;
+
+	fine(attempt_store_settle(f.db, &f.cx, &w->node, &end, 1, &lost));
+	ck_assert(!lost);
+	return stored(w, &c->task_id);
+}
+
+START_TEST(a_task_whose_code_says_so_is_given_back_only_if_it_never_started)
+{
+	struct world w = given_world(&f);
+	struct claimed *c;
+	struct task t;
+
+	given_code_that_fails_on_loss(&w, "once");
+	queue(&w, "once", 1, (struct task_order){ 0 }, NULL);
+	t = given_back(&w, claim(&w, 1, 1), CAUSE_NODE_LOST, false); /* the node could not start it, and says so */
+	ck_assert_int_eq(t.state, TASK_QUEUED);
+	c = claim(&w, 1, 1);
+	start(&w, c, 1);
+	t = given_back(&w, c, CAUSE_NODE_STOPPED, false);
+	ck_assert_int_eq(t.state, TASK_KILLED);
+	ck_assert(str_is(t.cause, "node_stopped"));
+	ck_assert(id_is_zero(&t.retry_task_id));
+}
+END_TEST
+
+START_TEST(the_third_node_that_dies_under_a_task_is_the_last)
+{
+	struct world w = given_world(&f);
+	char sessions[2][16];
+	struct claimed *c;
+	struct task t;
+
+	queue(&w, "poison", 1, (struct task_order){ 0 }, NULL);
+	c = claim(&w, 1, 1);
+	start(&w, c, 1);
+	let_lease_pass(&w.node);
+	ck_assert_int_eq(take_back(), 1); /* one */
+	w.node = given_node(&w, sessions[0], 3600);
+	ck_assert_int_eq(given_back(&w, claim(&w, 1, 1), CAUSE_NODE_LOST, false).state, TASK_QUEUED); /* its node's own fault: none */
+	ck_assert_int_eq(given_back(&w, claim(&w, 1, 1), CAUSE_NODE_LOST, true).state, TASK_QUEUED); /* two */
+	/* 72 hours later the first would count no more */
+	fine(db_exec(f.db, &f.cx, &(struct sql){ "UPDATE attempt SET ended_at = ended_at - INTERVAL 73 HOUR, claimed_at = claimed_at"
+	             " - INTERVAL 73 HOUR, started_at = NULL WHERE task_id = ? AND number = 1", "s" }, VALS(v_id(&c->task_id))));
+	ck_assert_int_eq(given_back(&w, claim(&w, 1, 1), CAUSE_NODE_LOST, true).state, TASK_QUEUED);
+	claim(&w, 1, 1);
+	let_lease_pass(&w.node);
+	ck_assert_int_eq(take_back(), 1); /* three */
+	t = stored(&w, &c->task_id);
+	ck_assert_int_eq(t.state, TASK_KILLED);
+	ck_assert(str_is(t.cause, "poison"));
+	ck_assert_int_eq(t.attempt, 5);
+	w.node = given_node(&w, sessions[1], 3600);
+	claim(&w, 1, 0);
+}
+END_TEST
+
 START_TEST(a_thousand_tasks_are_taken_back_in_pages)
 {
 	enum { MANY = 1006 };
@@ -219,6 +316,9 @@ int main(void)
 	tcase_add_test(t, a_node_with_tasks_cannot_leave);
 	tcase_add_test(t, tasks_of_a_dead_node_get_their_next_attempt_and_the_dead_can_say_nothing);
 	tcase_add_test(t, a_thousand_tasks_are_taken_back_in_pages);
+	tcase_add_test(t, a_task_whose_code_says_so_ends_with_its_node_and_never_starts_again);
+	tcase_add_test(t, a_task_whose_code_says_so_is_given_back_only_if_it_never_started);
+	tcase_add_test(t, the_third_node_that_dies_under_a_task_is_the_last);
 	tcase_add_test(t, after_an_outage_of_the_database_nobody_is_judged_for_a_lease);
 	tcase_add_test(t, a_take_back_is_all_or_nothing_at_every_database_call);
 	suite_add_tcase(s, t);

@@ -371,6 +371,10 @@ static const struct {
 	  " UPDATE task SET changes = 6 WHERE id = @complete", false },
 	{ "I3", "000000000000000000000007", "INSERT INTO attempt (task_id, number, node_id, node_session, day, claimed_at)"
 	  " VALUES (x'000000000000000000000007', 1, 1, x'00', 1, NOW(6))", false },
+	{ "I3", "@again", "UPDATE attempt SET cause = 'exit' WHERE task_id = @again AND number = 1", false },
+	{ "I6", "@again", "UPDATE code SET on_node_loss = 'fail' WHERE id = (SELECT code_id FROM task WHERE id = @again)", false },
+	{ "I6", "@again", "UPDATE code SET on_node_loss = 'fail' WHERE id = (SELECT code_id FROM task WHERE id = @again);"
+	  " UPDATE attempt SET started_at = NULL, suspect = 1 WHERE task_id = @again AND number = 1", false },
 	{ "I4", "@complete", "INSERT INTO event SELECT task_id, 5, attempt, 'error', at, cause, note FROM event WHERE"
 	  " task_id = @complete AND number = 4; UPDATE task SET changes = 5 WHERE id = @complete", false },
 	{ "I4", "@complete", "UPDATE attempt SET ended_at = NULL WHERE task_id = @complete", false },

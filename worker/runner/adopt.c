@@ -154,6 +154,7 @@ static void take_up(struct runner *r, const struct claimed *c)
 	j->lane_id = c->lane_id;
 	j->monitor_gone = true;
 	j->start = START_STORED;
+	v.suspect = true;
 	settle_end(j, &v);
 }
 

@@ -200,6 +200,7 @@ static void judge_fenced(struct verdict *v, const struct exit_file *end, const s
 	(void)end;
 	(void)f;
 	say(v, TASK_QUEUED, CAUSE_NODE_LOST, "its node could not renew its lease and ended it");
+	v->suspect = true;
 }
 
 static void judge_launch_failed(struct verdict *v, const struct exit_file *end, const struct verdict_facts *f)
@@ -216,6 +217,7 @@ static void judge_lost(struct verdict *v, const struct exit_file *end, const str
 {
 	if (f->adopted_dead) {
 		say(v, TASK_QUEUED, CAUSE_NODE_LOST, "its node went down while it ran");
+		v->suspect = true;
 		return;
 	}
 	say(v, TASK_KILLED, CAUSE_MONITOR_LOST, "its monitor was killed, so its end is not known");
