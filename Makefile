@@ -105,6 +105,9 @@ $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi 
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+# a hostile job, static as it must run in an image without anything
+$O/tests/escape/hostile: $(wildcard tests/escape/*.[ch])
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(filter %.c,$^) -o $@
 $O/tests/bench/%: $O/tests/bench/%.o $O/tests/bench/rounds.o $O/tests/support/throwaway_db.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_STORE) $(LIBS_BASE)
 
@@ -141,7 +144,7 @@ down status:
 check:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory all tests-built fuzz-built && tests/run.sh
 .PHONY: tests-built
-tests-built: $(TESTS_C)
+tests-built: $(TESTS_C) $O/tests/escape/hostile
 check-asan:
 	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
 .PHONY: storm

@@ -4,6 +4,7 @@
 #   tests/faults/test_*.py   storms of faults over whole instances
 #   tests/flow/test_*.py     whole instances (python3's unittest, nothing else)
 #   tests/fuzz/fuzz_*.c      parsers of foreign bytes, 20 s each (libFuzzer; make fuzz runs them long)
+#   tests/escape/test_*.py   hostile jobs in them
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
 # sets how many run at once.
 #
@@ -70,7 +71,7 @@ fi
 programs() { # the long ones first
 	local source
 
-	for source in tests/faults/test_*.py tests/flow/test_*.py; do
+	for source in tests/{faults,flow,escape}/test_*.py; do
 		[[ -e $source ]] && printf '%s\n' "$source"
 	done
 	for source in tests/fuzz/fuzz_*.c; do

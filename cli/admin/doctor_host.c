@@ -80,6 +80,17 @@ static bool runc_is_fixed(const int v[3])
 	return number >= 1003003 || (number >= 1002008 && number < 1003000);
 }
 
+static char *launcher_path(struct ctx *cx, const struct settings *set)
+{
+	char self[4096] = "";
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash = n > 0 ? strrchr(self, '/') : NULL;
+
+	if (*set->runner.launcher)
+		return set->runner.launcher;
+	return arena_printf(&cx->arena, "%.*s/stoker-launcher", slash ? (int)(slash - self) : 0, self);
+}
+
 static bool runtime(struct findings *f, char *name)
 {
 	char *argv[] = { name, (char[]){ "--version" }, NULL };
@@ -105,6 +116,42 @@ static void runtimes(struct findings *f)
 	any = runtime(f, runc) || any;
 	if (!any)
 		finding_add(f, FINDING_FAIL, "runtime", "neither crun nor runc is installed: jobs cannot start");
+}
+
+/* "ok crun: a hardened test container ran" */
+static void add_probe_line(const struct settings *set, struct str line, struct findings *f)
+{
+	bool is_strict = strcmp(set->node.isolation, "strict") == 0;
+	struct str verdict, name;
+
+	if (!str_cut(&line, ' ', &verdict) || !str_cut(&line, ':', &name))
+		return;
+	finding_add(f, str_equal(verdict, STR_LIT("ok")) ? FINDING_OK : is_strict ? FINDING_FAIL : FINDING_WARN,
+	            str_c(&f->cx->arena, name), STR_FMT, STR_ARG(str_trim(line)));
+}
+
+/* The launcher itself tries what a job needs, in containers of its own below the node's folder. */
+static void isolation(const struct settings *set, struct findings *f)
+{
+	char text[4096];
+	struct str rest, line;
+	char *argv[] = {
+		launcher_path(f->cx, set), (char[]){ "--probe" }, (char[]){ "--node" }, set->node.dir, (char[]){ "--cgroup" },
+		set->node.cgroup, (char[]){ "--runtime" }, set->node.runtime, (char[]){ "--isolation" },
+		set->node.isolation, NULL,
+	};
+
+	if (geteuid() != 0) {
+		finding_add(f, FINDING_WARN, "isolation", "only root can try containers: run this as root on each node");
+		return;
+	}
+	if (access(set->node.dir, F_OK) != 0 || access(argv[0], X_OK) != 0)
+		return; /* no node here */
+	if (!program_output(argv, text, sizeof text))
+		finding_add(f, FINDING_FAIL, "isolation", "no job can run here: see the lines below");
+	rest = str_of(text);
+	while (str_cut(&rest, '\n', &line))
+		add_probe_line(set, line, f);
 }
 
 /* CVE-2025-23016: an overflow in reading parameters, mended in Debian's 2.4.2-2+deb12u1 and in 2.4.5. */
@@ -172,6 +219,7 @@ void doctor_host(const struct settings *set, struct findings *f)
 	kernel(f);
 	cgroups(f);
 	runtimes(f);
+	isolation(set, f);
 	libfcgi(f);
 	api_socket(set, f);
 	secret_file(set->database.password_file, f);

@@ -13,6 +13,7 @@
 	X(IMAGE,          "image")           /* not there, cannot be unpacked */                \
 	X(PACKAGE,        "package")         /* not stored, damaged, cannot be unpacked */      \
 	X(NOT_EXECUTABLE, "not_executable")  /* 126 */                                          \
+	X(WRONG_PLATFORM, "wrong_platform")  /* 126, its program is for another machine */      \
 	X(NOT_FOUND,      "not_found")       /* 127 */                                          \
 	X(DECRYPTION,     "decryption")      /* its payload does not open with the cluster's key */ \
 	X(LAUNCH,         "launch")          /* the runtime could not start it */               \

@@ -47,6 +47,7 @@ static const struct conf_key KEYS[] = {
 	TEXT("node", "cluster", "default", node.cluster, "the cluster whose tasks this node runs"),
 	TEXT("node", "doorbell", "127.0.0.1:0", node.doorbell, "UDP address that wakes the runner; port 0 = any free one"),
 	TEXT("node", "runtime", "auto", node.runtime, "auto, crun or runc"),
+	TEXT("node", "isolation", "usual", node.isolation, "usual: what the host cannot give is done without, and stoker admin doctor tells it; strict: then it runs no job"),
 	TEXT("node", "cgroup", "stoker", node.cgroup, "cgroup below which jobs get theirs"),
 	INT("node", "slots", "16", 1, 10000, node.slots, "jobs at the same time"),
 	INT("node", "uid_base", "1048576", 65536, 4000000000, node.uid_base, "first of the uid ranges, 65536 wide, one a slot"),
@@ -110,6 +111,8 @@ enum err settings_read(struct ctx *cx, const char *path, struct settings *out)
 	if (strcmp(out->node.runtime, "auto") != 0 && strcmp(out->node.runtime, "crun") != 0 &&
 	    strcmp(out->node.runtime, "runc") != 0)
 		return err_set(cx, ERR_INPUT, "node.runtime must be auto, crun or runc, not \"%s\"", out->node.runtime);
+	if (strcmp(out->node.isolation, "usual") != 0 && strcmp(out->node.isolation, "strict") != 0)
+		return err_set(cx, ERR_INPUT, "node.isolation must be usual or strict, not \"%s\"", out->node.isolation);
 	if (out->runner.fence_s >= out->runner.lease_s || out->runner.renew_s >= out->runner.fence_s)
 		return err_set(cx, ERR_INPUT, "runner.renew_s < runner.fence_s < runner.lease_s must hold");
 	return OK;

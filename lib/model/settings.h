@@ -23,7 +23,7 @@ struct settings {
 		char *images;
 	} runtimes;
 	struct {
-		char *name, *dir, *cluster, *doorbell, *runtime, *cgroup;
+		char *name, *dir, *cluster, *doorbell, *runtime, *isolation, *cgroup;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {

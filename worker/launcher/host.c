@@ -123,17 +123,19 @@ static bool has_capability(unsigned cap)
 
 enum err host_open(struct ctx *cx, const struct launcher_options *opt, struct host *h)
 {
-	struct rlimit nofile;
+	struct rlimit nofile, fsize;
 
 	*h = (struct host){ 0 };
 	TRY(own_mounts(cx, h));
 	for (int i = 0; i < RUNTIME_COUNT; i++)
 		find_runtime(&h->runtimes[i], i);
 	TRY(choose_stage(cx, h));
-	if (getrlimit(RLIMIT_NOFILE, &nofile))
-		return err_errno(cx, "read the limit of open files");
+	if (getrlimit(RLIMIT_NOFILE, &nofile) || getrlimit(RLIMIT_FSIZE, &fsize))
+		return err_errno(cx, "read the limits of files");
 	h->nofile_hard = nofile.rlim_max;
-	h->can_limit_devices = !h->cgroup_v2 || has_capability(CAP_SYS_RESOURCE);
+	h->fsize_hard = fsize.rlim_max;
+	h->can_keep_oom_score = has_capability(CAP_SYS_RESOURCE);
+	h->can_limit_devices = !h->cgroup_v2 || h->can_keep_oom_score;
 	return host_make_cgroup(cx, opt, h);
 }
 

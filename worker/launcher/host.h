@@ -7,7 +7,8 @@
 #include "base/ctx.h"
 
 /* What the launcher was started with: the runner's supervisor, still root, put it on the command line
- * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc). With --probe an operator did. */
+ * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc
+ * --isolation usual|strict). With --probe an operator did. */
 struct launcher_options {
 	char node_dir[PATH_MAX];
 	uid_t runner_uid;
@@ -16,6 +17,7 @@ struct launcher_options {
 	uint32_t slots;
 	char cgroup[80];  /* "/stoker": below the root of every hierarchy, for all jobs of this node */
 	char runtime[16]; /* "auto", "crun", "runc" */
+	bool is_strict;   /* --isolation strict: a host that cannot give all of it runs no job */
 	bool is_probe;    /* --probe: an operator asks what this host can do; no runner, no fd 3 */
 };
 
@@ -31,9 +33,9 @@ enum { RUNTIME_CRUN, RUNTIME_RUNC, RUNTIME_COUNT };
 struct host {
 	bool cgroup_v2;
 	bool has_memory, has_swap, has_pids, has_cpu;
-	bool can_limit_devices;
+	bool can_limit_devices, can_keep_oom_score;
 	char stage[32];          /* folder that the monitors hide behind their tmpfs */
-	uint64_t nofile_hard;    /* of ours: a spec cannot ask for more */
+	uint64_t nofile_hard, fsize_hard; /* of ours: a spec cannot ask for more */
 	struct runtime runtimes[RUNTIME_COUNT];
 };
 

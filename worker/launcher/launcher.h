@@ -27,6 +27,7 @@ struct launcher {
 	size_t starting_count, starting_max;
 	int chosen;             /* RUNTIME_ that works, -1 = not known yet */
 	struct launch_probe probe; /* the last one */
+	bool is_lacking;           /* it found that jobs must do without something */
 };
 
 /* Makes the node's folders, opens what is needed. */

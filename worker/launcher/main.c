@@ -60,6 +60,12 @@ static enum err parse_option(struct ctx *cx, const char *name, const char *text,
 		opt->is_probe = true;
 		return OK;
 	}
+	if (strcmp(name, "isolation") == 0) {
+		opt->is_strict = strcmp(text, "strict") == 0;
+		if (!opt->is_strict && strcmp(text, "usual") != 0)
+			return err_set(cx, ERR_INPUT, "--isolation must be usual or strict, not \"%s\"", text);
+		return OK;
+	}
 	if (strcmp(name, "uid") == 0)
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->runner_uid);
 	if (strcmp(name, "gid") == 0)
@@ -103,7 +109,8 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "node", required_argument, NULL, 0 },    { "uid", required_argument, NULL, 0 },
 		{ "gid", required_argument, NULL, 0 },     { "uid-base", required_argument, NULL, 0 },
 		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
-		{ "runtime", required_argument, NULL, 0 }, { "probe", no_argument, NULL, 0 },
+		{ "runtime", required_argument, NULL, 0 }, { "isolation", required_argument, NULL, 0 },
+		{ "probe", no_argument, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
 	int index, c;

@@ -42,6 +42,18 @@ static void say_no(struct launcher *l, const char *name, bool is_wanted, const c
 		snprintf(l->probe.why + n, sizeof l->probe.why - n, "%s%s: %.200s", n ? "; " : "", name, why);
 }
 
+/* What a job would have to do without: under --isolation strict there is none then. */
+static void say_lack(struct launcher *l, const char *what, const char *cost)
+{
+	size_t n = strlen(l->probe.why);
+
+	say(l, "no %s: %s\n", what, cost);
+	if (l->opt.is_strict)
+		snprintf(l->probe.why + n, sizeof l->probe.why - n, "%sisolation is strict, and there is no %s: %s",
+		         n ? "; " : "", what, cost);
+	l->is_lacking = true;
+}
+
 static int sealed_memfd(const void *p, size_t n)
 {
 	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -160,7 +172,7 @@ static bool memory_is_limited(struct ctx *cx, struct launcher *l, const struct r
 		say(l, "ok memory: a test container was killed at its limit and counted\n");
 		return true;
 	}
-	say(l, "no memory: a test container was not stopped at its memory limit\n");
+	say_lack(l, "memory", "a test container was not stopped at its memory limit");
 	return false;
 }
 
@@ -190,13 +202,18 @@ static void say_facts(struct launcher *l)
 {
 	const struct {
 		bool is_there;
-		uint32_t bit;
+		uint32_t bit; /* 0 = the runner need not know */
 		const char *what, *cost;
 	} facts[] = {
 		{ l->host.has_memory, LAUNCH_HOST_MEMORY, "cgroup memory", "jobs have no memory limit" },
 		{ l->host.has_swap, LAUNCH_HOST_SWAP, "cgroup swap", "a job may swap beyond its limit" },
 		{ l->host.has_pids, LAUNCH_HOST_PIDS, "cgroup pids", "jobs have no process limit" },
 		{ l->host.has_cpu, LAUNCH_HOST_CPU, "cgroup cpu", "jobs have no cpu limit" },
+		{ l->host.can_limit_devices, 0, "device list",
+		  "it takes CAP_SYS_RESOURCE on cgroup v2; devices are kept out by mounts and rights alone" },
+		{ l->host.can_keep_oom_score, 0, "score for memory",
+		  "it takes CAP_SYS_RESOURCE; where the host itself runs short a job may put itself in line with "
+		  "the node's programs" },
 	};
 
 	say(l, "ok cgroups: %s\n", l->host.cgroup_v2 ? "v2" : "v1 or hybrid");
@@ -206,7 +223,7 @@ static void say_facts(struct launcher *l)
 		if (facts[i].is_there)
 			say(l, "ok %s\n", facts[i].what);
 		else
-			say(l, "no %s: %s\n", facts[i].what, facts[i].cost);
+			say_lack(l, facts[i].what, facts[i].cost);
 	}
 }
 
@@ -226,6 +243,8 @@ static void conclude(struct launcher *l)
 {
 	struct launch_probe *p = &l->probe;
 
+	if (l->opt.is_strict && l->is_lacking)
+		l->chosen = -1;
 	if (l->chosen >= 0) {
 		/* a container ran: what it stands on works */
 		p->host |= LAUNCH_HOST_IDMAP | LAUNCH_HOST_SECCOMP;
@@ -243,6 +262,7 @@ void probe_host(struct ctx *cx, struct launcher *l)
 	struct folders f = { -1, -1 };
 
 	l->chosen = -1;
+	l->is_lacking = false;
 	l->probe = (struct launch_probe){ 0 };
 	if (open_folders(cx, l, &f))
 		say_no(l, "test containers", true, cx->message);

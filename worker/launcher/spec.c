@@ -6,25 +6,27 @@
 #include "worker/launcher/seccomp.h"
 #include "worker/monitor/init_link.h"
 
-enum { CPU_PERIOD_US = 100000, CPU_QUOTA_MIN_US = 1000, OOM_SCORE = 500 };
+enum { CPU_PERIOD_US = 100000, CPU_QUOTA_MIN_US = 1000, CPU_SHARES = 1024, OOM_SCORE = 500 };
 #define NOFILE_SOFT 1024ull
 #define NOFILE_HARD 65536ull
-#define SHM_BYTES "67108864"
+#define FSIZE_BEYOND 65536ull
 
 #define RO_BIND(to, from)                                                                          \
 	"{\"destination\":\"" to "\",\"type\":\"bind\",\"source\":\"%s/" from "\","                    \
 	"\"options\":[\"bind\",\"ro\",\"nosuid\",\"nodev\"]}"
 
+/* Sizes are Docker's, but for /dev, where nobody stores files; the number of files is bounded too, since
+ * empty ones take memory that no size tells. */
 static const char MOUNTS[] =
 	"\"mounts\":["
 	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\","
 	"\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
 	"{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
-	"\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
+	"\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=512k\",\"nr_inodes=256\"]},"
 	"{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\","
 	"\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
 	"{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
-	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=" SHM_BYTES "\"]},"
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\",\"nr_inodes=16384\"]},"
 	"{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\","
 	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]},";
 
@@ -61,6 +63,9 @@ static void add_process(const struct host *host, const struct launch_request *rq
 {
 	unsigned long long hard = host->nofile_hard < NOFILE_HARD ? host->nofile_hard : NOFILE_HARD;
 	unsigned long long soft = hard < NOFILE_SOFT ? hard : NOFILE_SOFT;
+	/* a little more than there is room for, so that a full disk says ENOSPC */
+	unsigned long long room = rq->scratch_bytes + FSIZE_BEYOND;
+	unsigned long long file = room < host->fsize_hard ? room : host->fsize_hard;
 
 	buf_printf(out,
 	           "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u},"
@@ -68,9 +73,10 @@ static void add_process(const struct host *host, const struct launch_request *rq
 	           "\"capabilities\":{\"bounding\":[],\"effective\":[],\"inheritable\":[],"
 	           "\"permitted\":[],\"ambient\":[]},"
 	           "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":%llu,\"hard\":%llu},"
+	           "{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu},"
 	           "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
 	           "\"noNewPrivileges\":true,\"oomScoreAdj\":%d},",
-	           rq->uid, rq->gid, soft, hard, OOM_SCORE);
+	           rq->uid, rq->gid, soft, hard, file, file, OOM_SCORE);
 }
 
 static void add_mounts(const struct monitor_setup *setup, struct buf *out)
@@ -95,12 +101,16 @@ static void add_memory(const struct host *host, unsigned long long bytes, struct
 	buf_text(out, "},");
 }
 
+/* All jobs share alike; a quota only if one is asked for. */
 static void add_cpu(uint32_t millis, struct buf *out)
 {
 	unsigned long long quota = (unsigned long long)millis * CPU_PERIOD_US / 1000;
 
-	buf_printf(out, "\"cpu\":{\"quota\":%llu,\"period\":%d},",
-	           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
+	buf_printf(out, "\"cpu\":{\"shares\":%d", CPU_SHARES);
+	if (millis)
+		buf_printf(out, ",\"quota\":%llu,\"period\":%d",
+		           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
+	buf_text(out, "},");
 }
 
 static void add_resources(const struct host *host, const struct launch_request *rq, struct buf *out)
@@ -110,7 +120,7 @@ static void add_resources(const struct host *host, const struct launch_request *
 		add_memory(host, rq->memory_bytes, out);
 	if (host->has_pids) /* one more for stoker-init */
 		buf_printf(out, "\"pids\":{\"limit\":%u},", rq->pids + 1);
-	if (host->has_cpu && rq->cpu_millis)
+	if (host->has_cpu)
 		add_cpu(rq->cpu_millis, out);
 	/* On v2 the list of devices is a BPF program, which takes a raised RLIMIT_MEMLOCK. Without it
 	 * they are kept out by the rest: no node of an image counts (nodev), none can be made. */

@@ -41,6 +41,7 @@ struct exit_file {
 	uint64_t head;    /* of the bytes, in `head` */
 	uint64_t missing; /* between head and the last tail_max: in neither */
 	uint64_t node_fault; /* 1 = launch_failed for want of what the node lacks, not by the task's fault */
+	uint64_t wrong_platform; /* 1 = exited with 126 because its program is for another machine */
 	char message[256]; /* one line, ended by NUL; control bytes have become blanks */
 };
 

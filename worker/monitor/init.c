@@ -2,12 +2,14 @@
  * child, passes TERM to all, reaps, and tells the job's raw wait status. Being process 1, its own end
  * is the end of everything in the container. It runs with the job's own rights, so what it is told
  * goes no further than what the job could do; the job cannot look into it (not dumpable). */
+#include <elf.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -25,6 +27,7 @@ struct job {
 	char **envp;
 	const char *workdir;
 	const char *path; /* value of its PATH */
+	char tried[PATH_MAX]; /* the file of which exec said that it is no program */
 	pid_t pid;
 };
 
@@ -142,8 +145,20 @@ static void enter_workdir(const char *dir)
 		give_up(INIT_STEP_WORKDIR, errno);
 }
 
+/* Like execve, which only comes back with an error. */
+static int exec_file(struct job *job, const char *file)
+{
+	int err;
+
+	execve(file, job->argv, job->envp);
+	err = errno;
+	if (err == ENOEXEC)
+		snprintf(job->tried, sizeof job->tried, "%s", file);
+	return err;
+}
+
 /* execvpe without its shell for files that are no program: engines say "exec format error". */
-static int exec_job(const struct job *job)
+static int exec_job(struct job *job)
 {
 	const char *name = job->argv[0];
 	const char *at = job->path;
@@ -152,10 +167,8 @@ static int exec_job(const struct job *job)
 
 	if (*name == '\0')
 		return ENOENT;
-	if (strchr(name, '/')) {
-		execve(name, job->argv, job->envp);
-		return errno;
-	}
+	if (strchr(name, '/'))
+		return exec_file(job, name);
 	while (at) {
 		const char *end = strchrnul(at, ':');
 		size_t dir = (size_t)(end - at), len = strlen(name);
@@ -165,13 +178,35 @@ static int exec_job(const struct job *job)
 			dir = dir ? dir : 1;
 			file[dir] = '/';
 			memcpy(file + dir + 1, name, len + 1);
-			execve(file, job->argv, job->envp);
-			if (errno != ENOENT && errno != ENOTDIR)
-				err = errno;
+			int failed = exec_file(job, file);
+
+			if (failed != ENOENT && failed != ENOTDIR)
+				err = failed;
 		}
 		at = *end ? end + 1 : NULL;
 	}
 	return err;
+}
+
+/* The machine that a program is for, by its ELF header; EM_NONE if it is none or for this one. */
+static uint32_t foreign_machine(const char *file)
+{
+#if defined(__x86_64__)
+	const uint16_t ours = EM_X86_64;
+#elif defined(__aarch64__)
+	const uint16_t ours = EM_AARCH64;
+#else
+	const uint16_t ours = EM_NONE; /* then every program says at least what it is for */
+#endif
+	Elf64_Ehdr head; /* up to e_machine the same in 32 bits */
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, &head, sizeof head);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 20 || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_machine == ours)
+		return EM_NONE;
+	return head.e_machine;
 }
 
 static void start(struct job *job, const sigset_t *before)
@@ -188,6 +223,8 @@ static void start(struct job *job, const sigset_t *before)
 	}
 	if (job->pid < 0)
 		give_up(INIT_STEP_EXEC, errno);
+	if (err == ENOEXEC && foreign_machine(job->tried) != EM_NONE)
+		give_up(INIT_STEP_PLATFORM, (int)foreign_machine(job->tried));
 	if (err)
 		give_up(INIT_STEP_EXEC, err);
 }

@@ -22,7 +22,12 @@ enum init_link_type {
 	INIT_STATUS = 'W', /* to the monitor: the main process ended; a is its wait status */
 };
 
-enum init_step { INIT_STEP_SPEC = 1, INIT_STEP_WORKDIR = 2, INIT_STEP_EXEC = 3 };
+enum init_step {
+	INIT_STEP_SPEC = 1,
+	INIT_STEP_WORKDIR = 2,
+	INIT_STEP_EXEC = 3,
+	INIT_STEP_PLATFORM = 4, /* exec too, of a program for another machine: a is its ELF machine */
+};
 
 struct init_link {
 	uint32_t type; /* enum init_link_type */

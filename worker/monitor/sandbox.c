@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { SCRATCH_BYTES_A_FILE = 4096 };
 #define KERNEL_DIRS(X) X("dev") X("proc") X("sys")
 
 struct detached { /* mounts that are nowhere yet */
@@ -108,8 +109,10 @@ static const char *make_scratch(const struct monitor_setup *setup)
 	uint32_t base = setup->base;
 	char options[128];
 
-	snprintf(options, sizeof options, "mode=755,uid=%u,gid=%u,size=%llu", base, base,
-	         (unsigned long long)setup->request.scratch_bytes);
+	/* a file for each 4 KiB: empty ones take memory too, which no byte limit sees */
+	snprintf(options, sizeof options, "mode=755,uid=%u,gid=%u,size=%llu,nr_inodes=%llu", base, base,
+	         (unsigned long long)setup->request.scratch_bytes,
+	         (unsigned long long)setup->request.scratch_bytes / SCRATCH_BYTES_A_FILE);
 	if (mount("tmpfs", STAGE_SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options))
 		return "mount the scratch tmpfs";
 	if (!make_dir(STAGE_SCRATCH "/u", 0755, base, base) || mkdir(STAGE_SCRATCH "/w", 0700) ||

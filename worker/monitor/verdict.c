@@ -1,3 +1,4 @@
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,21 @@ static void quote_runtime(const struct monitor *m, struct exit_file *f)
 		         WIFEXITED(m->runtime_status) ? WEXITSTATUS(m->runtime_status) : 128);
 }
 
+static const char *machine_name(int machine)
+{
+	static const struct {
+		int machine;
+		const char *name;
+	} names[] = { { EM_X86_64, "amd64" }, { EM_AARCH64, "arm64" }, { EM_386, "i386" }, { EM_ARM, "arm" },
+		      { EM_PPC64, "ppc64" },  { EM_S390, "s390x" },    { EM_RISCV, "riscv64" },
+		      { EM_MIPS, "mips" } };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (names[i].machine == machine)
+			return names[i].name;
+	return "another machine";
+}
+
 static void put_not_begun(const struct monitor *m, struct exit_file *f)
 {
 	char name[81] = "";
@@ -56,6 +72,13 @@ static void put_not_begun(const struct monitor *m, struct exit_file *f)
 		return;
 	}
 	f->verdict = EXIT_EXITED;
+	if (m->failed_step == INIT_STEP_PLATFORM) {
+		f->code = 126;
+		f->wrong_platform = 1;
+		snprintf(f->message, sizeof f->message, "run %s: it is a program for %s, and this node is not", name,
+		         machine_name(m->failed_errno));
+		return;
+	}
 	f->code = m->failed_step == INIT_STEP_EXEC && m->failed_errno == ENOENT ? 127 : 126;
 	snprintf(f->message, sizeof f->message, "%s%s: %s",
 	         m->failed_step == INIT_STEP_WORKDIR ? "enter the working directory of " : "run ", name,

@@ -150,7 +150,8 @@ static void judge_exited(struct verdict *v, const struct exit_file *end, const s
 	say(v, TASK_ERROR, CAUSE_EXIT, text);
 	/* only the container's init tells a program that could not begin from one that ends with 126 */
 	if (end->message[0] && (end->code == 126 || end->code == 127)) {
-		v->cause = end->code == 127 ? CAUSE_NOT_FOUND : CAUSE_NOT_EXECUTABLE;
+		v->cause = end->code == 127 ? CAUSE_NOT_FOUND :
+		           end->wrong_platform ? CAUSE_WRONG_PLATFORM : CAUSE_NOT_EXECUTABLE;
 		note_add(v, ": ", str_of(end->message));
 		return;
 	}
