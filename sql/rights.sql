@@ -56,6 +56,12 @@ GRANT SELECT ON outbox TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON schedule TO stoker_api@localhost
 ;;
+GRANT SELECT, INSERT, UPDATE ON fire TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON schedule_pause TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON calendar TO stoker_api@localhost
+;;
 GRANT SELECT, INSERT, UPDATE, DELETE ON credential TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, DELETE ON idempotency TO stoker_api@localhost
@@ -99,3 +105,11 @@ GRANT SELECT, INSERT, UPDATE ON attempt TO stoker_worker@localhost
 GRANT SELECT ON event TO stoker_worker@localhost
 ;;
 GRANT SELECT, UPDATE ON outbox TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON schedule TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON fire TO stoker_worker@localhost
+;;
+GRANT SELECT ON schedule_pause TO stoker_worker@localhost
+;;
+GRANT SELECT ON calendar TO stoker_worker@localhost

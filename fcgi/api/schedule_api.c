@@ -10,13 +10,14 @@ static enum err find_target(struct request *rq, const struct schedule_order *ord
 	for (size_t back = 1; back <= i && back <= 16; back++) {
 		const struct schedule_order *other = &orders[i - back];
 
-		if (str_equal(other->code_name, orders[i].code_name) &&
-		    str_equal(other->cluster_name, orders[i].cluster_name)) {
+		if (str_equal(other->value.code_name, orders[i].value.code_name) &&
+		    str_equal(other->value.cluster_name, orders[i].value.cluster_name)) {
 			targets[i] = targets[i - back];
 			return OK;
 		}
 	}
-	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].code_name, orders[i].cluster_name, &targets[i]);
+	return code_store_target(rq->db, &rq->cx, &rq->project_id, orders[i].value.code_name, orders[i].value.cluster_name,
+	                         &targets[i]);
 }
 
 /* Answered in the request's order. */
@@ -32,10 +33,11 @@ enum err schedule_api_add(struct request *rq, struct reply *rp)
 	for (size_t i = 0; i < n; i++)
 		if (find_target(rq, orders, targets, i))
 			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "schedules[%zu]", i) : rq->cx.err;
-	TRY(schedule_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n, rq->set->limits.schedules));
+	TRY(schedule_store_add(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, orders, targets, n,
+	                       rq->set->limits.schedules));
 	ids = json_array();
 	for (size_t i = 0; i < n; i++) {
-		struct id_text text = id_format(&orders[i].id);
+		struct id_text text = id_format(&orders[i].value.id);
 
 		json_array_append_new(ids, json_pack("{s:s}", "id", text.s));
 	}
@@ -67,18 +69,30 @@ enum err schedule_api_get(struct request *rq, struct reply *rp)
 	return reply_json(rp, 200, schedule_to_json(&schedule));
 }
 
+/* Another code or cluster is looked up, so that its lane is there before anything fires. */
+static enum err find_new_target(struct request *rq, const struct id *id, const struct schedule_order *o, struct code_target *out)
+{
+	struct schedule s;
+
+	TRY(schedule_store_get(rq->db, &rq->cx, &rq->project_id, id, &s));
+	schedule_apply(o, &s);
+	return code_store_target(rq->db, &rq->cx, &rq->project_id, s.code_name, s.cluster_name, out);
+}
+
 enum err schedule_api_change(struct request *rq, struct reply *rp)
 {
 	struct code_target target;
 	struct schedule_order order;
+	bool moves;
 	struct id id;
 
 	TRY(request_id(rq, "id", "schedule", &id));
 	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &order));
-	if (order.has_code_name)
-		TRY(code_store_target(rq->db, &rq->cx, &rq->project_id, order.code_name, order.cluster_name, &target));
-	TRY(schedule_store_change(rq->db, &rq->cx, &rq->project_id, &id, &order,
-	                          order.has_code_name ? &target.code_id : NULL));
+	moves = schedule_is_sent(&order, FIELD_CODE_NAME) || schedule_is_sent(&order, FIELD_CLUSTER);
+	if (moves)
+		TRY(find_new_target(rq, &id, &order, &target));
+	TRY(schedule_store_change(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, &id, &order,
+	                          moves ? &target.code_id : NULL));
 	return reply_msg(rp, 200, "Updated", NULL);
 }
 

@@ -32,8 +32,11 @@ struct settings {
 	} runner;
 	struct {
 		char *user;
-		int64_t poll_ms, log_days;
+		int64_t poll_ms, log_days, fire_days;
 	} scheduler;
+	struct {
+		char *folder;
+	} zones;
 	struct {
 		char *user, *retry_s;
 		bool allow_private;

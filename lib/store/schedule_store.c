@@ -1,42 +1,40 @@
 #include "store/schedule_store.h"
 
+#include "store/fire_store.h"
+#include "store/fire_write.h"
 #include "store/txn.h"
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
-#define COLUMNS(payload)                                                                                    \
-	"SELECT s.id, s.project_id, s.code_id, c.name, s.state, s.created_at, s.updated_at, s.start_at, s.end_at," \
-	" s.next_at, s.last_at, s.run_every_s, s.run_times, s.run_count, s.priority, s.timeout_s, s.task_delay_s," \
-	" s.cluster_name, s.label, s.msg, OCTET_LENGTH(s.payload), " payload                                 \
-	" FROM schedule s LEFT JOIN code c ON c.id = s.code_id "
+#define COLUMNS(payload) "SELECT " SCHEDULE_COLUMNS("c.name", payload) " FROM schedule s LEFT JOIN code c ON c.id = s.code_id "
 
 static const struct sql GET = { COLUMNS("s.payload") "WHERE s.id = ? AND s.project_id = ?", "ss" };
 static const struct sql LIST = {
 	COLUMNS("IF(OCTET_LENGTH(s.payload) <= 65536, s.payload, NULL)")
 	"WHERE s.project_id = ? ORDER BY s.id DESC LIMIT ? OFFSET ?", "sii" };
-static const struct sql LOCK = { COLUMNS("s.payload") "WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
-
-static struct schedule from_row(const struct val *v)
-{
-	struct schedule s = {
-		.id = val_id(&v[0]), .project_id = val_id(&v[1]), .code_id = val_id(&v[2]), .code_name = val_str(&v[3]),
-		.created_at = val_time(&v[5]), .updated_at = val_time(&v[6]), .start_at = val_time(&v[7]),
-		.end_at = val_time(&v[8]), .next_at = val_time(&v[9]), .last_at = val_time(&v[10]),
-		.run_every_s = val_int(&v[11]), .run_times = val_int(&v[12]), .run_count = val_int(&v[13]),
-		.priority = val_int(&v[14]), .timeout_s = val_int(&v[15]), .task_delay_s = val_int(&v[16]),
-		.cluster_name = val_str(&v[17]), .label = val_str(&v[18]), .msg = val_str(&v[19]),
-		.payload_bytes = val_int(&v[20]),
-	};
-
-	schedule_state_parse(val_str(&v[4]), &s.state);
-	if (v[21].type != VAL_NULL)
-		s.payload = s.payload_bytes ? val_str(&v[21]) : STR_LIT("");
-	return s;
-}
+static const struct sql LOCK = {
+	"SELECT " SCHEDULE_COLUMNS("''", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
 
 static enum err not_found(struct ctx *cx)
 {
 	return err_set(cx, ERR_NOT_FOUND, "there is no such schedule in this project");
+}
+
+/* Who paused it, and why. */
+static enum err read_pause(struct db *db, struct ctx *cx, struct schedule *s)
+{
+	struct pause *pauses;
+	size_t n;
+
+	if (s->paused_at == TIME_NONE)
+		return OK;
+	TRY(schedule_pauses_read(db, cx, &s->id, s->paused_at, &pauses, &n));
+	for (size_t i = 0; i < n; i++)
+		if (pauses[i].from == s->paused_at) {
+			s->paused_by = pauses[i].paused_by;
+			s->pause_reason = pauses[i].reason;
+		}
+	return OK;
 }
 
 enum err schedule_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, struct schedule *out)
@@ -46,8 +44,8 @@ enum err schedule_store_get(struct db *db, struct ctx *cx, const struct id *proj
 	TRY(db_query(db, cx, &GET, VALS(v_id(id), v_id(project)), &r));
 	if (!r.n)
 		return not_found(cx);
-	*out = from_row(row(&r, 0));
-	return OK;
+	*out = schedule_from_row(row(&r, 0));
+	return read_pause(db, cx, out);
 }
 
 enum err schedule_store_list(struct db *db, struct ctx *cx, const struct id *project, int64_t page, int64_t per_page,
@@ -59,53 +57,113 @@ enum err schedule_store_list(struct db *db, struct ctx *cx, const struct id *pro
 	*out = arena_array(&cx->arena, r.n, sizeof **out);
 	*n = r.n;
 	for (size_t i = 0; i < r.n; i++)
-		(*out)[i] = from_row(row(&r, i));
+		(*out)[i] = schedule_from_row(row(&r, i));
 	return OK;
 }
 
 /* --- making ------------------------------------------------------------------------------------ */
 
-enum { COLUMN_COUNT = 14 };
+/* What a definition is, in the order of both statements. */
+enum { DEFINITION_COLUMNS = 29, ADD_COLUMNS = DEFINITION_COLUMNS + 2 };
+#define DEFINITION_TYPES "sttsttiiiiissssssssiiisissiii"
 static const struct sql ADD = {
-	"INSERT INTO schedule (id, project_id, code_id, start_at, next_at, end_at, run_every_s, run_times, priority,"
-	" timeout_s, task_delay_s, cluster_name, label, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	"ssstttiiiiisss" };
+	"INSERT INTO schedule (id, project_id, code_id, accounted_to, next_at, zone_digest, start_at, end_at, run_every_s,"
+	" run_times, priority, timeout_s, task_delay_s, cluster_name, label, payload, cron, time_zone, dst_gap, dst_repeat,"
+	" misfire, misfire_limit, misfire_window_s, misfire_after_s, overlap, jitter_s, exclude_dates, exclude_calendars,"
+	" retries, retries_delay_s, payload_times)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	"ss" DEFINITION_TYPES };
+static const struct sql CHANGE = {
+	"UPDATE schedule SET code_id = ?, accounted_to = ?, next_at = ?, zone_digest = ?, start_at = ?, end_at = ?,"
+	" run_every_s = ?, run_times = ?, priority = ?, timeout_s = ?, task_delay_s = ?, cluster_name = ?, label = ?,"
+	" payload = ?, cron = ?, time_zone = ?, dst_gap = ?, dst_repeat = ?, misfire = ?, misfire_limit = ?,"
+	" misfire_window_s = ?, misfire_after_s = ?, overlap = ?, jitter_s = ?, exclude_dates = ?, exclude_calendars = ?,"
+	" retries = ?, retries_delay_s = ?, payload_times = ?, updated_at = NOW(6), msg = '' WHERE id = ?",
+	DEFINITION_TYPES "s" };
 static const struct sql COUNT = {
 	"SELECT COUNT(*) FROM (SELECT 1 FROM schedule FORCE INDEX (list) WHERE project_id = ? AND state = 'scheduled'"
 	" LIMIT ?) x", "si" };
 static const struct sql IS_THERE = { "SELECT 1 FROM schedule WHERE id = ?", "s" };
 
+static struct val text(struct str s)
+{
+	return v_s(s.n ? s : STR_LIT(""));
+}
+
+static void definition_row(struct val *out, const struct schedule *s, const struct timetable *t)
+{
+	const struct val v[DEFINITION_COLUMNS] = {
+		v_id(&s->code_id), v_t(s->accounted_to), v_t(s->next_at),
+		s->time_zone.n ? v_s(str_bytes(zone_digest(t->zone), ZONE_DIGEST_BYTES)) : v_null(),
+		v_t(s->start_at), v_t(s->end_at), v_i(s->run_every_s), v_i(s->run_times), v_i(s->priority), v_i(s->timeout_s),
+		v_i(s->task_delay_s), text(s->cluster_name), text(s->label), text(s->payload), text(s->cron),
+		text(s->time_zone), v_z(DST_GAP_NAMES[s->dst_gap]), v_z(DST_REPEAT_NAMES[s->dst_repeat]),
+		v_z(MISFIRE_NAMES[s->misfire]), v_i(s->misfire_limit), v_i(s->misfire_window_s), v_i(s->misfire_after_s),
+		v_z(OVERLAP_NAMES[s->overlap]), v_i(s->jitter_s), text(s->exclude_dates), text(s->exclude_calendars),
+		v_i(s->retries), v_i(s->retries_delay_s), v_i(s->payload_times),
+	};
+
+	memcpy(out, v, sizeof v);
+}
+
+/* Its times by a definition that is new from `now` on, and the first of them. */
+static enum err set_times(struct db *db, struct ctx *cx, struct timetables *ts, struct schedule *s, int64_t accounted_to,
+                          struct timetable *t)
+{
+	enum { TEMPLATE_BYTES = 65536 };
+	struct nominal first;
+
+	if (s->payload_times && s->payload.n > TEMPLATE_BYTES)
+		return err_set(cx, ERR_INPUT, "field payload: with payload_times it may have %d bytes", TEMPLATE_BYTES);
+	TRY(timetables_make(ts, db, cx, s, t));
+	s->accounted_to = accounted_to;
+	TRY(timetable_check(cx, t, accounted_to));
+	timetable_next(t, accounted_to, &first);
+	s->next_at = first.due;
+	return OK;
+}
+
 struct adding {
 	const struct id *project;
+	const char *zones;
 	const struct schedule_order *orders;
 	const struct code_target *targets;
 	size_t n;
 	int64_t most;
 };
 
-static void order_row(struct val *out, const struct id *project, const struct schedule_order *o,
-                      const struct code_target *target, int64_t now)
+static enum err new_schedule(struct db *db, struct ctx *cx, struct timetables *ts, const struct adding *a, size_t i,
+                             int64_t now, struct val *out)
 {
-	int64_t start = o->has_start_at ? o->start_at : now + o->delay_s * 1000000;
-	const struct val v[COLUMN_COUNT] = {
-		v_id(&o->id), v_id(project), v_id(&target->code_id), v_t(start), v_t(start), v_t(o->end_at),
-		v_i(o->run_every_s), v_i(o->run_times), v_i(o->priority), v_i(o->timeout_s), v_i(o->task_delay_s),
-		v_s(o->cluster_name.n ? o->cluster_name : STR_LIT("")), v_s(o->label.n ? o->label : STR_LIT("")),
-		v_s(o->payload.n ? o->payload : STR_LIT("")),
-	};
+	const struct schedule_order *o = &a->orders[i];
+	struct schedule s = schedule_default();
+	struct timetable t;
 
-	memcpy(out, v, sizeof v);
+	schedule_apply(o, &s);
+	s.id = o->value.id;
+	s.project_id = *a->project;
+	s.code_id = a->targets[i].code_id;
+	if (s.start_at == TIME_NONE)
+		s.start_at = now + o->delay_s * 1000000;
+	TRY(timetables_make(ts, db, cx, &s, &t));
+	TRY(set_times(db, cx, ts, &s, timetable_begin(&t, now), &t));
+	out[0] = v_s(str_bytes(arena_copy(&cx->arena, s.id.b, ID_BYTES), ID_BYTES));
+	out[1] = v_id(a->project);
+	definition_row(out + 2, &s, &t);
+	out[2] = v_id(&a->targets[i].code_id);
+	return OK;
 }
 
 static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 {
 	enum { PAGE = 500 };
 	const struct adding *a = arg;
-	struct val *v = arena_array(&cx->arena, (a->n < PAGE ? a->n : PAGE) * COLUMN_COUNT, sizeof *v);
+	struct timetables ts = { .folder = a->zones };
+	struct val *v = arena_array(&cx->arena, (a->n < PAGE ? a->n : PAGE) * ADD_COLUMNS, sizeof *v);
 	struct rows r;
 	int64_t now;
 
-	TRY(db_now(db, cx, &now));
+	TRY(schedule_now(db, cx, &now));
 	TRY(db_query(db, cx, &COUNT, VALS(v_id(a->project), v_i(a->most + 1)), &r));
 	if (val_int(&row(&r, 0)[0]) + (int64_t)a->n > a->most)
 		return err_set(cx, ERR_FORBIDDEN, "a project may have %lld schedules that are not over",
@@ -114,7 +172,8 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 		size_t n = a->n - at < PAGE ? a->n - at : PAGE;
 
 		for (size_t i = 0; i < n; i++)
-			order_row(v + i * COLUMN_COUNT, a->project, &a->orders[at + i], &a->targets[at + i], now);
+			if (new_schedule(db, cx, &ts, a, at + i, now, v + i * ADD_COLUMNS))
+				return cx->err < ERR_INTERNAL ? err_wrap(cx, "schedules[%zu]", at + i) : cx->err;
 		TRY(db_exec_array(db, cx, &ADD, v, n));
 	}
 	return OK;
@@ -125,94 +184,125 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 	const struct adding *a = arg;
 	struct rows r;
 
-	TRY(db_query(db, cx, &IS_THERE, VALS(v_id(&a->orders[0].id)), &r));
+	TRY(db_query(db, cx, &IS_THERE, VALS(v_id(&a->orders[0].value.id)), &r));
 	*yes = r.n > 0;
 	return OK;
 }
 
-enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const struct schedule_order *orders,
-                            const struct code_target *targets, size_t n, int64_t most)
+enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                            const struct schedule_order *orders, const struct code_target *targets, size_t n, int64_t most)
 {
 	static const struct txn ADDING = { add_work, add_done };
-	struct adding a = { project, orders, targets, n, most };
+	struct adding a = { project, zones, orders, targets, n, most };
 
 	return n ? txn_run(db, cx, &ADDING, &a) : OK;
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
-static const struct sql CHANGE = {
-	"UPDATE schedule SET code_id = ?, start_at = ?, next_at = ?, end_at = ?, run_every_s = ?, run_times = ?,"
-	" priority = ?, timeout_s = ?, task_delay_s = ?, cluster_name = ?, label = ?, payload = ?, updated_at = NOW(6)"
-	" WHERE id = ?", "stttiiiiissss" };
 static const struct sql CANCEL = {
-	"UPDATE schedule SET state = 'cancelled', updated_at = NOW(6) WHERE id = ? AND project_id = ? AND state = 'scheduled'",
-	"ss" };
+	"UPDATE schedule SET state = 'cancelled', waiting = 0, waiting_from = NULL, updated_at = NOW(6)"
+	" WHERE id = ? AND project_id = ? AND state <> 'cancelled' AND (state = 'scheduled' OR waiting > 0)", "ss" };
+static const struct sql END_WAITING = {
+	"UPDATE fire SET outcome = 'missed', at = NOW(6), note = 'its schedule was cancelled'"
+	" WHERE schedule_id = ? AND nominal >= ? AND outcome = 'waiting'", "st" };
 
 struct changing {
 	const struct id *project, *id, *code;
+	const char *zones;
 	const struct schedule_order *order;
 };
 
-static void apply_text(bool has, struct str from, struct str *to)
+static enum err lock(struct db *db, struct ctx *cx, const struct changing *c, struct schedule *out)
 {
-	if (has)
-		*to = from;
-}
-
-static void apply_int(bool has, int64_t from, int64_t *to)
-{
-	if (has)
-		*to = from;
-}
-
-static void apply(const struct schedule_order *o, struct schedule *s)
-{
-	apply_int(o->has_start_at, o->start_at, &s->start_at);
-	apply_int(o->has_start_at, o->start_at, &s->next_at);
-	apply_int(o->has_end_at, o->end_at, &s->end_at);
-	apply_int(o->has_run_every, o->run_every_s, &s->run_every_s);
-	apply_int(o->has_run_times, o->run_times, &s->run_times);
-	apply_int(o->has_priority, o->priority, &s->priority);
-	apply_int(o->has_timeout, o->timeout_s, &s->timeout_s);
-	apply_int(o->has_task_delay, o->task_delay_s, &s->task_delay_s);
-	apply_text(o->has_cluster, o->cluster_name, &s->cluster_name);
-	apply_text(o->has_label, o->label, &s->label);
-	apply_text(o->has_payload, o->payload, &s->payload);
-}
-
-static enum err change_work(struct db *db, struct ctx *cx, void *arg)
-{
-	const struct changing *c = arg;
-	struct schedule s;
 	struct rows r;
 
 	TRY(db_query(db, cx, &LOCK, VALS(v_id(c->id), v_id(c->project)), &r));
 	if (!r.n)
 		return not_found(cx);
-	s = from_row(row(&r, 0));
-	if (s.state != SCHEDULE_SCHEDULED)
-		return err_set(cx, ERR_CONFLICT, "the schedule is %s", schedule_state_name(s.state));
-	apply(c->order, &s);
-	return db_exec(db, cx, &CHANGE, VALS(v_id(c->code ? c->code : &s.code_id), v_t(s.start_at), v_t(s.next_at),
-	                                     v_t(s.end_at), v_i(s.run_every_s), v_i(s.run_times), v_i(s.priority),
-	                                     v_i(s.timeout_s), v_i(s.task_delay_s), v_s(s.cluster_name), v_s(s.label),
-	                                     v_s(s.payload), v_id(c->id)));
+	*out = schedule_from_row(row(&r, 0));
+	return OK;
 }
 
-enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const struct id *id,
-                               const struct schedule_order *order, const struct id *code)
+/* What is due until now belongs to the definition as it was. */
+static enum err settle_old(struct db *db, struct ctx *cx, struct timetables *ts, struct schedule *s, int64_t now)
+{
+	struct fire_job job = { .schedule = *s, .is_whole = true };
+	size_t tasks;
+
+	TRY(fire_job_decide(db, cx, ts, &job, now, FIRE_ROWS_MOST));
+	if (job.broken)
+		return OK; /* a change may be what mends it */
+	if (job.n == FIRE_ROWS_MOST && job.has_next && job.next.due <= now)
+		return err_set(cx, ERR_BUSY, "the schedule is catching up with its times: try again in a moment");
+	if (!job.n)
+		return OK;
+	TRY(fire_jobs_write(db, cx, &job, 1, now, &tasks));
+	s->accounted_to = job.accounted_to;
+	s->run_count += job.runs;
+	s->state = job.has_next ? s->state : SCHEDULE_COMPLETE;
+	return OK;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static enum err change_work(struct db *db, struct ctx *cx, void *arg)
+{
+	const struct changing *c = arg;
+	struct timetables ts = { .folder = c->zones };
+	struct val v[DEFINITION_COLUMNS + 1];
+	struct timetable t;
+	struct schedule s;
+	int64_t now, from;
+
+	TRY(lock(db, cx, c, &s));
+	TRY(schedule_now(db, cx, &now));
+	if (s.state == SCHEDULE_SCHEDULED)
+		TRY(settle_old(db, cx, &ts, &s, now));
+	if (s.state != SCHEDULE_SCHEDULED)
+		return err_set(cx, ERR_CONFLICT, "the schedule is %s", schedule_state_name(s.state));
+	schedule_apply(c->order, &s);
+	if (c->code)
+		s.code_id = *c->code;
+	TRY(timetables_make(&ts, db, cx, &s, &t));
+	from = s.accounted_to == TIME_NONE ? timetable_begin(&t, s.created_at) : s.accounted_to;
+	if (schedule_is_sent(c->order, FIELD_START_AT))
+		from = later(from, timetable_begin(&t, now));
+	else if (schedule_is_retimed(c->order))
+		from = later(from, now);
+	TRY(set_times(db, cx, &ts, &s, from, &t));
+	definition_row(v, &s, &t);
+	v[DEFINITION_COLUMNS] = v_id(c->id);
+	return db_exec(db, cx, &CHANGE, v, DEFINITION_COLUMNS + 1);
+}
+
+enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                               const struct id *id, const struct schedule_order *order, const struct id *code)
 {
 	static const struct txn CHANGING = { change_work, NULL }; /* harmless to repeat */
-	struct changing c = { project, id, code, order };
+	struct changing c = { project, id, code, zones, order };
 
 	return txn_run(db, cx, &CHANGING, &c);
 }
 
-enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
+static enum err cancel_work(struct db *db, struct ctx *cx, void *arg)
 {
+	const struct changing *c = arg;
 	struct schedule s;
 
-	TRY(schedule_store_get(db, cx, project, id, &s)); /* also finds a connection that died unseen */
-	return db_exec(db, cx, &CANCEL, VALS(v_id(id), v_id(project)));
+	TRY(lock(db, cx, c, &s));
+	if (s.waiting)
+		TRY(db_exec(db, cx, &END_WAITING, VALS(v_id(c->id), v_t(s.waiting_from))));
+	return db_exec(db, cx, &CANCEL, VALS(v_id(c->id), v_id(c->project)));
+}
+
+enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
+{
+	static const struct txn CANCELLING = { cancel_work, NULL }; /* harmless to repeat */
+	struct changing c = { .project = project, .id = id };
+
+	return txn_run(db, cx, &CANCELLING, &c);
 }

@@ -1,19 +1,22 @@
 #pragma once
-#include "model/schedule.h"
+#include "model/fire.h"
 #include "store/code_store.h"
 
+/* `zones`: the folder of time zones ([zones] folder). */
+
 /* Adds all or none. `targets[i]` is the code of `orders[i]`. ERR_FORBIDDEN when the project would have
- * more than `most` that are scheduled. */
-enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const struct schedule_order *orders,
-                            const struct code_target *targets, size_t n, int64_t most);
+ * more than `most` that are scheduled; ERR_INPUT names the field, also for what never fires. */
+enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                            const struct schedule_order *orders, const struct code_target *targets, size_t n, int64_t most);
 /* ERR_NOT_FOUND also for what belongs to another project. With payload. */
 enum err schedule_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, struct schedule *out);
 /* Newest first, those that are over too; payloads up to 64 KiB; page from 0. */
 enum err schedule_store_list(struct db *db, struct ctx *cx, const struct id *project, int64_t page, int64_t per_page,
                              struct schedule **out, size_t *n);
-/* Changes what the order says; a start_at is the next run. `code` NULL = the same as before.
- * ERR_CONFLICT if it is over. */
-enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const struct id *id,
-                               const struct schedule_order *order, const struct id *code);
-/* Cancelled at once; one that is over stays as it is. */
+/* Changes what the order says, in one transaction: what is due until now is decided by the old definition,
+ * what comes by the new one. A start_at that is sent is the next run. `code` NULL = the same as before.
+ * ERR_CONFLICT if it is over, ERR_BUSY while it has more to catch up than one page. */
+enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                               const struct id *id, const struct schedule_order *order, const struct id *code);
+/* Cancelled at once, and with it the fires that wait for the end of a run; one that is over stays as it is. */
 enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id);

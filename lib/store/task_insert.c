@@ -2,8 +2,9 @@
 
 const struct sql TASK_INSERT = {
 	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
-	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry, traceparent)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsis" };
+	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry, traceparent,"
+	" schedule_id, retries, retries_delay_s)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsissii" };
 
 static struct val text_or_null(struct str s)
 {
@@ -24,6 +25,8 @@ void task_insert_row(struct val *out, const struct id *project, const struct tas
 		text_or_null(order->label), text_or_null(order->callback.n ? order->callback : target->callback),
 		text_or_null(order->payload), v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE),
 		v_i(chain ? chain->retry : 0), text_or_null(order->traceparent),
+		v_id_or_null(&order->schedule_id), order->has_retries ? v_i(order->retries) : v_null(),
+		order->has_retries_delay ? v_i(order->retries_delay_s) : v_null(),
 	};
 
 	memcpy(out, v, sizeof v);

@@ -1,10 +1,10 @@
 #pragma once
 #include "store/task_store.h"
 
-/* Inside lib/store: the one statement that queues a task (its trigger does the rest), for requests
- * and for retries. Made for array binding. */
+/* Inside lib/store: the one statement that queues a task (its trigger does the rest), for requests,
+ * retries and schedules. Made for array binding. */
 extern const struct sql TASK_INSERT;
-enum { TASK_INSERT_COLUMNS = 17 };
+enum { TASK_INSERT_COLUMNS = 20 };
 
 /* What only a retry says: the task before it in its chain, and its number. */
 struct task_chain {

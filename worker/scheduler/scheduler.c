@@ -8,6 +8,7 @@
 #include "store/node_store.h"
 #include "store/package_store.h"
 #include "store/ready_store.h"
+#include "worker/scheduler/firing.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -118,6 +119,7 @@ enum err scheduler_play(struct ctx *cx, const struct settings *set, int launcher
 {
 	static const int SIGNALS[] = { SIGTERM, SIGINT, SIGUSR1, 0 };
 	struct scheduler s = { .set = set, .loop = loop_new() };
+	struct firing *firing = NULL;
 	enum err e = OK;
 
 	(void)launcher;
@@ -129,9 +131,12 @@ enum err scheduler_play(struct ctx *cx, const struct settings *set, int launcher
 	s.tasks = db_new(set, DB_TASKS, DB_WAIT_WORKER_S);
 	s.logs = db_new(set, DB_LOGS, DB_WAIT_WORKER_S);
 	loop_start(s.loop, &s.round, 0, on_round, &s);
-	log_info("ready", "poll_ms=%lld", (long long)set->scheduler.poll_ms);
-	if (!loop_run(s.loop))
+	e = firing_start(cx, set, &firing); /* after the signals: its thread has them blocked too */
+	if (e == OK)
+		log_info("ready", "poll_ms=%lld", (long long)set->scheduler.poll_ms);
+	if (e == OK && !loop_run(s.loop))
 		e = err_errno(cx, "run the scheduler's loop");
+	firing_stop(firing);
 	db_free(s.tasks);
 	db_free(s.logs);
 	loop_free(s.loop);

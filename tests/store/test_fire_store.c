@@ -1,0 +1,425 @@
+#include "base/clock.h"
+#include "base/json.h"
+#include "model/schedule_json.h"
+#include "store/fire_store.h"
+#include "store/schedule_store.h"
+#include "tests/support/task_fixture.h"
+
+#include <check.h>
+
+/* Schedules fire by the session's clock, which the tests turn. */
+static struct store_fixture f;
+static struct world w;
+
+#define fine(call) ck_assert_msg((call) == OK, "%s", f.cx.message)
+#define ZONES "/usr/share/zoneinfo"
+
+static int64_t at(const char *time)
+{
+	int64_t us;
+
+	ck_assert(time_parse(str_of(time), &us));
+	return us;
+}
+
+static void clock_is(const char *time)
+{
+	fine(db_set_clock(f.db, &f.cx, at(time)));
+}
+
+static void set_up(void)
+{
+	store_fixture_open(&f);
+	run_in(&f, f.db, "DELETE FROM schedule");
+	run_in(&f, f.db, "DELETE FROM fire");
+	w = given_world(&f);
+	clock_is("2031-01-01T00:00:00Z");
+}
+
+static void tear_down(void)
+{
+	store_fixture_close(&f);
+}
+
+/* `fields` besides code and cluster, as a client would send them. */
+static enum err add(const char *fields, struct id *id)
+{
+	const char *text = arena_printf(&f.cx.arena, "{\"schedules\":[{\"code_name\":\"timed\",\"cluster\":\"%s\"%s%s}]}", w.cluster,
+	                                *fields ? "," : "", fields);
+	struct code_target target = target_of(&w, "timed");
+	struct schedule_order *orders;
+	auto_json *body = NULL;
+	size_t n;
+
+	fine(json_read(&f.cx, str_of(text), (struct json_limits){ 9, 99 }, &body));
+	TRY(schedule_orders_from_json(&f.cx, &f.set, body, &orders, &n));
+	*id = orders[0].value.id;
+	return schedule_store_add(f.db, &f.cx, &w.project, ZONES, orders, &target, n, 100000);
+}
+
+static struct id given(const char *fields)
+{
+	struct id id;
+
+	fine(add(fields, &id));
+	return id;
+}
+
+static enum err change(const struct id *id, const char *fields)
+{
+	struct schedule_order order;
+	auto_json *body = NULL;
+
+	fine(json_read(&f.cx, str_of(arena_printf(&f.cx.arena, "{%s}", fields)), (struct json_limits){ 9, 99 }, &body));
+	TRY(schedule_order_from_json(&f.cx, &f.set, body, &order));
+	return schedule_store_change(f.db, &f.cx, &w.project, ZONES, id, &order, NULL);
+}
+
+/* Until nothing is due. */
+static size_t fire_all(struct db *db)
+{
+	struct fired on_time, late;
+	size_t rows = 0;
+
+	do {
+		fine(fire_store_due(db, &f.cx, ZONES, FIRE_ON_TIME, &on_time));
+		fine(fire_store_due(db, &f.cx, ZONES, FIRE_LATE, &late));
+		ck_assert_uint_le(on_time.rows, FIRE_ROWS_MOST);
+		ck_assert_uint_le(late.rows, FIRE_ROWS_MOST);
+		rows += on_time.rows + late.rows;
+	} while (on_time.rows || late.rows);
+	return rows;
+}
+
+/* "00:00:01 fired,00:00:02 missed" */
+static const char *ledger(const struct id *id)
+{
+	static const struct sql ALL = {
+		"SELECT GROUP_CONCAT(TIME_FORMAT(nominal, '%H:%i:%S'), ' ', outcome ORDER BY nominal) FROM fire WHERE schedule_id = ?",
+		"s" };
+	struct rows r;
+
+	fine(db_query(f.db, &f.cx, &ALL, VALS(v_id(id)), &r));
+	return str_c(&f.cx.arena, val_str(&row(&r, 0)[0]));
+}
+
+static int64_t count(const char *format, const struct id *id)
+{
+	struct id_text text = id_format(id);
+
+	return number_in(&f, f.db, arena_printf(&f.cx.arena, "SELECT COUNT(*) FROM %s = x'%s'", format, text.s));
+}
+
+static struct schedule got(const struct id *id)
+{
+	struct schedule s;
+
+	fine(schedule_store_get(f.db, &f.cx, &w.project, id, &s));
+	return s;
+}
+
+/* --- times ------------------------------------------------------------------------------------- */
+
+START_TEST(an_interval_fires_at_its_multiples_and_never_drifts)
+{
+	struct id id = given("\"run_every\":2,\"start_at\":\"2031-01-01T00:00:01.5Z\",\"run_times\":3,\"payload\":\"x\"");
+	struct schedule s;
+
+	ck_assert_uint_eq(fire_all(f.db), 0); /* never early */
+	clock_is("2031-01-01T00:00:02.9Z");
+	ck_assert_uint_eq(fire_all(f.db), 1);
+	clock_is("2031-01-01T00:00:07Z");
+	fire_all(f.db);
+	clock_is("2031-01-01T00:01:00Z");
+	ck_assert_uint_eq(fire_all(f.db), 0);
+	ck_assert_str_eq(ledger(&id), "00:00:01 fired,00:00:03 fired,00:00:05 fired");
+	s = got(&id);
+	ck_assert_int_eq(s.state, SCHEDULE_COMPLETE);
+	ck_assert(str_is(s.msg, "Ran max times."));
+	ck_assert_int_eq(s.run_count, 3);
+	ck_assert_int_eq(s.next_at, at("2031-01-01T00:00:05.5Z"));
+	ck_assert_int_eq(s.last_at, at("2031-01-01T00:00:07Z"));
+	ck_assert_int_eq(count("task t JOIN payload p ON p.task_id = t.id WHERE p.body = 'x' AND t.schedule_id", &id), 3);
+}
+END_TEST
+
+START_TEST(without_run_every_it_runs_once_and_an_end_ends_it)
+{
+	struct id once = given("\"delay\":5"), ended = given("\"run_every\":10,\"end_at\":\"2031-01-01T00:00:20Z\""), none;
+
+	ck_assert_uint_eq(fire_all(f.db), 1);
+	clock_is("2031-01-01T00:00:09Z");
+	fire_all(f.db);
+	clock_is("2031-01-01T00:00:13Z");
+	fire_all(f.db);
+	clock_is("2031-01-01T00:00:20.1Z");
+	fire_all(f.db);
+	clock_is("2031-01-01T00:01:00Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&once), "00:00:05 fired");
+	ck_assert_str_eq(ledger(&ended), "00:00:00 fired,00:00:10 fired,00:00:20 fired");
+	ck_assert_int_eq(got(&once).state, SCHEDULE_COMPLETE);
+	ck_assert_int_eq(got(&ended).state, SCHEDULE_COMPLETE);
+	ck_assert_int_eq(add("\"start_at\":\"2030-01-01T00:00:00Z\",\"run_every\":60,\"end_at\":\"2030-02-01T00:00:00Z\"", &none),
+	                 ERR_INPUT);
+}
+END_TEST
+
+START_TEST(a_start_in_the_past_runs_at_once_and_then_at_its_multiples)
+{
+	struct id id = given("\"start_at\":\"2030-12-01T00:00:30Z\",\"run_every\":3600");
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:00:31Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "23:00:30 caught_up,00:00:30 fired");
+}
+END_TEST
+
+START_TEST(cron_fires_in_its_zone)
+{
+	struct id id = given("\"cron\":\"30 9 * * MON-FRI\",\"time_zone\":\"Europe/Berlin\""), none;
+
+	clock_is("2031-01-01T08:30:00.2Z"); /* a Wednesday */
+	fire_all(f.db);
+	clock_is("2031-01-02T08:30:00.2Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "08:30:00 fired,08:30:00 fired");
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-03T08:30:00Z"));
+	ck_assert_int_eq(add("\"cron\":\"0 0 30 2 *\"", &none), ERR_INPUT);
+	ck_assert_int_eq(add("\"cron\":\"0 0 25 12 *\",\"exclude_dates\":[\"12-25\"]", &none), ERR_INPUT);
+	ck_assert_int_eq(add("\"cron\":\"@daily\",\"time_zone\":\"Europe/Nowhere\"", &none), ERR_INPUT);
+	ck_assert_int_eq(add("\"cron\":\"@daily\",\"time_zone\":\"../../etc/passwd\"", &none), ERR_INPUT);
+	ck_assert_int_eq(add("\"cron\":\"@daily\",\"run_every\":60", &none), ERR_INPUT);
+}
+END_TEST
+
+/* --- what was missed --------------------------------------------------------------------------- */
+
+START_TEST(after_an_outage_each_rule_runs_exactly_what_it_says)
+{
+	static const struct {
+		const char *fields;
+		int64_t caught_up, missed, fired;
+	} RULES[] = {
+		{ "\"misfire\":\"skip\"", 0, 60, 0 },
+		{ "\"misfire\":\"one\"", 1, 59, 0 },
+		{ "", 1, 59, 0 },
+		{ "\"misfire\":\"all\"", 60, 0, 0 },
+		{ "\"misfire\":\"all\",\"misfire_limit\":7", 7, 53, 0 },
+		{ "\"misfire\":\"all\",\"misfire_window\":600", 10, 50, 0 },
+		{ "\"misfire\":\"skip\",\"misfire_after\":60", 0, 59, 1 },
+	};
+	struct id ids[sizeof RULES / sizeof *RULES];
+
+	for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++)
+		ids[i] = given(arena_printf(&f.cx.arena, "\"run_every\":60,\"start_at\":\"2031-01-01T00:01:00Z\"%s%s",
+		                            *RULES[i].fields ? "," : "", RULES[i].fields));
+	clock_is("2031-01-01T01:00:30Z");
+	fire_all(f.db);
+	for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+		ck_assert_int_eq(count("fire WHERE outcome = 'caught_up' AND schedule_id", &ids[i]), RULES[i].caught_up);
+		ck_assert_int_eq(count("fire WHERE outcome = 'missed' AND schedule_id", &ids[i]), RULES[i].missed);
+		ck_assert_int_eq(count("fire WHERE outcome = 'fired' AND schedule_id", &ids[i]), RULES[i].fired);
+		ck_assert_int_eq(count("task WHERE schedule_id", &ids[i]), RULES[i].caught_up + RULES[i].fired);
+		ck_assert_int_eq(got(&ids[i]).next_at, at("2031-01-01T01:01:00Z"));
+	}
+}
+END_TEST
+
+START_TEST(who_catches_up_delays_nobody)
+{
+	struct id behind = given("\"run_every\":1"), other;
+	struct fired fired;
+
+	clock_is("2031-01-31T00:00:00Z");
+	other = given("\"run_every\":1");
+	fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_ON_TIME, &fired));
+	ck_assert_uint_eq(fired.rows, 1);
+	ck_assert_str_eq(ledger(&other), "00:00:00 fired");
+	for (int i = 1; i <= 5; i++) {
+		fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_LATE, &fired));
+		ck_assert_uint_eq(fired.rows, FIRE_ROWS_MOST);
+		ck_assert_int_eq(count("fire WHERE schedule_id", &behind), i * FIRE_ROWS_MOST);
+	}
+}
+END_TEST
+
+START_TEST(a_clock_that_jumps_back_fires_nothing_twice)
+{
+	struct id id = given("\"run_every\":600");
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:10:00Z");
+	fire_all(f.db);
+	clock_is("2031-01-01T01:10:01Z"); /* an hour forward … */
+	fire_all(f.db);
+	clock_is("2031-01-01T00:10:02Z"); /* … and back */
+	for (int i = 0; i < 3; i++)
+		ck_assert_uint_eq(fire_all(f.db), 0);
+	clock_is("2030-12-31T23:00:00Z");
+	ck_assert_uint_eq(fire_all(f.db), 0);
+	clock_is("2031-01-01T01:20:00Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "00:00:00 fired,00:10:00 fired,00:20:00 missed,00:30:00 missed,00:40:00 missed,"
+	                              "00:50:00 missed,01:00:00 missed,01:10:00 fired,01:20:00 fired");
+}
+END_TEST
+
+/* --- faults ------------------------------------------------------------------------------------ */
+
+START_TEST(a_connection_lost_at_any_statement_loses_and_doubles_nothing)
+{
+	enum { STATEMENTS = 14 };
+	struct id ids[2 * STATEMENTS];
+
+	for (int i = 0; i < 2 * STATEMENTS; i++) {
+		struct fired fired;
+		enum err e;
+
+		clock_is("2031-01-01T00:00:00Z");
+		ids[i] = given("\"run_every\":1,\"start_at\":\"2031-01-01T00:00:01Z\",\"run_times\":2");
+		clock_is("2031-01-01T00:00:02.5Z");
+		db_fail_at(f.db, i / 2 + 1, i % 2);
+		e = fire_store_due(f.db, &f.cx, ZONES, FIRE_ON_TIME, &fired); /* the new connection has the real clock */
+		ck_assert_msg(e == OK, "%s", f.cx.message);
+		db_fail_at(f.db, 0, false);
+		clock_is("2031-01-01T00:00:02.5Z");
+		fire_all(f.db);
+		ck_assert_str_eq(ledger(&ids[i]), "00:00:01 fired,00:00:02 fired");
+		ck_assert_int_eq(count("task WHERE schedule_id", &ids[i]), 2);
+	}
+}
+END_TEST
+
+START_TEST(two_schedulers_share_what_is_due_and_do_not_wait_for_each_other)
+{
+	struct db *other = db_new(&f.set, DB_TASKS, 10);
+	struct fired fired;
+
+	for (int i = 0; i < 150; i++)
+		given("\"run_every\":1");
+	fine(db_set_clock(other, &f.cx, at("2031-01-01T00:00:00Z")));
+	fine(db_begin(other, &f.cx));
+	run_in(&f, other, "SELECT id FROM schedule FORCE INDEX (due) WHERE state = 'scheduled' AND next_at <= NOW(6)"
+	                  " ORDER BY next_at LIMIT 100 FOR UPDATE SKIP LOCKED");
+	fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_ON_TIME, &fired));
+	ck_assert_uint_eq(fired.rows, 50);
+	db_rollback(other);
+	ck_assert_uint_eq(fire_all(other), 100);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM fire"), 150);
+	db_free(other);
+}
+END_TEST
+
+/* --- changes ----------------------------------------------------------------------------------- */
+
+START_TEST(a_change_leaves_to_the_old_definition_what_was_due)
+{
+	struct id id = given("\"run_every\":60");
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:02:30Z");
+	fine(change(&id, "\"cron\":\"*/10 * * * *\",\"run_every\":0"));
+	clock_is("2031-01-01T00:10:00Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "00:00:00 fired,00:01:00 missed,00:02:00 caught_up,00:10:00 fired");
+	fine(change(&id, "\"label\":\"x\""));
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-01T00:20:00Z"));
+	fine(change(&id, "\"start_at\":\"2031-01-01T05:00:00Z\""));
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-01T05:00:00Z"));
+	ck_assert_int_eq(change(&id, "\"cron\":\"0 0 31 4 *\""), ERR_INPUT);
+	fine(schedule_store_cancel(f.db, &f.cx, &w.project, &id));
+	ck_assert_int_eq(change(&id, "\"label\":\"y\""), ERR_CONFLICT);
+	clock_is("2031-01-02T00:00:00Z");
+	ck_assert_uint_eq(fire_all(f.db), 0);
+}
+END_TEST
+
+START_TEST(a_new_revision_of_its_code_is_what_runs)
+{
+	struct id id = given("\"run_every\":60");
+
+	fire_all(f.db);
+	given_code(&f, &w.project, "timed");
+	clock_is("2031-01-01T00:01:00Z");
+	fire_all(f.db);
+	ck_assert_int_eq(count("task WHERE revision = 1 AND schedule_id", &id), 1);
+	ck_assert_int_eq(count("task WHERE revision = 2 AND schedule_id", &id), 1);
+}
+END_TEST
+
+START_TEST(large_payloads_are_copied_within_the_server)
+{
+	char *large = arena_take(&f.cx.arena, 70001);
+	struct id id;
+
+	memset(large, 'a', 70000);
+	id = given(arena_printf(&f.cx.arena, "\"payload\":\"%s\"", large));
+	fire_all(f.db);
+	ck_assert_int_eq(count("task t JOIN payload p ON p.task_id = t.id WHERE OCTET_LENGTH(p.body) = 70000 AND t.schedule_id", &id), 1);
+	id = given("\"payload\":\"at {{nominal_time}} = {{nominal_unix}}\",\"payload_times\":true,\"start_at\":\"2031-01-01T00:00:00Z\"");
+	fire_all(f.db);
+	ck_assert_int_eq(count("task t JOIN payload p ON p.task_id = t.id WHERE p.body = 'at 2031-01-01T00:00:00.000Z = 1924992000'"
+	                       " AND t.schedule_id", &id), 1);
+}
+END_TEST
+
+/* --- plans ------------------------------------------------------------------------------------- */
+
+static void must_read_by(const struct sql *sql, const struct val *v, size_t n, const char *index)
+{
+	struct sql asked = { arena_printf(&f.cx.arena, "EXPLAIN %s", sql->text), sql->in };
+	struct rows r;
+
+	fine(db_query(f.db, &f.cx, &asked, v, n, &r));
+	for (size_t i = 0; i < r.n; i++) {
+		struct str key = val_str(&row(&r, i)[5]), extra = val_str(&row(&r, i)[r.columns - 1]);
+
+		ck_assert_msg(str_find(extra, "filesort") == (size_t)-1 && str_find(extra, "temporary") == (size_t)-1, "%s: " STR_FMT,
+		              sql->text, STR_ARG(extra));
+		ck_assert_msg(str_is(key, index) || str_find(extra, "optimized away") != (size_t)-1, "%s: key " STR_FMT, sql->text,
+		              STR_ARG(key));
+	}
+}
+
+START_TEST(what_is_due_is_read_by_its_index_and_never_sorted)
+{
+	for (int i = 0; i < 200; i++)
+		given("\"run_every\":3600");
+	must_read_by(&FIRE_LOCK_ON_TIME, VALS(v_i(10), v_i(100)), "due");
+	must_read_by(&FIRE_LOCK_LATE, VALS(v_i(10), v_i(20)), "due");
+	must_read_by(&FIRE_NEXT, NULL, 0, "due");
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("fire_store");
+	Suite *s = suite_create("fire_store");
+	SRunner *r;
+	int failed;
+
+	store_fixture_serve();
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, an_interval_fires_at_its_multiples_and_never_drifts);
+	tcase_add_test(t, without_run_every_it_runs_once_and_an_end_ends_it);
+	tcase_add_test(t, a_start_in_the_past_runs_at_once_and_then_at_its_multiples);
+	tcase_add_test(t, cron_fires_in_its_zone);
+	tcase_add_test(t, after_an_outage_each_rule_runs_exactly_what_it_says);
+	tcase_add_test(t, who_catches_up_delays_nobody);
+	tcase_add_test(t, a_clock_that_jumps_back_fires_nothing_twice);
+	tcase_add_test(t, a_connection_lost_at_any_statement_loses_and_doubles_nothing);
+	tcase_add_test(t, two_schedulers_share_what_is_due_and_do_not_wait_for_each_other);
+	tcase_add_test(t, a_change_leaves_to_the_old_definition_what_was_due);
+	tcase_add_test(t, a_new_revision_of_its_code_is_what_runs);
+	tcase_add_test(t, large_payloads_are_copied_within_the_server);
+	tcase_add_test(t, what_is_due_is_read_by_its_index_and_never_sorted);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

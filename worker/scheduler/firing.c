@@ -1,0 +1,126 @@
+#include "worker/scheduler/firing.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "store/fire_store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { SOON_US = 20000 };
+
+struct firing {
+	const struct settings *set;
+	struct loop *loop;
+	struct loop_timer timer;
+	struct db *db;
+	int stop; /* eventfd */
+	pthread_t thread;
+	enum err last; /* a fault is told once */
+};
+
+/* Those that are due in time come first, always: one page of those behind, then they are asked for again. */
+static enum err fire(struct firing *f, struct ctx *cx, bool *more)
+{
+	struct fired on_time, late;
+
+	TRY(fire_store_due(f->db, cx, f->set->zones.folder, FIRE_ON_TIME, &on_time));
+	*more = on_time.schedules > 0;
+	if (on_time.more)
+		return OK;
+	TRY(fire_store_due(f->db, cx, f->set->zones.folder, FIRE_LATE, &late));
+	*more = *more || late.schedules > 0;
+	return OK;
+}
+
+/* A fault is told when it begins and when it is over. */
+static void tell(struct firing *f, enum err now, const struct ctx *cx)
+{
+	if (now != OK && f->last == OK)
+		log_warn("firing_failed", "why=\"%s\"", cx->message);
+	else if (now == OK && f->last != OK)
+		log_info("firing_failed", "over=yes");
+	f->last = now;
+}
+
+static void on_time(void *arg)
+{
+	struct firing *f = arg;
+	int64_t pause = f->set->scheduler.poll_ms * 1000, wait = INT64_MAX;
+	auto_ctx cx = { 0 };
+	bool more = false;
+	enum err e = fire(f, &cx, &more);
+
+	if (e == OK && !more)
+		e = fire_store_wait(f->db, &cx, &wait);
+	tell(f, e, &cx);
+	if (wait < SOON_US)
+		wait = SOON_US; /* another scheduler has it */
+	loop_start(f->loop, &f->timer, e == OK && more ? 0 : wait < pause ? wait : pause, on_time, f);
+}
+
+static void on_stop(void *arg, uint32_t events)
+{
+	struct firing *f = arg;
+
+	(void)events;
+	loop_end(f->loop);
+}
+
+static void *run(void *arg)
+{
+	struct firing *f = arg;
+
+	if (!loop_run(f->loop))
+		log_warn("firing_failed", "why=\"its loop ended: %d\"", errno);
+	return NULL;
+}
+
+static void release(struct firing *f)
+{
+	if (f->loop)
+		loop_free(f->loop);
+	if (f->stop >= 0)
+		close(f->stop);
+	db_free(f->db);
+	free(f);
+}
+
+enum err firing_start(struct ctx *cx, const struct settings *set, struct firing **out)
+{
+	struct firing *f = calloc(1, sizeof *f);
+	enum err e;
+
+	if (!f)
+		return err_errno(cx, "start firing schedules");
+	f->set = set;
+	f->loop = loop_new();
+	f->stop = eventfd(0, EFD_CLOEXEC);
+	if (!f->loop || f->stop < 0 || !loop_add(f->loop, f->stop, EPOLLIN, on_stop, f)) {
+		e = err_errno(cx, "start firing schedules");
+		release(f);
+		return e;
+	}
+	f->db = db_new(set, DB_TASKS, DB_WAIT_WORKER_S);
+	loop_start(f->loop, &f->timer, 0, on_time, f);
+	if ((errno = pthread_create(&f->thread, NULL, run, f)) != 0) {
+		e = err_errno(cx, "start firing schedules");
+		release(f);
+		return e;
+	}
+	*out = f;
+	return OK;
+}
+
+void firing_stop(struct firing *f)
+{
+	if (!f)
+		return;
+	while (eventfd_write(f->stop, 1) != 0 && errno == EINTR)
+		continue;
+	pthread_join(f->thread, NULL);
+	release(f);
+}
