@@ -162,6 +162,58 @@ class Unpacked(PackageTest):
         self.assertEqual(self.times_unpacked(digest), 1)
 
 
+class Contract(PackageTest):
+    """IronWorker 9: what a task sees, of an image and of a package."""
+    ENV = {"STOKER_NODE_SLOTS": "1"}
+
+    def lines(self, task):
+        return self.output(task).splitlines()
+
+    def test_arguments_environment_and_files_of_a_package(self):
+        self.around("told", script(
+            'echo "$@"; pwd; env | grep -v -e SHLVL -e ^HOME -e ^PWD -e ^PATH | sort; cat "$PAYLOAD_FILE" /mnt/task/hello.sh | '
+            'head -n 1; cat $CONFIG_FILE; readlink /mnt/task; touch here /task/there; cat\n'))
+        task = self.complete("told", "the payload\n")
+        expected = ["-d /task/ -payload /task/task_payload.json -id %s -e production" % task["id"], "/task",
+                    "PAYLOAD_FILE=/task/task_payload.json", "STOKER_ATTEMPT=1", "TASK_DIR=/task/", "TASK_ID=" + task["id"],
+                    "TASK_MAXRAM=512m", "TASK_TIMEOUT=3600", "the payload"]
+        self.assertEqual(self.lines(task)[:len(expected)], expected)
+        self.assertEqual(self.lines(task)[-1], "/task")
+        self.stoker.code("told", "true", config="secret = 1", env_vars={"MODE": "fast", "TASK_DIR": "/no"})
+        self.around("told", script('echo "$@"; cat $CONFIG_FILE; echo; echo $MODE $TASK_DIR $CONFIG_FILE\n'))
+        task = self.complete("told")
+        self.assertEqual(self.lines(task), [
+            "-d /task/ -payload /task/task_payload.json -id %s -e production -config /task/task_config.json" % task["id"],
+            "secret = 1", "fast /task/ /task/task_config.json"])
+
+    def test_an_image_alone_gets_no_arguments_and_keeps_its_working_directory(self):
+        self.stoker.code("alone", "sh -c 'echo $#; pwd; readlink /mnt/task; ls /task /mnt/task/; touch /task/mine; "
+                                  "echo $TASK_DIR $PAYLOAD_FILE ${CONFIG_FILE-none}; wc -c <$PAYLOAD_FILE'")
+        self.assertEqual(self.lines(self.complete("alone")), [
+            "0", "/", "/task", "/mnt/task/:", "task_payload.json", "", "/task:", "task_payload.json",
+            "/task/ /task/task_payload.json none", "0"])
+
+    def test_a_task_runs_the_revision_that_was_current_when_it_was_queued(self):
+        self.around("pinned", script("echo first\n"))
+        code = next(code["id"] for code in self.stoker.get("codes").json["codes"] if code["name"] == "pinned")
+        self.assertEqual(self.stoker.post("codes/%s/pause_task_queue" % code).status, 200)
+        task = self.stoker.queue("pinned")
+        self.around("pinned", script("echo second\n"))
+        self.assertEqual(self.stoker.post("codes/%s/resume_task_queue" % code).status, 200)
+        self.assertEqual(self.lines(self.stoker.wait_state(task, "complete")), ["first"])
+        self.assertEqual(self.lines(self.complete("pinned")), ["second"])
+
+    def test_a_slow_package_holds_no_slot(self):
+        self.around("slow", script("echo slow\n", ("noise", os.urandom(1000), 0o644)))
+        self.stoker.code("quick", "echo quick")
+        with self.held_up():
+            slow = self.stoker.queue("slow")
+            harness.wait_for(self.under_way, what="the fetch to begin")
+            self.complete("quick") # on the only slot
+            self.assertEqual(self.stoker.task(slow)["status"], "queued")
+        self.assertEqual(self.lines(self.stoker.wait_state(slow, "complete")), ["slow"])
+
+
 class Hostile(PackageTest):
     """Zips that the API would refuse, stored around it: the node trusts no bytes."""
 

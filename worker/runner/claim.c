@@ -142,6 +142,7 @@ static void claim_done(void *arg, struct store_work *w)
 	struct claim_work *c = (struct claim_work *)w;
 
 	r->claim.open = false;
+	r->claim.most = 0;
 	runner_tell(r, TROUBLE_CLAIM, w->err, w->cx.message);
 	resolve_doubt(r, c);
 	for (size_t i = 0; w->err == OK && i < c->n; i++)
@@ -177,6 +178,7 @@ static void look(struct runner *r, bool peek)
 	c->in_doubt = r->claim.in_doubt;
 	c->removals = r->removals;
 	r->claim.open = true;
+	r->claim.most = c->most;
 	store_pool_add(r->store, STORE_CLAIM, 0, &c->w);
 }
 
@@ -263,7 +265,7 @@ void claim_ask_stops(struct runner *r)
 {
 	struct stops_work *s;
 
-	if (r->claim.stops_open || !r->slots_used || r->held.state != LEASE_HELD)
+	if (r->claim.stops_open || !r->jobs || r->held.state != LEASE_HELD)
 		return;
 	s = store_work_new(sizeof *s);
 	s->w.run = stops_run;

@@ -66,6 +66,7 @@ struct runner {
 	struct job *jobs, **jobs_end, *buckets[BUCKETS]; /* in the order they came */
 	struct job **slots; /* by number; NULL = free */
 	size_t slot_count, slots_used, launching, launching_most;
+	size_t parked;          /* jobs without a slot */
 	size_t fetching;        /* payloads that are being read */
 	struct payload_key key; /* of STORE_CLAIM's thread alone */
 	uint64_t removals;      /* jobs that went, ever */
@@ -81,6 +82,7 @@ struct runner {
 		int64_t rest_until_us;   /* after a claim that found nothing */
 		struct loop_timer timer;
 		bool stops_open;
+		size_t most;             /* slots that the open one is for */
 	} claim;
 	struct fault fault;
 	struct batch starts, ends;
@@ -98,7 +100,9 @@ struct job *job_new(struct runner *r, const struct attempt_key *key, uint32_t sl
 struct job *job_find(struct runner *r, const struct attempt_key *key);
 void job_free(struct job *j); /* leaves the table, frees its slot */
 bool slot_find(const struct runner *r, uint32_t *slot);
-size_t slots_free(const struct runner *r);
+bool slot_take(struct job *j);    /* it has one, or gets a free one */
+void slot_give(struct job *j);    /* what it waits for may take long: others may have it meanwhile */
+size_t slots_free(const struct runner *r); /* beside those that jobs wait for */
 
 /* --- claim.c */
 void claim_start(struct runner *r);

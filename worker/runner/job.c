@@ -27,6 +27,18 @@ static void grow_slots(struct runner *r, size_t n)
 	r->slot_count = n;
 }
 
+static void slot_fill(struct job *j, uint32_t slot)
+{
+	struct runner *r = j->runner;
+
+	if (slot >= r->slot_count)
+		grow_slots(r, (size_t)slot + 1);
+	j->slot = slot;
+	r->slots[slot] = j;
+	r->slots_used++;
+	lease_count(r->lease, (int64_t)r->slots_used);
+}
+
 struct job *job_new(struct runner *r, const struct attempt_key *key, uint32_t slot)
 {
 	struct job *j = calloc(1, sizeof *j), **bucket = bucket_of(r, key);
@@ -46,12 +58,47 @@ struct job *job_new(struct runner *r, const struct attempt_key *key, uint32_t sl
 	j->back = r->jobs_end;
 	*r->jobs_end = j;
 	r->jobs_end = &j->next;
-	if (slot >= r->slot_count)
-		grow_slots(r, (size_t)slot + 1);
-	r->slots[slot] = j;
-	r->slots_used++;
-	lease_count(r->lease, (int64_t)r->slots_used);
+	if (slot == SLOT_NONE)
+		r->parked++;
+	else
+		slot_fill(j, slot);
 	return j;
+}
+
+bool slot_take(struct job *j)
+{
+	struct runner *r = j->runner;
+	uint32_t slot;
+
+	if (j->slot != SLOT_NONE)
+		return true;
+	/* those that a claim has asked for are as good as taken */
+	if (r->slots_used + r->claim.most >= (size_t)r->set->node.slots || !slot_find(r, &slot))
+		return false;
+	r->parked--;
+	slot_fill(j, slot);
+	return true;
+}
+
+static void slot_empty(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	r->slots[j->slot] = NULL;
+	r->slots_used--;
+	lease_count(r->lease, (int64_t)r->slots_used);
+}
+
+void slot_give(struct job *j)
+{
+	struct runner *r = j->runner;
+
+	/* so many tasks are enough to hold back from other nodes */
+	if (j->slot == SLOT_NONE || r->parked >= (size_t)r->set->node.slots)
+		return;
+	slot_empty(j);
+	j->slot = SLOT_NONE;
+	r->parked++;
 }
 
 void job_free(struct job *j)
@@ -67,10 +114,11 @@ void job_free(struct job *j)
 		j->next->back = j->back;
 	else
 		r->jobs_end = j->back;
-	r->slots[j->slot] = NULL;
-	r->slots_used--;
+	if (j->slot == SLOT_NONE)
+		r->parked--;
+	else
+		slot_empty(j);
 	r->removals++;
-	lease_count(r->lease, (int64_t)r->slots_used);
 	follow_forget(j);
 	loop_stop(r->loop, &j->flush);
 	loop_stop(r->loop, &j->again);
@@ -94,7 +142,9 @@ bool slot_find(const struct runner *r, uint32_t *slot)
 
 size_t slots_free(const struct runner *r)
 {
-	size_t all = (size_t)r->set->node.slots;
+	size_t all = (size_t)r->set->node.slots, taken = r->slots_used;
 
-	return r->slots_used < all ? all - r->slots_used : 0;
+	for (const struct job *j = r->parked ? r->jobs : NULL; j; j = j->next)
+		taken += j->slot == SLOT_NONE && j->stage == JOB_CLAIMED;
+	return taken < all ? all - taken : 0;
 }

@@ -19,6 +19,7 @@ enum job_stage {
 	JOB_REMOVING,  /* the engine removes what is left; then the slot is free */
 };
 
+#define SLOT_NONE UINT32_MAX
 struct log_work;
 struct job {
 	struct runner *runner;
@@ -28,7 +29,7 @@ struct job {
 	struct attempt_key key;
 	char name[ATTEMPT_NAME];
 	enum job_stage stage;
-	uint32_t slot;
+	uint32_t slot;           /* SLOT_NONE while it waits for its package, or then for a free one */
 	struct arena arena;      /* the claim's texts, until the launch */
 	struct claimed claim;    /* its texts in the arena; a large payload is read at its launch */
 	int64_t lane_id, day, timeout_s, memory_mb;

@@ -256,7 +256,7 @@ void launch_next(struct runner *r)
 		return;
 	for (struct job *j = r->jobs; j && may_launch(r); j = next) {
 		next = j->next;
-		if (j->stage == JOB_CLAIMED && package_is_there(j))
+		if (j->stage == JOB_CLAIMED && package_is_there(j) && slot_take(j))
 			payload_fetch(j);
 	}
 }

@@ -68,6 +68,8 @@ bool package_is_there(struct job *j)
 		return false;
 	default:
 		j->stage = JOB_UNPACKING;
+		slot_give(j);
+		claim_slot_freed(j->runner);
 		return false;
 	}
 }

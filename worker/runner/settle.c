@@ -269,6 +269,7 @@ void settle_removed(struct job *j, enum engine_result how, const char *why)
 
 	if (how == ENGINE_DONE) {
 		job_free(j);
+		launch_next(r);
 		claim_slot_freed(r);
 		runner_look_at_end(r);
 		return;
