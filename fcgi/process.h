@@ -24,3 +24,7 @@ struct process {
 	struct brake sign_ins;      /* of the pages: who failed lately */
 	struct page_kit *pages;     /* fcgi/page: parsed templates; NULL until a page was asked for */
 };
+
+/* With everything but the pages' templates, which are read when one is asked for. */
+void process_open(struct process *p, const struct settings *set);
+void process_close(struct process *p);

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fcgi/listener.h"
 
 enum { PROCESSES_MOST = 256, RETIRED_MOST = 1024 };
 static const int64_t STOP_US = 5000000, CRASH_US = 1000000, PAUSE_LEAST_US = 100000, PAUSE_MOST_US = 5000000;
@@ -29,45 +27,13 @@ struct supervisor {
 	const char *path;
 	struct ctx settings_cx; /* owns the texts of reread settings */
 	supervisor_work *work;
-	int listener, signals;
-	struct stat made;       /* our socket file, to know whether it is still ours */
+	struct listener listener;
+	int signals;
 	struct child children[PROCESSES_MOST];
 	pid_t retired[RETIRED_MOST]; /* stopped after HUP, still finishing */
 	int64_t pause_us, start_at_us; /* after crashes */
 	int64_t stop_by_us;     /* 0 = running */
 };
-
-/* --- socket ---------------------------------------------------------------------------------------- */
-/* Under a name of its own, then renamed into place: a client meets the old listener or the new one,
- * never none. */
-static enum err open_listener(struct supervisor *s, struct ctx *cx)
-{
-	const char *path = s->set->api.socket;
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int n = snprintf(at.sun_path, sizeof at.sun_path, "%s.%d", path, (int)getpid());
-
-	if (n < 0 || (size_t)n >= sizeof at.sun_path)
-		return err_set(cx, ERR_INPUT, "api.socket: the path '%s' is too long for a unix socket", path);
-	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(at.sun_path);
-	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&at, sizeof at) < 0)
-		return err_errno(cx, "bind '%s'", at.sun_path);
-	if (chmod(at.sun_path, 0660) < 0 || listen(s->listener, (int)s->set->api.backlog) < 0 ||
-	    stat(at.sun_path, &s->made) < 0 || rename(at.sun_path, path) < 0) {
-		err_errno(cx, "listen on '%s'", path);
-		unlink(at.sun_path);
-		return cx->err;
-	}
-	return OK;
-}
-
-static void remove_socket(const struct supervisor *s)
-{
-	struct stat now;
-
-	if (stat(s->set->api.socket, &now) == 0 && now.st_ino == s->made.st_ino && now.st_dev == s->made.st_dev)
-		unlink(s->set->api.socket);
-}
 
 /* --- children -------------------------------------------------------------------------------------- */
 static void be_child(struct supervisor *s, pid_t parent)
@@ -80,7 +46,7 @@ static void be_child(struct supervisor *s, pid_t parent)
 	close(s->signals);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	exit(s->work(s->set, s->listener));
+	exit(s->work(s->set, s->listener.fd));
 }
 
 static void start_child(struct supervisor *s, struct child *c)
@@ -270,13 +236,14 @@ int supervisor_run(struct ctx *cx, const char *path, struct settings *set, super
 	struct supervisor *s = arena_take(&cx->arena, sizeof *s);
 
 	*s = (struct supervisor){ .set = set, .path = path, .work = work };
-	if (open_signals(s, cx) || open_listener(s, cx)) {
+	if (open_signals(s, cx) ||
+	    listener_open(cx, "api.socket", s->set->api.socket, s->set->api.backlog, &s->listener)) {
 		log_error("start", "error=\"%s\"", cx->message);
 		return 1;
 	}
 	log_info("listening", "socket=\"%s\" processes=%lld", set->api.socket, (long long)set->api.processes);
 	supervise(s);
-	remove_socket(s);
+	listener_remove(&s->listener);
 	log_info("stopped", "socket=\"%s\"", set->api.socket);
 	ctx_release(&s->settings_cx);
 	return 0;
