@@ -54,7 +54,7 @@ tests = $(patsubst %.c,$O/%,$(wildcard tests/$(1)/test_*.c))
 BASE_A  := $O/base.a
 MODEL_A := $O/model.a
 STORE_A := $O/store.a
-BINS    := $(addprefix $O/bin/,stoker-api stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker)
+BINS    := $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker)
 
 .PHONY: all
 all: $(BINS)
@@ -73,6 +73,9 @@ LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) $^ -o $@ $(LDALL)
 # --- programs: they never include each other and meet only in tables -------------------------------
 $O/bin/stoker-api: $(call objs,fcgi fcgi/api fcgi/page) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
+$O/bin/stoker-tail: $(filter-out $(addprefix $O/fcgi/,main.o cgi.o fastcgi.o supervisor.o),$(call objs,fcgi fcgi/api fcgi/page fcgi/tail)) \
+		$(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
 # The store of images (worker/image) is shared: the runner looks images up; `stoker image`, run by an
 # operator, also imports them, so that libarchive is in no program that meets jobs or the network.
 IMPORT_O := $O/worker/image/image_import.o
@@ -101,7 +104,7 @@ $O/tests/unit/%: $O/tests/unit/%.o $(MODEL_A) $(BASE_A)
 	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_BASE)
 $O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
-$O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o,$(call objs,fcgi fcgi/api fcgi/page)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+$O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o $O/fcgi/tail/main.o,$(call objs,fcgi fcgi/api fcgi/page fcgi/tail)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A private Stoker on this machine: MariaDB, nginx, stoker-api and stoker-worker with its roles.
+# A private Stoker on this machine: MariaDB, nginx, stoker-api, stoker-tail and stoker-worker with its roles.
 #
 #   conf/instance.sh run      in the foreground, until Ctrl-C
 #   conf/instance.sh up       the same in the background; returns when it is ready
@@ -94,7 +94,7 @@ check_machine() {
 		complain "the program $program is missing: run make deps"
 		exit 1
 	done
-	for program in stoker stoker-api stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack; do
+	for program in stoker stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack; do
 		[[ -x $O/bin/$program ]] && continue
 		complain "$O/bin/$program is missing: run make"
 		exit 1

@@ -25,29 +25,57 @@ static void log_request(const struct request *rq, int status, bool sent)
 		         method_name(rq->method), STR_ARG(rq->path), ms, rq->cx.trace);
 }
 
-void exchange(struct process *process, struct request *rq, const struct request_source *source,
-              const struct reply_sink *sink)
+static void ring(struct request *rq)
 {
-	struct reply rp = { 0 };
+	doorbells_ring(rq->process->bells, rq->process->db, &rq->cx);
+}
+
+bool exchange_begin(struct process *process, struct request *rq, struct reply *rp, const struct request_source *source)
+{
+	if (request_init(rq, process, source)) {
+		reply_error(rq, rp);
+		request_drop_body(rq);
+	} else {
+		route_serve(rq, rp);
+	}
+	if (!rp->later)
+		return false;
+	ring(rq); /* now: what waits for the task's end must not wait to have it begun */
+	request_forget_body(rq);
+	return true;
+}
+
+void exchange_end(struct request *rq, struct reply *rp, const struct reply_sink *sink)
+{
 	bool sent;
 	int status;
 
-	if (request_init(rq, process, source)) {
-		reply_error(rq, &rp);
-		request_drop_body(rq);
-	} else {
-		route_serve(rq, &rp);
-	}
-	status = rp.status ? rp.status : 200;
-	sent = reply_send(rq, &rp, sink);
+	if (rp->later)
+		route_serve_later(rq, rp);
+	status = rp->status ? rp->status : 200;
+	sent = reply_send(rq, rp, sink);
 	if (sent && sink->finish)
 		sink->finish(sink->arg);
 	log_request(rq, status, sent);
 	if (status < 500) {
-		doorbells_ring(process->bells, process->db, &rq->cx);
+		ring(rq);
 		auth_touch(rq);
-		quota_refresh(process, &rq->cx);
+		quota_refresh(rq->process, &rq->cx);
 	}
-	reply_release(&rp);
+	exchange_drop(rq, rp);
+}
+
+void exchange_drop(struct request *rq, struct reply *rp)
+{
+	reply_release(rp);
 	request_release(rq);
+}
+
+void exchange(struct process *process, struct request *rq, const struct request_source *source,
+              const struct reply_sink *sink)
+{
+	struct reply rp = { 0 };
+
+	exchange_begin(process, rq, &rp, source);
+	exchange_end(rq, &rp, sink);
 }

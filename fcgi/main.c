@@ -1,10 +1,8 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/version.h"
 #include "fcgi/cgi.h"
 #include "fcgi/fastcgi.h"
 #include "fcgi/process.h"
@@ -48,24 +46,6 @@ static bool is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes;
 }
 
-/* 0 = go on; else the program ends with *status. */
-static bool read_arguments(int argc, char **argv, const char **path, int *status)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
-			*path = argv[++i];
-			continue;
-		}
-		*status = strcmp(argv[i], "--help") && strcmp(argv[i], "--version") ? 2 : 0;
-		if (strcmp(argv[i], "--version") == 0)
-			printf("stoker-api %s\n", STOKER_VERSION);
-		else
-			fputs(USAGE, *status ? stderr : stdout);
-		return true;
-	}
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	auto_ctx cx = { 0 };
@@ -75,7 +55,7 @@ int main(int argc, char **argv)
 	int status = 0;
 
 	log_name("stoker-api");
-	if (!is_cgi && read_arguments(argc, argv, &path, &status)) /* a CGI's arguments come from the query */
+	if (!is_cgi && start_arguments(argc, argv, "stoker-api", USAGE, &path, &status)) /* a CGI's arguments come from the query */
 		return status;
 	if (settings_read(&cx, path, &set) || start_drop_privileges(&cx, set.api.user)) {
 		log_error("start", "error=\"%s\"", cx.message);

@@ -19,6 +19,7 @@ struct process {
 	struct quota *quota;        /* fcgi/quota: how much of a project waits; NULL = nobody counts */
 	struct doorbells *bells;    /* fcgi/doorbell: whom to wake after a commit */
 	struct breaker breaker;     /* is the database answering? */
+	bool may_wait;              /* an answer may be put off (reply.h): stoker-tail, while it has a place */
 	bool schema_known;          /* the schema was found to be one that this program may use */
 	int64_t sign_in_failed_us;  /* CLOCK_BOOTTIME of the last wrong password */
 	struct brake sign_ins;      /* of the pages: who failed lately */

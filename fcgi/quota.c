@@ -53,8 +53,8 @@ static void say(struct request *rq, struct reply *rp, int64_t left)
 {
 	struct arena *a = &rq->cx.arena;
 
-	reply_header(rp, "RateLimit-Policy", str_of(arena_printf(a, "\"waiting\";q=%" PRId64, rq->set->limits.waiting)));
-	reply_header(rp, "RateLimit", str_of(arena_printf(a, "\"waiting\";r=%" PRId64, left > 0 ? left : 0)));
+	reply_lasting_header(rp, "RateLimit-Policy", str_of(arena_printf(a, "\"waiting\";q=%" PRId64, rq->set->limits.waiting)));
+	reply_lasting_header(rp, "RateLimit", str_of(arena_printf(a, "\"waiting\";r=%" PRId64, left > 0 ? left : 0)));
 }
 
 enum err quota_check(struct request *rq, struct reply *rp, size_t n)
@@ -66,10 +66,10 @@ enum err quota_check(struct request *rq, struct reply *rp, size_t n)
 		return OK;
 	w->is_asked = true;
 	left = rq->set->limits.waiting - w->count - (int64_t)n;
+	say(rq, rp, w->counted_us && left < 0 ? rq->set->limits.waiting - w->count : left);
 	if (w->counted_us && left < 0)
 		return err_set(&rq->cx, ERR_LIMIT, "the project has %" PRId64 " waiting tasks; it may have %" PRId64, w->count,
 		               rq->set->limits.waiting);
-	say(rq, rp, left);
 	return OK;
 }
 

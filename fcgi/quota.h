@@ -10,7 +10,7 @@ struct quota *quota_new(void);
 /* NULL is allowed. */
 void quota_free(struct quota *q);
 /* May the request's project queue `n` more? ERR_LIMIT. Says RateLimit-Policy and RateLimit
- * (draft-ietf-httpapi-ratelimit-headers) where there is a limit. */
+ * (draft-ietf-httpapi-ratelimit-headers) where there is a limit, with the 429 too. */
 enum err quota_check(struct request *rq, struct reply *rp, size_t n);
 /* They are queued. */
 void quota_add(struct request *rq, size_t n);

@@ -39,14 +39,24 @@ int reply_status_of(enum err e)
 	return 500;
 }
 
-void reply_header(struct reply *rp, const char *name, struct str value)
+static void add_header(struct buf *to, const char *name, struct str value)
 {
-	buf_text(&rp->headers, name);
-	buf_text(&rp->headers, ": ");
+	buf_text(to, name);
+	buf_text(to, ": ");
 	for (size_t i = 0; i < value.n; i++)
 		if ((unsigned char)value.p[i] >= 0x20 && value.p[i] != 0x7f)
-			buf_char(&rp->headers, value.p[i]);
-	buf_text(&rp->headers, "\r\n");
+			buf_char(to, value.p[i]);
+	buf_text(to, "\r\n");
+}
+
+void reply_header(struct reply *rp, const char *name, struct str value)
+{
+	add_header(&rp->headers, name, value);
+}
+
+void reply_lasting_header(struct reply *rp, const char *name, struct str value)
+{
+	add_header(&rp->lasting, name, value);
 }
 
 static int add_to_body(const char *p, size_t n, void *arg)
@@ -177,6 +187,7 @@ static bool send_head(const struct request *rq, struct reply *rp, const struct r
 		buf_printf(&head, "Content-Length: %zu\r\n", rp->body.n);
 	buf_printf(&head, "X-Request-Id: %s\r\n", rq->cx.trace);
 	buf_str(&head, buf_view(&rp->headers));
+	buf_str(&head, buf_view(&rp->lasting));
 	buf_text(&head, "\r\n");
 	return send_buf(&head, sink);
 }
@@ -199,6 +210,7 @@ bool reply_send(struct request *rq, struct reply *rp, const struct reply_sink *s
 void reply_release(struct reply *rp)
 {
 	buf_free(&rp->headers);
+	buf_free(&rp->lasting);
 	buf_free(&rp->body);
 	*rp = (struct reply){ 0 };
 }

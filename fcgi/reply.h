@@ -7,12 +7,19 @@ struct reply {
 	int status;          /* 0 = 200 */
 	const char *type;    /* Content-Type */
 	struct buf headers;  /* further "Name: value\r\n" lines, by reply_header only */
+	struct buf lasting;  /* those that an error keeps, by reply_lasting_header */
 	struct buf body;
 	/* Called when the body was sent and emptied; adds the next bytes, and sets itself to NULL when
 	 * those are the last. An error breaks the connection off, so that nobody takes the piece for
 	 * the whole. */
 	enum err (*more)(struct request *rq, struct reply *rp);
 	void *more_arg;
+	/* Set by a handler whose answer is better when it comes late (prefer.h), where the process can wait:
+	 * what it built is then not sent. When the tasks are over, or the time, `later` builds the answer. */
+	enum err (*later)(struct request *rq, struct reply *rp);
+	const struct id *awaited; /* tasks, in the ctx's arena */
+	size_t awaited_count;
+	int wait_s;
 };
 
 /* Where the answer goes: false when nobody listens any more. */
@@ -24,6 +31,8 @@ struct reply_sink {
 
 /* Adds a header; bytes below 0x20 in the value are left out, so nothing can forge a second one. */
 void reply_header(struct reply *rp, const char *name, struct str value);
+/* The same for one that stays when the answer turns into an error. */
+void reply_lasting_header(struct reply *rp, const char *name, struct str value);
 /* JSON with this status; takes the reference to `j`. Always OK. */
 enum err reply_json(struct reply *rp, int status, json_t *j);
 /* {"msg": msg}, and with an id {"id": …, "msg": …}. Always OK. */

@@ -215,6 +215,14 @@ enum err request_init(struct request *rq, struct process *process, const struct 
 	return read_uri(rq, request_env(rq, "REQUEST_URI"));
 }
 
+void request_forget_body(struct request *rq)
+{
+	json_decref(rq->json);
+	rq->json = NULL;
+	buf_free(&rq->raw);
+	rq->body = STR_LIT("");
+}
+
 void request_release(struct request *rq)
 {
 	struct ctx cx = rq->cx;

@@ -68,6 +68,8 @@ struct request {
 /* Reads method, path and query of `source` into *rq, which is zeroed but for its ctx. ERR_INPUT for
  * a path or query over the limits above or with a broken escape. */
 enum err request_init(struct request *rq, struct process *process, const struct request_source *source);
+/* Frees the body, raw and as JSON, of a request whose answer was put off: views into it are gone. */
+void request_forget_body(struct request *rq);
 /* Frees what it holds and resets the ctx for the next one. */
 void request_release(struct request *rq);
 

@@ -324,7 +324,7 @@ static void say_methods(struct request *rq, struct reply *rp, unsigned allowed)
 	if (rq->method != METHOD_OPTIONS || surface_of(rq) != &API)
 		return;
 	reply_header(rp, "Access-Control-Allow-Methods", methods);
-	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type, Idempotency-Key, If-None-Match, traceparent"));
+	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, traceparent"));
 	reply_header(rp, "Access-Control-Max-Age", STR_LIT("86400"));
 }
 
@@ -356,10 +356,8 @@ static void tag(struct request *rq, struct reply *rp)
 	buf_clear(&rp->body);
 }
 
-void route_serve(struct request *rq, struct reply *rp)
+static void finish(struct request *rq, struct reply *rp, enum err e, unsigned allowed)
 {
-	unsigned allowed = 0;
-	enum err e = answer(rq, rp, &allowed);
 	bool tagged;
 
 	if (e != OK) {
@@ -379,4 +377,33 @@ void route_serve(struct request *rq, struct reply *rp)
 	}
 	if (!rq->body_read) /* whatever was said before anybody looked at it */
 		request_drop_body(rq);
+}
+
+void route_serve(struct request *rq, struct reply *rp)
+{
+	unsigned allowed = 0;
+	enum err e = answer(rq, rp, &allowed);
+
+	if (e != OK)
+		rp->later = NULL;
+	if (!rp->later)
+		finish(rq, rp, e, allowed);
+}
+
+void route_serve_later(struct request *rq, struct reply *rp)
+{
+	enum err (*later)(struct request *, struct reply *) = rp->later;
+	enum err e;
+
+	rp->later = NULL;
+	rq->begun_us = clock_boot_us();
+	if (!breaker_allows(&rq->process->breaker, rq->begun_us, 0)) {
+		e = err_set(&rq->cx, ERR_BUSY, "the database does not answer");
+	} else {
+		e = later(rq, rp);
+		breaker_note(&rq->process->breaker, rq->begun_us, clock_boot_us(), e == ERR_BUSY || e == ERR_UNSURE);
+	}
+	if (rq->method == METHOD_POST) /* what was done is done: if nothing else, what was built then stands */
+		e = OK;
+	finish(rq, rp, e, 0);
 }

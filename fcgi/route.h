@@ -55,3 +55,5 @@ enum err route_find(struct request *rq, unsigned *allowed);
 /* From a parsed request to a finished reply, errors included: what the row demands is checked here,
  * once. */
 void route_serve(struct request *rq, struct reply *rp);
+/* The answer that route_serve left to rp->later. */
+void route_serve_later(struct request *rq, struct reply *rp);

@@ -2,9 +2,12 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "base/version.h"
 
 /* Where a web server starts us without arguments (mod_fcgid, CGI), the environment says which file:
  * STOKER_CONF, else this one if it is there. */
@@ -17,6 +20,23 @@ const char *start_conf_path(void)
 	if (path && *path)
 		return path;
 	return access(CONF_PATH, R_OK) == 0 ? CONF_PATH : NULL;
+}
+
+bool start_arguments(int argc, char **argv, const char *name, const char *usage, const char **path, int *status)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+			*path = argv[++i];
+			continue;
+		}
+		*status = strcmp(argv[i], "--help") && strcmp(argv[i], "--version") ? 2 : 0;
+		if (strcmp(argv[i], "--version") == 0)
+			printf("%s %s\n", name, STOKER_VERSION);
+		else
+			fputs(usage, *status ? stderr : stdout);
+		return true;
+	}
+	return false;
 }
 
 static enum err find_user(struct ctx *cx, const char *name, uid_t *uid, gid_t *gid)

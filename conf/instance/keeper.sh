@@ -7,7 +7,7 @@ ended_by= # set by the traps
 
 # In seconds: nginx lets requests end, the api too, the runner its jobs' grace
 # (30 s at most, [node] stop_grace_s) and then tell their ends, MariaDB its pages.
-NGINX_STOP=6 API_STOP=8 RUNNER_STOP=${STOKER_RUNNER_STOP:-45} DATABASE_STOP=30
+TAIL_STOP=6 NGINX_STOP=6 API_STOP=8 RUNNER_STOP=${STOKER_RUNNER_STOP:-45} DATABASE_STOP=30
 
 role_command() { # ROLE: sets the array command
 	mapfile -t command < <(unprivileged)
@@ -18,6 +18,7 @@ role_command() { # ROLE: sets the array command
 			command+=(nginx -e stderr -p "$home/nginx/" -c "$home/conf/nginx.conf")
 			;;
 		api) command+=("$home/app/bin/stoker-api" -c "$home/conf/api.conf") ;;
+		tail) command+=("$home/app/bin/stoker-tail" -c "$home/conf/api.conf") ;;
 		# it starts the launcher as root, then drops to [runner] user by itself
 		runner) command=("$home/app/bin/stoker-worker" runner -c "$home/conf/worker.conf") ;;
 		*) command+=("$home/app/bin/stoker-worker" "$1" -c "$home/conf/worker.conf") ;;
@@ -153,6 +154,7 @@ start_all() {
 	image_job=$!
 	start_database
 	start api
+	start tail
 	start runner
 	start scheduler
 	start courier
@@ -209,6 +211,7 @@ watch() {
 stop_all() {
 	trap '' INT TERM HUP
 	rm -f "$run/ready"
+	end_role tail TERM "$TAIL_STOP" # first: nginx lets requests end, and these would wait
 	end_role nginx QUIT "$NGINX_STOP"
 	end_role api TERM "$API_STOP"
 	end_role runner USR1 "$RUNNER_STOP" # the node stops; TERM would leave its jobs to the next runner

@@ -35,7 +35,7 @@ signal_processes() { # SIGNAL NAME...
 }
 
 # Names are cut by the kernel at 15 bytes: stoker-schedule is none, but stoker-launcher just fits.
-OURS=(nginx stoker-api stoker-worker stoker-launcher mariadbd)
+OURS=(nginx stoker-api stoker-tail stoker-worker stoker-launcher mariadbd)
 
 # Ends what an earlier keeper left running. Jobs and their monitors are spared: the next runner
 # adopts them. The database is asked first, so that it has not to recover.
@@ -43,7 +43,7 @@ sweep_roles() {
 	local until=$((SECONDS + 20))
 
 	has_processes "${OURS[@]}" || return 1
-	signal_processes KILL nginx stoker-api stoker-worker stoker-launcher
+	signal_processes KILL nginx stoker-api stoker-tail stoker-worker stoker-launcher
 	signal_processes TERM mariadbd
 	signal_processes CONT mariadbd
 	while has_processes "${OURS[@]}"; do

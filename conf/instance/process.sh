@@ -2,7 +2,7 @@
 # Processes of the instance: who they are, starting one, waiting for one, ending one.
 
 # In the order of their start; they stop in the order of keeper.sh.
-ROLES=(mariadb api runner scheduler courier nginx)
+ROLES=(mariadb api tail runner scheduler courier nginx)
 declare -A pid_of=() # of the roles that this keeper started and has not seen end
 
 # Field 22 of /proc/PID/stat: pid and start time name a process, a pid alone may be reused.

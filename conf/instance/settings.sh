@@ -109,6 +109,9 @@ stoker_conf() {
 		[api]
 		socket = $run/s/api.sock
 		www = $2/app/www
+
+		[tail]
+		socket = $run/s/tail.sock
 	END
 }
 

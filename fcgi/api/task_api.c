@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/prefer.h"
 #include "fcgi/quota.h"
 #include "fcgi/targets.h"
 #include "model/order_json.h"
@@ -155,6 +156,65 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 	return OK;
 }
 
+/* --- answers that may come late -------------------------------------------------------------------- */
+enum { AWAITED_MOST = 100 };
+
+/* Prefer: wait=N of a request for these tasks: true = `later` will answer it, when all of them are over or
+ * the time is. Answered at once: what is over already, and what nobody has a place for. */
+static bool put_off(struct request *rq, struct reply *rp, const struct id *tasks, size_t n, bool over,
+                    enum err (*later)(struct request *rq, struct reply *rp))
+{
+	int seconds = rq->process->may_wait ? prefer_wait_s(rq) : -1;
+
+	if (seconds < 0 || !n || n > AWAITED_MOST)
+		return false;
+	reply_header(rp, "Preference-Applied", str_of(arena_printf(&rq->cx.arena, "wait=%d", seconds)));
+	if (over || !seconds)
+		return false;
+	rp->awaited = (struct id *)arena_copy(&rq->cx.arena, tasks, n * sizeof *tasks);
+	rp->awaited_count = n;
+	rp->wait_s = seconds;
+	rp->later = later;
+	return true;
+}
+
+/* What was answered, with each task as it is by now: {"id"} in `tasks` becomes the whole task, the
+ * webhook's answer gets `task` (its `msg` is its own). */
+static enum err queued_later(struct request *rq, struct reply *rp)
+{
+	auto_json *j = json_loadb(rp->body.p, rp->body.n, 0, NULL);
+	json_t *array = json_object_get(j, "tasks");
+	struct task tasks[AWAITED_MOST];
+	size_t n;
+
+	TRY(task_store_some(rq->db, &rq->cx, &rq->project_id, rp->awaited, rp->awaited_count, tasks, &n));
+	if (n != rp->awaited_count)
+		return err_set(&rq->cx, ERR_NOT_FOUND, "a task is gone");
+	if (!array)
+		json_object_set_new(j, "task", task_to_json(&tasks[0]));
+	for (size_t i = 0; array && i < n; i++)
+		json_array_set_new(array, i, task_to_json(&tasks[i]));
+	return reply_json(rp, 200, json_incref(j));
+}
+
+/* The ids are taken from the answer, which may be the first one to the same Idempotency-Key. */
+static enum err prefer_queued(struct request *rq, struct reply *rp)
+{
+	auto_json *j = rq->process->may_wait && prefer_wait_s(rq) >= 0 ? json_loadb(rp->body.p, rp->body.n, 0, NULL) : NULL;
+	const json_t *array = json_object_get(j, "tasks");
+	size_t n = array ? json_array_size(array) : 1;
+	struct id ids[AWAITED_MOST];
+
+	if (!j || n > AWAITED_MOST)
+		return OK;
+	for (size_t i = 0; i < n; i++)
+		if (!id_parse(str_of(json_string_value(json_object_get(array ? json_array_get(array, i) : j, "id"))), &ids[i]))
+			return OK;
+	put_off(rq, rp, ids, n, false, queued_later);
+	return OK;
+}
+
+/* --- queueing ---------------------------------------------------------------------------------------- */
 enum { WARNINGS_MOST = 10 };
 #define CLAMPED "tasks[%zu]: timeout is cut to %lld s, the most that this server allows"
 
@@ -186,7 +246,8 @@ enum err task_api_queue(struct request *rq, struct reply *rp)
 
 	TRY(orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
 	say_queued(rq, rp, orders, n);
-	return queue(rq, rp, orders, n);
+	TRY(queue(rq, rp, orders, n));
+	return prefer_queued(rq, rp);
 }
 
 /* The raw body is the payload, whatever its Content-Type says (5.2). */
@@ -203,7 +264,8 @@ enum err task_api_webhook(struct request *rq, struct reply *rp)
 	TRY(order_check(&rq->cx, rq->set, &order));
 	order.id = id_make(clock_wall_us());
 	reply_msg(rp, 200, "Queued up.", &order.id);
-	return queue(rq, rp, &order, 1);
+	TRY(queue(rq, rp, &order, 1));
+	return prefer_queued(rq, rp);
 }
 
 /* --- list ------------------------------------------------------------------------------------------ */
@@ -280,21 +342,37 @@ enum err task_api_list(struct request *rq, struct reply *rp)
 }
 
 /* --- one ------------------------------------------------------------------------------------------- */
+static enum err say_task(struct request *rq, struct reply *rp, struct task *task)
+{
+	int64_t log_bytes = 0;
+	json_t *j;
+
+	show_payload(task);
+	j = task_to_json(task);
+	/* the logs' server may be away while the task's is not: then the rest of the answer is worth more */
+	if (log_store_size(rq->logs, &rq->cx, &task->id, &log_bytes) == OK)
+		json_object_set_new(j, "log_size", json_integer(log_bytes));
+	return reply_json(rp, 200, j);
+}
+
+static enum err get_later(struct request *rq, struct reply *rp)
+{
+	struct task task;
+
+	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, rp->awaited, &task));
+	return say_task(rq, rp, &task);
+}
+
 enum err task_api_get(struct request *rq, struct reply *rp)
 {
 	struct id id;
 	struct task task;
-	int64_t log_bytes = 0;
-	json_t *j;
 
 	TRY(request_id(rq, "id", "task", &id));
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &id, &task));
-	show_payload(&task);
-	j = task_to_json(&task);
-	/* the logs' server may be away while the task's is not: then the rest of the answer is worth more */
-	if (log_store_size(rq->logs, &rq->cx, &id, &log_bytes) == OK)
-		json_object_set_new(j, "log_size", json_integer(log_bytes));
-	return reply_json(rp, 200, j);
+	if (put_off(rq, rp, &id, 1, task_state_is_settled(task.state), get_later))
+		return OK;
+	return say_task(rq, rp, &task);
 }
 
 enum err task_api_cancel(struct request *rq, struct reply *rp)
@@ -347,5 +425,6 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	order.callback = was.callback;
 	TRY(order_check(&rq->cx, rq->set, &order));
 	say_queued(rq, rp, &order, 1);
-	return queue(rq, rp, &order, 1);
+	TRY(queue(rq, rp, &order, 1));
+	return prefer_queued(rq, rp);
 }

@@ -13,6 +13,10 @@ struct settings {
 		int64_t processes, recycle_requests, recycle_mb, backlog;
 	} api;
 	struct {
+		char *socket;
+		int64_t watchers, poll_ms;
+	} tail;
+	struct {
 		int64_t payload_bytes, request_bytes, tasks_per_request, json_depth, timeout_s, run_every_min, schedules, waiting;
 		int64_t log_head_bytes, log_tail_bytes;
 	} limits;

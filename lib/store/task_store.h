@@ -17,6 +17,20 @@ enum err task_store_add_once(struct db *db, struct ctx *cx, const struct id *pro
 /* ERR_NOT_FOUND also for what belongs to another project. With payload. */
 enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, struct task *out);
 
+/* Those of `ids` (at most 100) that are the project's, in their order and without payload; `out` has room
+ * for n. */
+enum err task_store_some(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
+                         struct task *out, size_t *found);
+/* Where tasks of any project stand, 500 a statement; those that are gone are not in `out`,
+ * which has room for n and is in the order of ids. */
+struct task_standing {
+	struct id id;
+	enum task_state state;
+	int64_t changes; /* rises with each change of state */
+};
+enum err task_store_standing(struct db *db, struct ctx *cx, const struct id *ids, size_t n, struct task_standing *out,
+                             size_t *found);
+
 struct task_filter {
 	unsigned states;        /* bit 1 << TASK_…; 0 = all */
 	struct str code_name, label, cluster; /* "" = all */

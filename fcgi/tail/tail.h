@@ -1,0 +1,63 @@
+#pragma once
+#include "fcgi/exchange.h"
+#include "fcgi/listener.h"
+#include "fcgi/tail/watch.h"
+
+/* stoker-tail: answers that come late, without a process for each. One thread and one loop hold all
+ * connections; what a request needs of the database it gets in its turn, like a process of stoker-api. */
+
+/* One request of the web server's, from its connection to the end of the answer. */
+struct conn {
+	struct tail *tail;
+	struct conn *next, **back;
+	int fd;
+	struct loop_watch *on_fd;
+	enum conn_stage {
+		CONN_READS,
+		CONN_WAITS,  /* its answer is put off: on_change, the timer or the peer's end is next */
+		CONN_WRITES,
+	} stage;
+	struct loop_timer timer; /* the peer's patience or ours; waiting: the client's */
+	struct buf in;           /* read, not taken yet */
+	int request;             /* its number, 0 = not begun */
+	bool has_params;
+	struct buf params, body;
+	struct str unread;       /* of the body */
+	struct arena arena;      /* variables and watched tasks */
+	struct request rq;
+	struct reply rp;
+	bool is_held;            /* rq and rp hold something */
+	struct watcher watcher;
+	struct buf out;
+	size_t sent;
+};
+
+struct tail {
+	struct loop *loop;
+	struct process *process;
+	const struct settings *set;
+	struct watch *watch;
+	struct listener listener;
+	struct loop_watch *on_listener; /* NULL: nobody is let in */
+	struct conn *conns;
+	size_t count, waiting;
+	size_t body_bytes;              /* that all of them hold */
+	struct loop_timer last;         /* of the end */
+	bool ending;
+};
+
+/* Serves until TERM; the exit status. */
+int tail_run(struct ctx *cx, struct process *process);
+
+/* --- tail.c, for conn.c */
+void tail_left(struct tail *t); /* a connection has gone */
+
+/* --- conn.c */
+void conn_new(struct tail *t, int fd);
+/* What there is to say, now: sends the answer that was put off and ends. */
+void conn_answer(struct conn *c);
+void conn_close(struct conn *c);
+
+/* --- wait.c: a watcher whose tasks' end the answer waits for */
+void wait_begin(struct conn *c);
+void wait_end(struct conn *c); /* of one that does not wait too */
