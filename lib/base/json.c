@@ -44,6 +44,7 @@ static enum err check_size(struct ctx *cx, struct str s, struct json_limits limi
 
 enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
 {
+	struct arena scratch = { 0 }; /* of the mended text, which is not needed beside the tree */
 	json_error_t e;
 	json_t *j;
 
@@ -52,8 +53,9 @@ enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, j
 		return OK;
 	}
 	TRY(check_size(cx, text, limits));
-	text = text_utf8(&cx->arena, text);
+	text = text_utf8(&scratch, text);
 	j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+	arena_release(&scratch);
 	if (!j)
 		return err_set(cx, ERR_INPUT, "body is not JSON: line %d column %d: %s", e.line,
 		               e.column, e.text);

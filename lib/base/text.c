@@ -11,23 +11,21 @@ static utf8proc_ssize_t next(struct str s, size_t at, utf8proc_int32_t *cp)
 	return utf8proc_iterate((const utf8proc_uint8_t *)s.p + at, (utf8proc_ssize_t)(s.n - at), cp);
 }
 
-static bool is_utf8(struct str s)
+/* Bytes that are not part of a character. */
+static size_t count_bad(struct str s)
 {
 	utf8proc_int32_t cp;
+	size_t bad = 0;
 
 	for (size_t i = 0; i < s.n;) {
-		utf8proc_ssize_t n;
+		utf8proc_ssize_t n = 1;
 
-		if ((unsigned char)s.p[i] < 0x80) {
-			i++;
-			continue;
-		}
-		n = next(s, i, &cp);
-		if (n <= 0)
-			return false;
-		i += (size_t)n;
+		if ((unsigned char)s.p[i] >= 0x80)
+			n = next(s, i, &cp);
+		bad += n <= 0;
+		i += n > 0 ? (size_t)n : 1;
 	}
-	return true;
+	return bad;
 }
 
 static struct str into_arena(struct arena *a, struct buf *b)
@@ -45,23 +43,26 @@ bool text_has_controls(struct str s)
 	return false;
 }
 
+/* Written where it stays: a body of 32 MiB may become 96. */
 struct str text_utf8(struct arena *a, struct str s)
 {
-	auto_buf b = { 0 };
+	static const char MARK[] = "\xef\xbf\xbd";
+	size_t bad = count_bad(s), used = 0;
 	utf8proc_int32_t cp;
+	char *p;
 
-	if (is_utf8(s))
+	if (!bad)
 		return s;
+	p = arena_take(a, s.n + bad * (sizeof MARK - 2) + 1);
 	for (size_t i = 0; i < s.n;) {
 		utf8proc_ssize_t n = next(s, i, &cp);
+		size_t bytes = n > 0 ? (size_t)n : sizeof MARK - 1;
 
-		if (n > 0)
-			buf_add(&b, s.p + i, (size_t)n);
-		else
-			buf_text(&b, "\xef\xbf\xbd");
+		memcpy(p + used, n > 0 ? s.p + i : MARK, bytes);
+		used += bytes;
 		i += n > 0 ? (size_t)n : 1;
 	}
-	return into_arena(a, &b);
+	return str_bytes(p, used);
 }
 
 static bool is_hidden(utf8proc_int32_t cp)

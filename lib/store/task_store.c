@@ -10,7 +10,7 @@
 
 /* --- queueing ---------------------------------------------------------------------------------- */
 
-enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 8 << 20, DUPLICATE = 1062, DEADLOCK = 1213, LOCK_WAIT = 1205 };
+enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, DUPLICATE = 1062, DEADLOCK = 1213, LOCK_WAIT = 1205 };
 
 /* A locking read waits for an insert that is under way on a connection we have lost. */
 static const struct sql IS_QUEUED = { "SELECT 1 FROM task WHERE id = ? AND project_id = ? LOCK IN SHARE MODE", "ss" };
@@ -27,7 +27,7 @@ struct add {
 };
 
 /* How many tasks from `at` on make one array: bounded in rows and in bytes, since the server takes
- * packets of a limited size. */
+ * packets of a limited size, and each statement has to be over within db_wait_s. */
 static size_t page_length(const struct add *a, size_t at)
 {
 	size_t n = 0, bytes = 0;
@@ -45,6 +45,15 @@ static enum err insert_page(struct db *db, struct ctx *cx, const struct add *a, 
 	return db_exec_array(db, cx, &TASK_INSERT, a->page, n);
 }
 
+static enum err set_deadline(struct db *db, struct ctx *cx, struct add *a)
+{
+	int64_t now;
+
+	TRY(db_now(db, cx, &now));
+	a->not_after = now + (int64_t)db_wait_s(db) * 1000000;
+	return OK;
+}
+
 static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 {
 	struct add *a = arg;
@@ -52,6 +61,9 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 	if (a->once)
 		TRY(idempotency_store_take(db, cx, a->project, a->once, &a->taken));
 	for (size_t at = 0, n; at < a->n; at += n) {
+		/* Each page has a deadline of its own: what keeps a large request from being carried out late is
+		 * that nothing counts before the COMMIT, and one deadline for all refused it on a busy machine. */
+		TRY(set_deadline(db, cx, a));
 		n = page_length(a, at);
 		TRY(insert_page(db, cx, a, at, n));
 	}
@@ -111,13 +123,12 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 static enum err add(struct db *db, struct ctx *cx, struct add *a)
 {
 	static const struct txn TXN = { add_work, add_done };
-	int64_t wait_us = (int64_t)db_wait_s(db) * 1000000, until = clock_boot_us() + wait_us, now;
+	int64_t until = clock_boot_us() + (int64_t)db_wait_s(db) * 1000000;
 	size_t n = a->n;
 
 	if (!n)
 		return OK;
-	TRY(db_now(db, cx, &now));
-	a->not_after = now + wait_us;
+	TRY(set_deadline(db, cx, a));
 	a->page = arena_array(&cx->arena, (n < PAGE_TASKS ? n : PAGE_TASKS) * TASK_INSERT_COLUMNS, sizeof *a->page);
 	if (!a->once && page_length(a, 0) == n)
 		return add_one_page(db, cx, a, until);
