@@ -136,10 +136,23 @@ class Instance:
             raise AssertionError("the instance did not stop:\n" + done.stdout)
         return done
 
+    def sanitizer_reports(self):
+        """What ASan, UBSan and LeakSanitizer said in the programs' logs (make check-asan, test_soak); a
+        process that dies of it is started again, and nobody else would notice."""
+        reports = []
+        for role in ("api", "runner", "scheduler", "courier"):
+            lines = self.log(role).splitlines()
+            reports += ["%s: %s" % (role, "\n".join(lines[i:i + 40])) for i, line in enumerate(lines)
+                        if "Sanitizer" in line and "ERROR" in line or ": runtime error: " in line]
+        return reports
+
     def remove(self):
         """Stops it, whatever state it is in, and removes its folder."""
         try:
             self.stop()
+            reports = self.sanitizer_reports()
+            if reports:
+                raise AssertionError("%d sanitizer reports, the first:\n%s" % (len(reports), reports[0]))
         finally:
             if self.own_var:
                 shutil.rmtree(self.var, ignore_errors=True)
