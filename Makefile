@@ -126,7 +126,7 @@ fuzz-programs: $(FUZZ_C) $O/bin/stoker-api $O/bin/stoker-worker
 fuzz-built:
 	@$(MAKE) --no-print-directory O=$(FUZZ_O) CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
 fuzz:
-	@conf/deps.sh build test && $(MAKE) --no-print-directory fuzz-built && tests/fuzz/fuzz.sh
+	@conf/deps.sh build test && $(MAKE) --no-print-directory $(JOBS) fuzz-built && tests/fuzz/fuzz.sh
 
 # test equipment: it stands in the place of crun (see there)
 EVIDENCE := $O/tests/faults/evidence_runtime
@@ -135,6 +135,8 @@ $(EVIDENCE): tests/faults/evidence_runtime.c
 
 TESTS_C := $(EVIDENCE) $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
 
+# as many compilers as cores, unless the caller has said how many
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 .PHONY: deps run up down status check check-asan lint bench clean
 deps:
 	@conf/deps.sh build run test
@@ -145,7 +147,7 @@ up:
 down status:
 	@exec conf/instance.sh $@
 check:
-	@conf/deps.sh build run test && $(MAKE) --no-print-directory all tests-built fuzz-built && tests/run.sh
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory $(JOBS) all tests-built fuzz-built && tests/run.sh
 .PHONY: tests-built
 tests-built: $(TESTS_C) $O/tests/escape/hostile
 check-asan:

@@ -3,7 +3,7 @@
 #   build/tests/*/test_*     C, by floor (Check)
 #   tests/faults/test_*.py   storms of faults over whole instances
 #   tests/flow/test_*.py     whole instances (python3's unittest, nothing else)
-#   tests/fuzz/fuzz_*.c      parsers of foreign bytes, 20 s each (libFuzzer; make fuzz runs them long)
+#   tests/fuzz/fuzz_*.c      parsers of foreign bytes, for seconds (libFuzzer; make fuzz runs them long)
 #   tests/escape/test_*.py   hostile jobs in them
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
 # sets how many run at once.
@@ -14,14 +14,14 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 O=${O:-build}
 SECONDS_MAX=${STOKER_TEST_SECONDS:-240}
-FUZZ_O=build-fuzz FUZZ_SECONDS=20
+FUZZ_O=build-fuzz
 
 # --- one program (called by xargs) ------------------------------------------------------------------
 
-run_program() { # PROGRAM SECONDS, those of a fuzz target
+run_program() { # PROGRAM, with its output in $results/NAME
 	case $1 in
 		*.py) python3 -B "$1" ;;
-		*/fuzz_*) tests/fuzz/fuzz.sh --one "$1" "$2" ;;
+		*/fuzz_*) tests/fuzz/fuzz.sh --short "$1" ;;
 		*) "$1" ;;
 	esac
 }
@@ -53,7 +53,7 @@ if [[ ${1:-} == --one ]]; then
 	name=${2#tests/} name=${name#"$O"/tests/} name=${name#"$FUZZ_O"/tests/}
 	output=$STOKER_TEST_RESULTS/${name//\//-}
 	began=$EPOCHREALTIME
-	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2 $FUZZ_SECONDS" >"$output.out" 2>&1 </dev/null
+	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2" >"$output.out" 2>&1 </dev/null
 	status=$?
 	read -r passed failed < <(count_cases "$output.out" $status)
 	printf '%s %s\n' "$passed" "$failed" >"$output.count"

@@ -2,7 +2,7 @@
 # Runs the fuzz targets of tests/fuzz (built by make fuzz-built; libFuzzer, ASan, UBSan, leaks).
 #
 #   tests/fuzz/fuzz.sh                  every target: a million inputs or ten minutes
-#   tests/fuzz/fuzz.sh --one PROGRAM S  one of them for S seconds, as make check does
+#   tests/fuzz/fuzz.sh --short PROGRAM  one of them for the seconds that it gets in make check
 #
 # The corpus of a target, tests/fuzz/corpus/NAME, is only read. An input that breaks something is
 # printed in base64 and, by make fuzz, kept as crash-… in build-fuzz: mend the product, and put the
@@ -25,8 +25,12 @@ run_target() { # PROGRAM ARTIFACTS LIMIT...
 }
 
 case ${1:-} in
-	--one) # what is found stays in the output: a test leaves no file
-		run_target "$2" "${STOKER_TEST_TMP:-/tmp}/fuzz-found-" -max_total_time="$3"
+	--short) # what is found stays in the output: a test leaves no file
+		case $2 in
+			*_envelope | *_output | *_request) seconds=5 ;;
+			*) seconds=20 ;;
+		esac
+		run_target "$2" "${STOKER_TEST_TMP:-/tmp}/fuzz-found-" -max_total_time="$seconds"
 		status=$?
 		rm -f "${STOKER_TEST_TMP:-/tmp}"/fuzz-found-*
 		exit "$status"
