@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A unix socket before the database that cuts.  proxy.py LISTEN TARGET, then words on its standard input:
+"""A door before the database that cuts.  proxy.py LISTEN TARGET, LISTEN a unix socket or ADDRESS:PORT, then words
+on its standard input:
 
     pass          connect whoever comes (as at the start)
     cut           end all connections now
@@ -30,11 +31,14 @@ class Proxy:
     def open_door(self):
         if self.door:
             return
-        if os.path.exists(self.listen):
-            os.unlink(self.listen)
-        self.door = socket.socket(socket.AF_UNIX)
-        self.door.bind(self.listen)
-        os.chmod(self.listen, 0o666)
+        self.forget()
+        if self.is_unix():
+            self.door = socket.socket(socket.AF_UNIX)
+            self.door.bind(self.listen)
+            os.chmod(self.listen, 0o666)
+        else:
+            address, port = self.listen.rsplit(":", 1)
+            self.door = socket.create_server((address, int(port)))
         self.door.listen(256)
         self.door.setblocking(False)
         self.select.register(self.door, selectors.EVENT_READ)
@@ -44,8 +48,15 @@ class Proxy:
             return
         self.select.unregister(self.door)
         self.door.close()
-        os.unlink(self.listen)
+        self.forget()
         self.door = None
+
+    def is_unix(self):
+        return "/" in self.listen
+
+    def forget(self):
+        if self.is_unix() and os.path.exists(self.listen):
+            os.unlink(self.listen)
 
     def accept(self):
         try:
