@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,7 +307,7 @@ enum package_state package_cache_want(struct package_cache *c, const unsigned ch
 
 static bool read_bytes(int packages, const char *name, int64_t *bytes)
 {
-	char path[PACKAGE_NAME + 8], text[32];
+	char path[NAME_MAX + sizeof "/bytes"], text[32];
 	ssize_t n = -1;
 	int fd;
 
