@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/version.h"
 #include "cli/client_config.h"
@@ -8,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { TRIES = 5, CALL_MS = 30000, JSON_DEPTH = 64, JSON_NODES = 2000000, ANSWER_BYTES = 512 << 20 };
+enum { TRIES = 5, CALL_MS = 30000, UPLOAD_MS = 600000, FILE_BYTES = 1 << 30, JSON_DEPTH = 64, JSON_NODES = 2000000, ANSWER_BYTES = 512 << 20 };
 
 static enum err missing(struct cli *c, const char *what, const char *option)
 {
@@ -88,15 +89,21 @@ static enum err refused(struct cli *c, const struct http_answer *answer)
 	               msg ? msg : "");
 }
 
-static enum err once(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
-                     struct http_answer *answer)
+static enum err once_within(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
+                            int most_ms, struct http_answer *answer)
 {
 	struct http_request rq = { method, arena_printf(&c->cx.arena, "%s%s", to->base, path), to->headers, body,
-		                   3000, CALL_MS, ANSWER_BYTES };
+		                   3000, most_ms, ANSWER_BYTES };
 
 	c->cx.retry_after_s = 0;
 	TRY(http_call(&c->cx, &rq, answer));
 	return answer->status == 200 ? OK : refused(c, answer);
+}
+
+static enum err once(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
+                     struct http_answer *answer)
+{
+	return once_within(c, to, method, path, body, CALL_MS, answer);
 }
 
 static enum err parse(struct cli *c, const struct http_answer *answer, json_t **out)
@@ -129,17 +136,16 @@ enum err client_get_bytes(struct cli *c, const struct client *to, const char *pa
 	return OK;
 }
 
-enum err client_call(struct cli *c, const struct client *to, const char *method, const char *path, const json_t *body,
-                     json_t **out)
+static enum err call(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
+                     int most_ms, json_t **out)
 {
-	struct str text = body ? json_write(&c->cx.arena, body) : (struct str){ 0 };
 	struct http_answer answer;
 	json_t *j = NULL;
 	enum err e;
 
 	for (int try = 1; ; try++) {
 		answer = (struct http_answer){ 0 };
-		e = once(c, to, method, path, text, &answer);
+		e = once_within(c, to, method, path, body, most_ms, &answer);
 		/* only 503 promises that nothing was done; after a broken connection nobody knows */
 		if (e != ERR_BUSY || answer.status != 503 || try == TRIES)
 			break;
@@ -155,6 +161,53 @@ enum err client_call(struct cli *c, const struct client *to, const char *method,
 	else
 		json_decref(j);
 	return OK;
+}
+
+enum err client_call(struct cli *c, const struct client *to, const char *method, const char *path, const json_t *body,
+                     json_t **out)
+{
+	return call(c, to, method, path, body ? json_write(&c->cx.arena, body) : (struct str){ 0 }, CALL_MS, out);
+}
+
+static enum err add_file(struct cli *c, const char *path, struct buf *to)
+{
+	FILE *f = fopen(path, "re");
+	char *room;
+	size_t n = 1;
+
+	if (!f)
+		return err_errno(&c->cx, "read %s", path);
+	while (n && (room = buf_room(to, 1 << 20))) {
+		n = fread(room, 1, 1 << 20, f);
+		to->n += n;
+	}
+	if (ferror(f)) {
+		fclose(f);
+		return err_errno(&c->cx, "read %s", path);
+	}
+	fclose(f);
+	return to->full ? err_set(&c->cx, ERR_TOO_LARGE, "%s is over 1 GiB", path) : OK;
+}
+
+enum err client_upload(struct cli *c, const struct client *to, const char *path, const json_t *data,
+                       const char *path_of_file, json_t **out)
+{
+	const char *name = strrchr(path_of_file, '/') ? strrchr(path_of_file, '/') + 1 : path_of_file;
+	struct id id = id_make(clock_wall_us()); /* nothing in the file looks like it */
+	struct id_text boundary = id_format(&id);
+	struct client form = *to;
+	auto_buf body = { .ceiling = FILE_BYTES };
+
+	if (strpbrk(name, "\"\r\n"))
+		return cli_usage(c, "the name of the file %s has a quote or a line end in it", name);
+	form.headers[1] = arena_printf(&c->cx.arena, "Content-Type: multipart/form-data; boundary=%s", boundary.s);
+	buf_printf(&body, "--%s\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n", boundary.s);
+	buf_str(&body, json_write(&c->cx.arena, data));
+	buf_printf(&body, "\r\n--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s\"\r\n"
+	           "Content-Type: application/zip\r\n\r\n", boundary.s, name);
+	TRY(add_file(c, path_of_file, &body));
+	buf_printf(&body, "\r\n--%s--\r\n", boundary.s);
+	return call(c, &form, "POST", path, buf_view(&body), UPLOAD_MS, out);
 }
 
 char *client_query(struct arena *a, const char *name, const char *value)

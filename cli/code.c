@@ -44,7 +44,7 @@ static enum err set_env(struct cli *c, const struct cli_list *env, json_t *code)
 }
 
 struct register_options {
-	const char *image, *command, *config, *callback, *on_node_loss;
+	const char *image, *zip, *runtime, *file, *command, *config, *callback, *on_node_loss;
 	struct cli_list env;
 	int64_t retries, retries_delay_s, timeout_s, memory_mb, max_concurrency, priority, grace_s;
 };
@@ -69,6 +69,8 @@ static enum err register_code(struct cli *c, const struct register_options *o)
 
 	set_text(code, "name", c->args[0]);
 	set_text(code, "image", o->image);
+	set_text(code, "runtime", o->runtime);
+	set_text(code, "file_name", o->file);
 	set_text(code, "command", o->command);
 	set_text(code, "callback", o->callback);
 	set_text(code, "on_node_loss", o->on_node_loss);
@@ -83,7 +85,10 @@ static enum err register_code(struct cli *c, const struct register_options *o)
 	if (o->config)
 		TRY(read_config(c, o->config, code));
 	TRY(client_open(c, &to));
-	TRY(client_call(c, &to, "POST", "/codes", code, &answer));
+	if (o->zip)
+		TRY(client_upload(c, &to, "/codes", code, o->zip, &answer));
+	else
+		TRY(client_call(c, &to, "POST", "/codes", code, &answer));
 	if (c->json)
 		output_json(&c->cx, answer);
 	else
@@ -98,7 +103,10 @@ enum err code_register_command(struct cli *c)
 		                      .max_concurrency = UNSET, .priority = UNSET, .grace_s = UNSET };
 	const struct cli_option options[] = {
 		{ "image", 0, OPTION_TEXT, &o.image, "IMAGE", "a name in the nodes' own store", 0, 0 },
-		{ "command", 0, OPTION_TEXT, &o.command, "TEXT", "what runs in it; default: the image's own", 0, 0 },
+		{ "zip", 0, OPTION_TEXT, &o.zip, "FILE", "a package that is unpacked for each task", 0, 0 },
+		{ "runtime", 0, OPTION_TEXT, &o.runtime, "NAME", "what runs --file: sh, python, ...; the server names its image", 0, 0 },
+		{ "file", 0, OPTION_TEXT, &o.file, "NAME", "the file of the package that is run", 0, 0 },
+		{ "command", 0, OPTION_TEXT, &o.command, "TEXT", "what runs instead; default: the image's own", 0, 0 },
 		{ "env", 'e', OPTION_LIST, &o.env, "NAME=VALUE", "environment; may be given several times", 0, 0 },
 		{ "config", 0, OPTION_TEXT, &o.config, "FILE", "what the job finds in $CONFIG_FILE", 0, 0 },
 		{ "retries", 0, OPTION_INT, &o.retries, "N", "new tasks after a failed one", 0, CODE_RETRIES_MOST },

@@ -229,6 +229,7 @@ void request_release(struct request *rq)
 	struct buf raw = rq->raw;
 
 	json_decref(rq->json);
+	upload_release(&rq->upload);
 	buf_free(&raw);
 	ctx_reset(&cx);
 	*rq = (struct request){ .cx = cx };

@@ -5,6 +5,7 @@
 #include "base/ctx.h"
 #include "base/id.h"
 #include "fcgi/process.h"
+#include "fcgi/upload.h"
 #include "model/role.h"
 
 /* One request, the same whether it came by FastCGI or as plain CGI. Handlers read it; nothing in
@@ -59,7 +60,8 @@ struct request {
 	struct buf raw;            /* owns the body */
 	struct str body;           /* raw bytes, as far as the row allows */
 	bool body_read;            /* the source is at its end */
-	json_t *json;              /* BODY_JSON, BODY_TASKS: always an object; owned by the request */
+	struct upload upload;      /* BODY_CODE: what came, its JSON in `json` too */
+	json_t *json;              /* BODY_JSON, BODY_TASKS, BODY_CODE: always an object; owned by the request */
 	struct request_pair *form; /* BODY_FORM */
 	size_t form_count;
 	int64_t begun_us;          /* CLOCK_BOOTTIME */

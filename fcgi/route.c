@@ -4,7 +4,6 @@
 #include "base/crypt.h"
 #include "base/json.h"
 #include "fcgi/auth.h"
-#include "fcgi/multipart.h"
 #include "store/schema_store.h"
 
 enum {
@@ -149,44 +148,21 @@ static enum err read_json(struct request *rq, size_t most, int nodes)
 	return parse_json(rq, rq->body, nodes);
 }
 
-/* The JSON of a registration, wherever the client put it (ironworker-api.md 4.1, forms a to f). */
-static enum err find_data(struct request *rq, struct str *data)
+/* Who has no token but in the JSON is asked for it as soon as that is there; what cannot be read says
+ * nothing about who asks. */
+static enum err admit_by_data(struct request *rq)
 {
-	struct str rest = rq->body, boundary = multipart_boundary(rest);
-	struct request_pair fields[16];
-	struct part part;
-	size_t n;
-
-	*data = rq->body;
-	if (boundary.n) {
-		*data = STR_LIT("");
-		while (multipart_next(&rest, boundary, &part)) {
-			if (str_is(part.name, "data") || (!part.name.n && !part.is_file && !data->n))
-				*data = part.bytes;
-			else if (part.bytes.n && (part.is_file || !part.name.n))
-				return err_set(&rq->cx, ERR_INPUT, "field file: zip packages are not taken; "
-				               "register a code by its image");
-		}
-		return OK;
+	if (parse_json(rq, buf_view(&rq->upload.data), JSON_NODES)) {
+		json_decref(rq->json);
+		rq->json = NULL;
 	}
-	if (str_trim(rq->body).n && str_trim(rq->body).p[0] == '{')
-		return OK;
-	TRY(request_pairs(&rq->cx, rq->body, fields, sizeof fields / sizeof *fields, &n));
-	for (size_t i = 0; i < n; i++)
-		if (str_is(fields[i].name, "data"))
-			*data = fields[i].value;
-	return OK;
+	return admit(rq);
 }
 
-static enum err read_code(struct request *rq)
+static enum err read_code(struct request *rq, bool is_admitted)
 {
-	struct str data;
-
-	TRY(request_read_body(rq, (size_t)rq->set->limits.request_bytes));
-	TRY(find_data(rq, &data));
-	if (data.n > SMALL_BODY_BYTES)
-		return err_set(&rq->cx, ERR_TOO_LARGE, "the JSON is longer than %d bytes", SMALL_BODY_BYTES);
-	return parse_json(rq, data, JSON_NODES);
+	TRY(upload_read(rq, is_admitted ? NULL : admit_by_data));
+	return rq->json ? OK : parse_json(rq, buf_view(&rq->upload.data), JSON_NODES);
 }
 
 static enum err read_form(struct request *rq)
@@ -207,7 +183,7 @@ static enum err read_body(struct request *rq)
 		return read_json(rq, (size_t)rq->set->limits.request_bytes,
 		                 (int)rq->set->limits.tasks_per_request * NODES_A_TASK + JSON_NODES);
 	case BODY_CODE:
-		return read_code(rq);
+		return read_code(rq, true);
 	case BODY_FORM:
 		return read_form(rq);
 	case BODY_PAYLOAD:
@@ -221,10 +197,8 @@ static enum err read_body(struct request *rq)
  * patience, and what cannot be read says nothing about who asks. */
 static enum err admit_by_body(struct request *rq)
 {
-	struct str data = { 0 };
-
 	if (request_read_body(rq, SMALL_BODY_BYTES) == OK && rq->route->body != BODY_PAYLOAD &&
-	    find_data(rq, &data) == OK && parse_json(rq, data, JSON_NODES) == OK)
+	    parse_json(rq, rq->body, JSON_NODES) == OK)
 		return admit(rq);
 	json_decref(rq->json);
 	rq->json = NULL;
@@ -239,6 +213,8 @@ static enum err admit_and_read(struct request *rq)
 		TRY(admit(rq));
 		return read_body(rq);
 	}
+	if (rq->route->body == BODY_CODE)
+		return read_code(rq, false);
 	TRY(admit_by_body(rq));
 	json_decref(rq->json);
 	rq->json = NULL;

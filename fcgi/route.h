@@ -16,7 +16,7 @@ enum body {
 	BODY_JSON,     /* an object of at most 1 MiB; none or blanks = {}; any Content-Type (rule 7) */
 	BODY_TASKS,    /* an object of at most limits.request bytes */
 	BODY_PAYLOAD,  /* raw bytes, at most limits.payload */
-	BODY_CODE,     /* JSON, or urlencoded with the JSON in `data` (rule 11); rq->json either way */
+	BODY_CODE,     /* the six forms of a registration (rule 11), with or without a zip: rq->upload */
 	BODY_FORM,     /* urlencoded, at most 1 MiB: pages */
 };
 

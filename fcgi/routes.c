@@ -4,6 +4,7 @@
 #include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
 #include "fcgi/api/log_api.h"
+#include "fcgi/api/package_api.h"
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/schedule_api.h"
 #include "fcgi/api/service_api.h"
@@ -41,6 +42,7 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/codes/{id}", AUTH_DEVELOPER, BODY_CODE, code_api_put_one),
 	API_ROW(DELETE, P "/codes/{id}", AUTH_DEVELOPER, BODY_NONE, code_api_delete),
 	API_ROW(GET, P "/codes/{id}/revisions", AUTH_VIEWER, BODY_NONE, code_api_revisions),
+	API_ROW(GET, P "/codes/{id}/download", AUTH_VIEWER, BODY_NONE, package_api_download),
 	API_ROW(GET, P "/codes/{id}/stats", AUTH_VIEWER, BODY_NONE, code_api_stats),
 	API_ROW(POST, P "/codes/{id}/cancel_all", AUTH_DEVELOPER, BODY_NONE, code_api_cancel_all),
 	API_ROW(POST, P "/codes/{id}/pause_task_queue", AUTH_DEVELOPER, BODY_NONE, code_api_pause),

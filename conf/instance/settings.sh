@@ -16,14 +16,14 @@ own() { # MODE FILE...
 make_folders() {
 	local folder
 
-	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node} "$run"/{s,pid,var} && ln -sfn "$VAR" "$run/link" && ln -sfn var/app "$run/app" || return
+	mkdir -p "$VAR"/{app,conf,log,mariadb,nginx,node,uploads} "$run"/{s,pid,var} && ln -sfn "$VAR" "$run/link" && ln -sfn var/app "$run/app" || return
 	chmod 755 "$VAR" "$run" "$run/pid"
 	own 0750 "$VAR/conf"
 	own 0755 "$VAR/log"
-	for folder in "$VAR/mariadb" "$VAR/nginx" "$run/s"; do
+	for folder in "$VAR/mariadb" "$VAR/nginx" "$VAR/uploads" "$run/s"; do
 		[[ $(stat -c %u "$folder") == "$uid" ]] || chown -R "$uid:$uid" "$folder" || return
 	done
-	chmod 700 "$VAR/mariadb" "$VAR/nginx" && chmod 711 "$run/s"
+	chmod 700 "$VAR/mariadb" "$VAR/nginx" "$VAR/uploads" && chmod 711 "$run/s"
 }
 
 # A copy with modes of its own: the clone may be closed to other users and be rebuilt meanwhile.
@@ -109,6 +109,7 @@ stoker_conf() {
 		[api]
 		socket = $run/s/api.sock
 		www = $2/app/www
+		upload_dir = $2/uploads
 
 		[tail]
 		socket = $run/s/tail.sock

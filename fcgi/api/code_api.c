@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "fcgi/api/package_api.h"
 #include "fcgi/doorbell.h"
 #include "model/code_json.h"
 #include "store/code_store.h"
@@ -15,6 +16,7 @@ enum err code_api_put(struct request *rq, struct reply *rp)
 	json_t *j;
 
 	TRY(code_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	TRY(package_api_take(rq, &order));
 	TRY(code_store_put(rq->db, &rq->cx, &rq->project_id, &order, &code));
 	j = code_to_json(&code);
 	json_object_set_new(j, "msg", json_string("Upload successful.")); /* with the id: rule 12 */
@@ -139,6 +141,13 @@ enum err code_api_revisions(struct request *rq, struct reply *rp)
 		was.command = revisions[i].command;
 		was.env = revisions[i].env;
 		was.config = revisions[i].config;
+		was.package = revisions[i].package;
+		was.package_name = revisions[i].package_name;
+		was.package_md5 = revisions[i].package_md5;
+		was.package_bytes = revisions[i].package_bytes;
+		was.runtime = revisions[i].runtime;
+		was.stack = revisions[i].stack;
+		was.file_name = revisions[i].file_name;
 		was.created_at = was.updated_at = revisions[i].created_at;
 		json_array_append_new(array, code_revision_to_json(&was, &revisions[i].id));
 	}

@@ -1,7 +1,7 @@
 #pragma once
 #include "fcgi/reply.h"
 
-/* Codes on the wire (ironworker-api.md 4): image codes. */
+/* Codes on the wire (ironworker-api.md 4). */
 enum err code_api_put(struct request *rq, struct reply *rp);
 enum err code_api_list(struct request *rq, struct reply *rp);
 enum err code_api_get(struct request *rq, struct reply *rp);

@@ -11,6 +11,11 @@ struct code {
 	struct str command;       /* text as given; "" = the image's own */
 	struct str env;           /* JSON object of texts, "{}" if none */
 	struct str config;        /* text for CONFIG_FILE, "" if none */
+	struct str package;       /* SHA-256 of its zip, 32 bytes; "" = none */
+	struct str package_name;  /* of the file as it was uploaded */
+	struct str package_md5;   /* 16 bytes; "" if there is none, or it was swept away */
+	int64_t package_bytes;
+	struct str runtime, stack, file_name; /* how the zip is run; in `image`, else in theirs (runtime.h) */
 	struct str callback;      /* URL or "" */
 	int64_t max_concurrency;  /* 0 = no limit */
 	int64_t retries, retries_delay_s;
@@ -26,10 +31,11 @@ struct code {
 /* One field that a registration sends; what it does not send stays (or is the default). */
 struct code_order {
 	struct str name;
-	bool has_image, has_command, has_env, has_config, has_callback, has_max_concurrency, has_retries,
-		has_retries_delay, has_priority, has_timeout, has_memory, has_grace, has_on_node_loss;
+	bool has_image, has_package, has_runtime, has_stack, has_file_name, has_command, has_env, has_config, has_callback,
+		has_max_concurrency, has_retries, has_retries_delay, has_priority, has_timeout, has_memory, has_grace,
+		has_on_node_loss;
 	bool fails_on_node_loss;
-	struct str image, command, env, config, callback;
+	struct str image, package, package_name, runtime, stack, file_name, command, env, config, callback;
 	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
 };
 

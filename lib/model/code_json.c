@@ -2,13 +2,15 @@
 
 #include <inttypes.h>
 
+#include "base/crypt.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "model/callback.h"
 #include "model/command.h"
 #include "model/image_name.h"
+#include "model/runtime.h"
 
-enum { IMAGE_BYTES = 512, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600 };
+enum { IMAGE_BYTES = 512, RUNTIME_BYTES = 64, FILE_NAME_BYTES = 1024, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600 };
 static const int64_t RETRIES_DELAY_S_MOST = INT64_C(365) * 86400;
 
 static void set_id(json_t *j, const char *key, const struct id *id)
@@ -37,9 +39,30 @@ static void set_what_it_runs(json_t *j, const struct code *c)
 	set_text(j, "config", c->config);
 	json_object_set_new(j, "env_vars", json_is_object(env) ? json_incref(env) : json_object());
 	json_decref(env);
-	json_object_set_new(j, "runtime", json_string(""));
-	json_object_set_new(j, "stack", json_string(""));
-	json_object_set_new(j, "file_name", json_string(""));
+	set_text(j, "runtime", c->runtime);
+	set_text(j, "stack", c->stack);
+	set_text(j, "file_name", c->file_name);
+}
+
+static void set_hex(json_t *j, const char *key, struct str bytes)
+{
+	char hex[2 * SHA256_BYTES + 1];
+
+	if (bytes.n > SHA256_BYTES)
+		return;
+	hex_format(bytes.p, bytes.n, hex);
+	json_object_set_new(j, key, json_string(hex));
+}
+
+/* The checksum is MD5 under each of the names that IronWorker has for it. */
+static void set_package(json_t *j, const struct code *c, const char *checksum)
+{
+	if (!c->package.n)
+		return;
+	set_hex(j, checksum, c->package_md5);
+	set_hex(j, "sha256", c->package);
+	set_int(j, "code_size", c->package_bytes);
+	set_text(j, "package_name", c->package_name);
 }
 
 static void set_policy(json_t *j, const struct code *c)
@@ -74,6 +97,7 @@ json_t *code_to_json(const struct code *c)
 	json_object_set_new(j, "updated_at", json_time(c->updated_at));
 	json_object_set_new(j, "archived_at", json_time(TIME_NONE));
 	set_what_it_runs(j, c);
+	set_package(j, c, "latest_checksum");
 	set_policy(j, c);
 	return j;
 }
@@ -92,6 +116,7 @@ json_t *code_revision_to_json(const struct code *was, const struct id *revision)
 	set_text(j, "checksum", STR_LIT(""));
 	set_int(j, "code_size", 0);
 	set_what_it_runs(j, was);
+	set_package(j, was, "checksum");
 	return j;
 }
 
@@ -213,6 +238,36 @@ static enum err read_on_node_loss(struct ctx *cx, const json_t *j, struct code_o
 	return OK;
 }
 
+/* Texts; PHP also sends false. What is "" is not said. */
+static enum err read_name_of(struct ctx *cx, const json_t *j, const char *key, size_t most, bool *has, struct str *out)
+{
+	if (json_is_false(json_object_get(j, key)))
+		return OK;
+	TRY(read_text(cx, j, key, most, has, out));
+	*has = out->n > 0;
+	return OK;
+}
+
+static enum err unknown_runtime(struct ctx *cx, const struct settings *set, const struct code_order *o)
+{
+	return err_set(cx, ERR_INPUT, "field %s: '" STR_FMT "' is none that this server has; [runtimes] images are: %s",
+	               o->has_stack ? "stack" : "runtime", STR_ARG(o->has_stack ? o->stack : o->runtime),
+	               set->runtimes.images);
+}
+
+/* With an image of its own a package needs no other. */
+static enum err read_runtime(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *o)
+{
+	struct str image;
+
+	TRY(read_name_of(cx, j, "runtime", RUNTIME_BYTES, &o->has_runtime, &o->runtime));
+	TRY(read_name_of(cx, j, "stack", RUNTIME_BYTES, &o->has_stack, &o->stack));
+	TRY(read_name_of(cx, j, "file_name", FILE_NAME_BYTES, &o->has_file_name, &o->file_name));
+	if ((o->has_runtime || o->has_stack) && !o->has_image && !runtime_image(set, o->runtime, o->stack, &image))
+		return unknown_runtime(cx, set, o);
+	return OK;
+}
+
 /* Clients send timeout 0 and priority -1000 for "not given" (rule 20). */
 static enum err read_policy(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *o)
 {
@@ -243,6 +298,7 @@ enum err code_order_from_json(struct ctx *cx, const struct settings *set, const 
 	TRY(read_text(cx, j, "command", COMMAND_BYTES, &o.has_command, &o.command));
 	TRY(command_check(cx, o.command));
 	TRY(read_name(cx, j, &o));
+	TRY(read_runtime(cx, set, j, &o));
 	TRY(read_env(cx, j, &o));
 	TRY(read_config(cx, j, &o));
 	TRY(read_text(cx, j, "callback", CALLBACK_URL_BYTES, &o.has_callback, &o.callback));

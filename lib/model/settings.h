@@ -9,7 +9,7 @@ struct settings_database {
 struct settings {
 	struct settings_database database, logs; /* logs: empty fields are taken from database */
 	struct {
-		char *socket, *user, *base_path, *www;
+		char *socket, *user, *base_path, *www, *upload_dir;
 		int64_t processes, recycle_requests, recycle_mb, backlog;
 	} api;
 	struct {
@@ -17,7 +17,7 @@ struct settings {
 		int64_t watchers, poll_ms;
 	} tail;
 	struct {
-		int64_t payload_bytes, request_bytes, tasks_per_request, json_depth, timeout_s, run_every_min, schedules, waiting;
+		int64_t payload_bytes, request_bytes, package_bytes, tasks_per_request, json_depth, timeout_s, run_every_min, schedules, waiting;
 		int64_t log_head_bytes, log_tail_bytes;
 	} limits;
 	struct {

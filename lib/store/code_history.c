@@ -55,9 +55,22 @@ enum err code_store_delete(struct db *db, struct ctx *cx, const struct id *proje
 
 /* --- revisions ----------------------------------------------------------------------------------- */
 
+#define REVISION_COLUMNS \
+	"SELECT r.id, r.number, r.created_at, r.image, r.command, r.env, r.config, r.package, r.package_name, r.runtime," \
+	" r.stack, r.file_name, p.md5, p.bytes FROM revision r LEFT JOIN package p ON p.digest = r.package "
 static const struct sql REVISIONS = {
-	"SELECT id, number, created_at, image, command, env, config FROM revision WHERE code_id = ?"
-	" ORDER BY number DESC LIMIT ? OFFSET ?", "sii" };
+	REVISION_COLUMNS "WHERE r.code_id = ? ORDER BY r.number DESC LIMIT ? OFFSET ?", "sii" };
+static const struct sql REVISION = { REVISION_COLUMNS "WHERE r.code_id = ? AND r.number = ?", "si" };
+
+static struct code_revision revision_of(const struct val *v)
+{
+	return (struct code_revision){
+		.id = val_id(&v[0]), .number = val_int(&v[1]), .created_at = val_time(&v[2]), .image = val_str(&v[3]),
+		.command = val_str(&v[4]), .env = val_str(&v[5]), .config = val_str(&v[6]), .package = val_str(&v[7]),
+		.package_name = val_str(&v[8]), .runtime = val_str(&v[9]), .stack = val_str(&v[10]),
+		.file_name = val_str(&v[11]), .package_md5 = val_str(&v[12]), .package_bytes = val_int(&v[13]),
+	};
+}
 
 enum err code_store_revisions(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                               int64_t page, int64_t per_page, struct code *of, struct code_revision **out, size_t *n)
@@ -69,12 +82,21 @@ enum err code_store_revisions(struct db *db, struct ctx *cx, const struct id *pr
 	TRY(db_query(db, cx, &REVISIONS, VALS(v_id(code), v_i(per_page), v_i(page * per_page)), &r));
 	*out = arena_array(&cx->arena, r.n, sizeof **out);
 	*n = r.n;
-	for (size_t i = 0; i < r.n; i++) {
-		const struct val *v = row(&r, i);
+	for (size_t i = 0; i < r.n; i++)
+		(*out)[i] = revision_of(row(&r, i));
+	return OK;
+}
 
-		(*out)[i] = (struct code_revision){ val_id(&v[0]), val_int(&v[1]), val_time(&v[2]), val_str(&v[3]),
-			                            val_str(&v[4]), val_str(&v[5]), val_str(&v[6]) };
-	}
+enum err code_store_revision(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
+                             int64_t number, struct code *of, struct code_revision *out)
+{
+	struct rows r;
+
+	TRY(code_store_get(db, cx, project, code, of));
+	TRY(db_query(db, cx, &REVISION, VALS(v_id(code), v_i(number ? number : of->revision)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "there is no revision %lld of this code", (long long)number);
+	*out = revision_of(row(&r, 0));
 	return OK;
 }
 

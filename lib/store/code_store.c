@@ -5,10 +5,14 @@
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
+/* The package's own row by subqueries: FOR UPDATE locks none of them. */
+#define PACKAGE_COLUMNS \
+	"r.package, r.package_name, r.runtime, r.stack, r.file_name," \
+	" (SELECT md5 FROM package WHERE digest = r.package), (SELECT bytes FROM package WHERE digest = r.package)"
 #define COLUMNS \
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
-	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail'" \
+	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail', " PACKAGE_COLUMNS \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -30,6 +34,9 @@ static void from_row(const struct val *v, struct code *out)
 		.grace_s = val_int(&v[16]),
 		.created_at = val_time(&v[17]), .updated_at = val_time(&v[18]), .paused = val_time(&v[19]) != TIME_NONE,
 		.fails_on_node_loss = val_int(&v[20]) != 0,
+		.package = val_str(&v[21]), .package_name = val_str(&v[22]), .runtime = val_str(&v[23]),
+		.stack = val_str(&v[24]), .file_name = val_str(&v[25]), .package_md5 = val_str(&v[26]),
+		.package_bytes = val_int(&v[27]),
 	};
 }
 
@@ -87,7 +94,10 @@ static const struct sql CHANGE = {
 	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, updated_at = NOW(6) WHERE id = ?",
 	"iiiiiiii" "sss" };
 static const struct sql ADD_REVISION = {
-	"INSERT INTO revision (code_id, number, id, image, command, env, config) VALUES (?, ?, ?, ?, ?, ?, ?)", "sisssss" };
+	"INSERT INTO revision (code_id, number, id, image, command, env, config, package, package_name, runtime, stack,"
+	" file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sisssss" "sssss" };
+/* The sweep locks it too, before it asks whether a revision names it. */
+static const struct sql LOCK_PACKAGE = { "SELECT 1 FROM package WHERE digest = ? LOCK IN SHARE MODE", "s" };
 static const struct sql ADD_FIRST_LANE = {
 	"INSERT INTO lane (cluster_id, code_id, project_id) SELECT cluster_id, id, project_id FROM code WHERE id = ?", "s" };
 static const struct sql HAS_REVISION = { "SELECT 1 FROM revision WHERE id = ?", "s" };
@@ -124,6 +134,11 @@ static bool apply(const struct code_order *o, struct code *c)
 	bool changed = false;
 
 	changed |= take_text(o->has_image, o->image, &c->image);
+	changed |= take_text(o->has_package, o->package, &c->package);
+	changed |= take_text(o->has_package, o->package_name, &c->package_name);
+	changed |= take_text(o->has_runtime, o->runtime, &c->runtime);
+	changed |= take_text(o->has_stack, o->stack, &c->stack);
+	changed |= take_text(o->has_file_name, o->file_name, &c->file_name);
 	changed |= take_text(o->has_command, o->command, &c->command);
 	changed |= take_text(o->has_env, o->env, &c->env);
 	changed |= take_text(o->has_config, o->config, &c->config);
@@ -155,10 +170,32 @@ static enum err check(struct ctx *cx, const struct code_order *o)
 	return OK;
 }
 
+/* A package without an image of its own runs a file of it, or a command, in its runtime's. */
+static enum err check_package(struct ctx *cx, const struct code *c)
+{
+	if (!c->package.n || c->image.n)
+		return OK;
+	if (!c->runtime.n && !c->stack.n)
+		return err_set(cx, ERR_REQUIRED, "field runtime: is missing, and there is no image");
+	if (!c->file_name.n && !c->command.n)
+		return err_set(cx, ERR_REQUIRED, "field file_name: is missing: which file of the package is run?");
+	return OK;
+}
+
 static enum err add_revision(struct db *db, struct ctx *cx, const struct code *c, const struct id *id)
 {
+	struct val package = c->package.n ? v_s(c->package) : v_null();
+	struct rows r;
+
+	TRY(check_package(cx, c));
+	if (c->package.n) {
+		TRY(db_query(db, cx, &LOCK_PACKAGE, &package, 1, &r));
+		if (!r.n)
+			return err_set(cx, ERR_BUSY, "the package was swept away meanwhile; nothing was done");
+	}
 	return db_exec(db, cx, &ADD_REVISION, VALS(v_id(&c->id), v_i(c->revision), v_id(id), v_s(c->image), v_s(c->command),
-	                                           v_s(c->env), v_s(c->config)));
+	                                           v_s(c->env), v_s(c->config), package, v_s(c->package_name),
+	                                           v_s(c->runtime), v_s(c->stack), v_s(c->file_name)));
 }
 
 static struct val on_node_loss(const struct code *c)
@@ -169,10 +206,12 @@ static struct val on_node_loss(const struct code *c)
 static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 {
 	struct code c = { .id = p->code, .revision = 1, .image = STR_LIT(""), .command = STR_LIT(""), .env = STR_LIT("{}"),
-		          .config = STR_LIT(""), .callback = STR_LIT(""), .grace_s = -1 };
+		          .config = STR_LIT(""), .callback = STR_LIT(""), .grace_s = -1,
+		          .package = STR_LIT(""), .package_name = STR_LIT(""), .runtime = STR_LIT(""),
+		          .stack = STR_LIT(""), .file_name = STR_LIT("") };
 
-	if (!p->order->has_image)
-		return err_set(cx, ERR_REQUIRED, "field image: is missing");
+	if (!p->order->has_image && !p->order->has_package)
+		return err_set(cx, ERR_REQUIRED, "field image: is missing, and there is no zip package");
 	apply(p->order, &c);
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c.id), v_id(p->project), v_s(p->order->name), v_i(c.max_concurrency),
 	                               v_i(c.retries), v_i(c.retries_delay_s), v_i(c.default_priority), v_i(c.timeout_s),
@@ -185,8 +224,8 @@ static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 
 static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct code *c)
 {
-	/* a sent image always makes a new revision: what it names may have changed (IronWorker 4.1) */
-	if (!apply(p->order, c) && !p->order->has_image)
+	/* a sent image or package always makes a new revision: what an image names may have changed (4.1) */
+	if (!apply(p->order, c) && !p->order->has_image && !p->order->has_package)
 		return OK;
 	c->revision++;
 	TRY(add_revision(db, cx, c, &p->revision));

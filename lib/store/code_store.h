@@ -3,8 +3,8 @@
 #include "model/task_state.h"
 #include "store/db.h"
 
-/* Registers or updates by name: what the order does not send stays; a sent image, or any changed
- * field, makes a new revision. Makes the lane of the code in cluster `default` (or the one named).
+/* Registers or updates by name: what the order does not send stays; a sent image or package, or any
+ * changed field, makes a new revision. A package was stored before (package_store.h). Makes the lane of the code in cluster `default` (or the one named).
  * ERR_INPUT names the field. */
 enum err code_store_put(struct db *db, struct ctx *cx, const struct id *project,
                         const struct code_order *order, struct code *out);
@@ -38,10 +38,15 @@ struct code_revision {
 	struct id id;
 	int64_t number, created_at;
 	struct str image, command, env, config;
+	struct str package, package_name, package_md5, runtime, stack, file_name; /* as in struct code */
+	int64_t package_bytes;
 };
 /* Newest first; page from 0. ERR_NOT_FOUND if the code is not there. */
 enum err code_store_revisions(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                               int64_t page, int64_t per_page, struct code *of, struct code_revision **out, size_t *n);
+/* One of them; number 0 = the current one. `of` is the code as it is now. ERR_NOT_FOUND. */
+enum err code_store_revision(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
+                             int64_t number, struct code *of, struct code_revision *out);
 /* Tasks of each state that changed last between two times (TIME_NONE = 24 hours ago, and now), among
  * the newest 10,000 of each. */
 enum err code_store_stats(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,

@@ -1,4 +1,5 @@
 #include "fcgi/multipart.h"
+#include "fcgi/python_bytes.h"
 #include "fcgi/route.h"
 #include "tests/fcgi/ask.h"
 
@@ -242,46 +243,117 @@ START_TEST(every_row_has_all_its_columns)
 END_TEST
 
 /* --- bodies ---------------------------------------------------------------------------------------- */
+struct parts {
+	struct buf text; /* "name/file/type=bytes;" for each part */
+};
+
+static enum err parts_begin(void *arg, const struct part *p)
+{
+	struct parts *parts = arg;
+
+	buf_printf(&parts->text, STR_FMT "/" STR_FMT "/" STR_FMT "=", STR_ARG(p->name), STR_ARG(p->file_name), STR_ARG(p->type));
+	return OK;
+}
+
+static enum err parts_bytes(void *arg, struct str bytes)
+{
+	buf_str(&((struct parts *)arg)->text, bytes);
+	return OK;
+}
+
+static enum err parts_end(void *arg)
+{
+	buf_char(&((struct parts *)arg)->text, ';');
+	return OK;
+}
+
+/* What a body comes to when it is fed `step` bytes at a time; "!" behind it if it was refused. */
+static const char *parts_of(struct parts *parts, struct str body, size_t step)
+{
+	struct multipart *m = calloc(1, sizeof *m);
+	const struct multipart_reader reader = { parts_begin, parts_bytes, parts_end, parts };
+	auto_ctx here = { 0 };
+	enum err e = OK;
+
+	buf_clear(&parts->text);
+	buf_text(&parts->text, "");
+	for (size_t i = 0; i < body.n && e == OK; i += step)
+		e = multipart_feed(&here, m, &reader, str_bytes(body.p + i, body.n - i < step ? body.n - i : step));
+	if (e != OK || multipart_end(&here, m, &reader))
+		buf_char(&parts->text, '!');
+	free(m);
+	return parts->text.p;
+}
+
+static const size_t STEPS[] = { 1, 2, 3, 7, 1000000 };
+#define each_step(step) for (const size_t *step = STEPS; step < STEPS + sizeof STEPS / sizeof *STEPS; step++)
+
 START_TEST(multipart_bytes_come_back_unchanged)
 {
 	static const char *const ENDS[] = { "\r\n", "\n" };
+	struct parts parts = { 0 };
 
 	for (size_t i = 0; i < 2; i++) {
 		auto_buf b = { 0 };
 		const char *end = ENDS[i];
-		struct str rest, boundary;
-		struct part part;
 
 		buf_printf(&b, "--77120%sContent-Disposition: form-data; name=\"data\"%s%s{\"a\":1}%s", end, end, end, end);
-		buf_printf(&b, "--77120%sContent-Disposition: form-data; name=\"file\"; filename=\"x.zip\"%s", end, end);
-		buf_printf(&b, "Content-Type: text/plain%s%sPK\n--7712-\n\r%s--77120--", end, end, end);
-		rest = buf_view(&b);
-		boundary = multipart_boundary(rest);
-		ck_assert(str_is(boundary, "--77120"));
-		ck_assert(multipart_next(&rest, boundary, &part));
-		ck_assert(str_is(part.name, "data") && !part.is_file);
-		ck_assert(str_is(part.bytes, "{\"a\":1}"));
-		ck_assert(multipart_next(&rest, boundary, &part));
-		ck_assert(str_is(part.name, "file") && part.is_file);
-		ck_assert(str_is(part.bytes, "PK\n--7712-\n\r"));
-		ck_assert(!multipart_next(&rest, boundary, &part));
+		buf_printf(&b, "--77120%sContent-Disposition: form-data;filename=\"x.zip\"; name=\"file\"%s", end, end);
+		buf_printf(&b, "Content-Type: text/plain%s%sPK\n--77120x\n--7712-\n\r%s--77120--%srest", end, end, end, end);
+		each_step(step)
+			ck_assert_str_eq(parts_of(&parts, buf_view(&b), *step),
+			                 "data//={\"a\":1};file/x.zip/text/plain=PK\n--77120x\n--7712-\n\r;");
 	}
+	buf_free(&parts.text);
 }
 END_TEST
 
-START_TEST(broken_multipart_ends_without_harm)
+START_TEST(multipart_bodies_end_as_clients_end_them)
 {
-	static const char *const BROKEN[] = { "--", "--\n", "--a", "--a\n", "--a\nContent-Disposition: form-data",
-		                              "--a\n\nx", "--a\nContent-Disposition: form-data; name=\"\n\nx--a",
-		                              "--a\n\n--a\n\n--a--" };
+	struct parts parts = { 0 };
 
-	for (size_t i = 0; i < sizeof BROKEN / sizeof *BROKEN; i++) {
-		struct str rest = str_of(BROKEN[i]), boundary = multipart_boundary(rest);
-		struct part part;
-
-		for (int n = 0; multipart_next(&rest, boundary, &part); n++)
-			ck_assert_int_lt(n, 10);
+	each_step(step) {
+		ck_assert_str_eq(parts_of(&parts, STR_LIT("\r\n--a\r\n\r\nx\r\n--a--"), *step), "//=x;");
+		ck_assert_str_eq(parts_of(&parts, STR_LIT("--a\n\nx\n--a"), *step), "//=x;");
+		ck_assert_str_eq(parts_of(&parts, STR_LIT("--a\r\n\r\n\r\n--a--\r\n"), *step), "//=;");
+		ck_assert_str_eq(parts_of(&parts, STR_LIT("--a\n\n--a\n\n--a--"), *step), "//=;//=;");
+		ck_assert_str_eq(parts_of(&parts, STR_LIT("--a\nContent-Disposition: form-data; name=data\n\nx\n\n--a--"), *step), "data//=x\n;");
 	}
+	buf_free(&parts.text);
+}
+END_TEST
+
+START_TEST(broken_multipart_is_refused)
+{
+	static const char *const BROKEN[] = { "--", "--\n", "--a", "--a\n", "--a\nContent-Disposition: form-data", "--a\n\nx",
+		                              "--a\nContent-Disposition: form-data; name=\"\n\nx--a", "--a\n\nx\n--a\n" };
+	struct parts parts = { 0 };
+
+	for (size_t i = 0; i < sizeof BROKEN / sizeof *BROKEN; i++)
+		each_step(step) {
+			const char *got = parts_of(&parts, str_of(BROKEN[i]), *step);
+
+			ck_assert_msg(got[strlen(got) - 1] == '!', "%s gave %s", BROKEN[i], got);
+		}
+	buf_free(&parts.text);
+}
+END_TEST
+
+START_TEST(what_python_prints_for_bytes_becomes_them_again)
+{
+	static const char TEXT[] = "b'PK\\x03\\x04\\n\\r\\t\\\\ \\'\"a\\xff'\n";
+	char out[sizeof TEXT];
+
+	each_step(step) {
+		struct python_bytes p = { 0 };
+		size_t n = 0;
+
+		for (size_t i = 0; i < sizeof TEXT - 1; i += *step)
+			n += python_bytes_feed(&p, str_bytes(TEXT + i, sizeof TEXT - 1 - i < *step ? sizeof TEXT - 1 - i : *step), out + n);
+		ck_assert(str_is(str_bytes(out, n), "PK\3\4\n\r\t\\ '\"a\xff"));
+	}
+	ck_assert(python_bytes_is(STR_LIT("b'PK\\x03")) && python_bytes_is(STR_LIT("b\"PK")));
+	ck_assert(!python_bytes_is(STR_LIT("PK\3\4")) && !python_bytes_is(STR_LIT("b'P")));
 }
 END_TEST
 
@@ -334,7 +406,9 @@ int main(void)
 	tcase_add_test(t, nothing_answers_unknown_paths);
 	tcase_add_test(t, every_row_has_all_its_columns);
 	tcase_add_test(t, multipart_bytes_come_back_unchanged);
-	tcase_add_test(t, broken_multipart_ends_without_harm);
+	tcase_add_test(t, multipart_bodies_end_as_clients_end_them);
+	tcase_add_test(t, broken_multipart_is_refused);
+	tcase_add_test(t, what_python_prints_for_bytes_becomes_them_again);
 	tcase_add_test(t, a_header_cannot_forge_a_second_one);
 	tcase_add_test(t, a_hung_database_is_asked_by_one_request_a_second);
 	suite_add_tcase(s, t);
