@@ -31,7 +31,7 @@ static enum err find_own(struct request *rq, struct cluster *out)
 }
 
 /* --- lists --------------------------------------------------------------------------------------- */
-static enum err reply_clusters(struct request *rq, struct reply *rp, enum cluster_which which)
+static enum err reply_clusters(struct request *rq, struct reply *rp, struct cluster_filter which)
 {
 	struct cluster *clusters;
 	json_t *array;
@@ -44,17 +44,27 @@ static enum err reply_clusters(struct request *rq, struct reply *rp, enum cluste
 	return reply_json(rp, 200, json_pack("{s:o}", "clusters", array));
 }
 
+static bool is_off(const struct request *rq, const char *name, bool if_absent)
+{
+	struct str value;
+
+	if (!request_query(rq, name, &value))
+		return if_absent;
+	return !value.n || str_is_nocase(value, "false") || str_is(value, "0");
+}
+
+/* `internal` are those of the service itself, everybody's: here they are there unless they are not wanted. */
 enum err cluster_api_list(struct request *rq, struct reply *rp)
 {
-	struct str shared = { 0 };
-	bool with_shared = request_query(rq, "shared", &shared) && shared.n && !str_is(shared, "false") && !str_is(shared, "0");
+	struct cluster_filter which = { .everybodys = !is_off(rq, "internal", false), .own = true,
+		                        .shared = !is_off(rq, "shared", true) };
 
-	return reply_clusters(rq, rp, with_shared ? CLUSTERS_ALL : CLUSTERS_MINE);
+	return reply_clusters(rq, rp, which);
 }
 
 enum err cluster_api_list_shared(struct request *rq, struct reply *rp)
 {
-	return reply_clusters(rq, rp, CLUSTERS_SHARED);
+	return reply_clusters(rq, rp, (struct cluster_filter){ .shared = true });
 }
 
 /* --- one ----------------------------------------------------------------------------------------- */

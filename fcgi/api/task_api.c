@@ -12,6 +12,7 @@
 #include "fcgi/targets.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
+#include "store/cluster_store.h"
 #include "store/log_store.h"
 #include "store/task_store.h"
 
@@ -303,6 +304,24 @@ static enum err read_keyset(struct request *rq, const char *name, bool *has, str
 	return *has ? OK : err_set(&rq->cx, ERR_INPUT, "query field %s: must be the id of a task", name);
 }
 
+/* A cluster may be named by its id as well, by whoever reads the project's tasks: it is theirs that are
+ * looked for, and a name finds them too. */
+static enum err name_cluster(struct request *rq, struct str *cluster)
+{
+	struct principal reader = rq->who;
+	struct cluster found;
+	struct id id;
+	enum err e;
+
+	if (!id_parse(*cluster, &id))
+		return OK;
+	reader.role = ROLE_ADMIN;
+	e = cluster_store_find(rq->db, &rq->cx, &reader, *cluster, &found);
+	if (e == OK)
+		*cluster = found.name;
+	return e == ERR_NOT_FOUND ? OK : e; /* then there are no tasks in it */
+}
+
 enum err task_api_filter(struct request *rq, struct task_filter *f)
 {
 	*f = (struct task_filter){ .from = TIME_NONE, .to = TIME_NONE, .per_page = 30, .with_payload = true };
@@ -312,6 +331,7 @@ enum err task_api_filter(struct request *rq, struct task_filter *f)
 	request_query(rq, "code_name", &f->code_name);
 	request_query(rq, "label", &f->label);
 	request_query(rq, "cluster", &f->cluster);
+	TRY(name_cluster(rq, &f->cluster));
 	TRY(request_query_time(rq, "from_time", &f->from));
 	TRY(request_query_time(rq, "to_time", &f->to));
 	TRY(read_keyset(rq, "before", &f->has_before, &f->before));

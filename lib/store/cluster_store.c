@@ -14,9 +14,9 @@
 /* The admin sees all of them. */
 #define VISIBLE " AND (k.user_id IS NULL OR k.user_id = ? OR s.user_id IS NOT NULL OR ? = 1)"
 
-static const struct sql LIST_MINE = { COLUMNS " AND (k.user_id IS NULL OR k.user_id = ? OR ? = 1) ORDER BY k.id LIMIT 1000", "ssi" };
-static const struct sql LIST_ALL = { COLUMNS VISIBLE " ORDER BY k.id LIMIT 1000", "ssi" };
-static const struct sql LIST_SHARED = { COLUMNS VISIBLE " AND s.user_id IS NOT NULL ORDER BY k.id LIMIT 1000", "ssi" };
+static const struct sql LIST = {
+	COLUMNS " AND ((k.user_id IS NULL AND ? = 1) OR (k.user_id IS NOT NULL AND (k.user_id = ? OR ? = 1) AND ? = 1)"
+	" OR (s.user_id IS NOT NULL AND ? = 1)) ORDER BY k.id LIMIT 1000", "sisiii" };
 static const struct sql BY_NUMBER = { COLUMNS VISIBLE " AND k.id = ?", "ssii" };
 static const struct sql BY_NAME = { COLUMNS VISIBLE " AND k.name = ?", "ssis" };
 
@@ -29,13 +29,13 @@ static struct cluster from_row(const struct val *v)
 		                 .public_key = val_str(&v[12]) };
 }
 
-enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, enum cluster_which which,
+enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, struct cluster_filter which,
                             struct cluster **out, size_t *n)
 {
-	const struct sql *sql = which == CLUSTERS_MINE ? &LIST_MINE : which == CLUSTERS_ALL ? &LIST_ALL : &LIST_SHARED;
 	struct rows r;
 
-	TRY(db_query(db, cx, sql, VALS(v_id(&who->user_id), v_id(&who->user_id), v_i(who->role == ROLE_ADMIN)), &r));
+	TRY(db_query(db, cx, &LIST, VALS(v_id(&who->user_id), v_i(which.everybodys), v_id(&who->user_id),
+	                                 v_i(who->role == ROLE_ADMIN), v_i(which.own), v_i(which.shared)), &r));
 	*out = arena_array(&cx->arena, r.n, sizeof **out);
 	*n = r.n;
 	for (size_t i = 0; i < r.n; i++)

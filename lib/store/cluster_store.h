@@ -5,8 +5,10 @@
 #include "store/node_store.h"
 
 /* Clusters as people see them: everybody's, their own, those shared with them; an admin sees all. */
-enum cluster_which { CLUSTERS_MINE, CLUSTERS_ALL, CLUSTERS_SHARED }; /* mine: own and everybody's */
-enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, enum cluster_which which,
+struct cluster_filter {
+	bool everybodys, own, shared;
+};
+enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, struct cluster_filter which,
                             struct cluster **out, size_t *n);
 /* By wire id or by name. ERR_NOT_FOUND also for what one may not see. */
 enum err cluster_store_find(struct db *db, struct ctx *cx, const struct principal *who, struct str id_or_name,

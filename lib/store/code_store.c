@@ -1,6 +1,7 @@
 #include "store/code_store.h"
 
 #include "base/clock.h"
+#include "model/cluster.h"
 #include "store/txn.h"
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -284,21 +285,30 @@ enum err code_store_put(struct db *db, struct ctx *cx, const struct id *project,
 static const struct sql TARGET = {
 	TARGET_COLUMNS " JOIN cluster k ON k.id = c.cluster_id"
 	" LEFT JOIN lane l ON l.code_id = c.id AND l.cluster_id = k.id WHERE c.project_id = ? AND c.name = ?", "ss" };
-static const struct sql TARGET_NAMED = {
-	TARGET_COLUMNS " LEFT JOIN cluster k ON k.name = ?"
-	" LEFT JOIN lane l ON l.code_id = c.id AND l.cluster_id = k.id WHERE c.project_id = ? AND c.name = ?", "sss" };
+/* A project may use everybody's clusters, and those of its members or shared with one of them. */
+#define USABLE                                                                                               \
+	" AND k.deleted_at IS NULL AND (k.user_id IS NULL OR EXISTS (SELECT 1 FROM member m WHERE m.project_id = ?" \
+	" AND (m.user_id = k.user_id OR EXISTS (SELECT 1 FROM cluster_share h WHERE h.cluster_id = k.id AND h.user_id = m.user_id))))"
+#define TARGET_LANE " LEFT JOIN lane l ON l.code_id = c.id AND l.cluster_id = k.id WHERE c.project_id = ? AND c.name = ?"
+static const struct sql TARGET_NAMED = { TARGET_COLUMNS " LEFT JOIN cluster k ON k.name = ?" USABLE TARGET_LANE, "ssss" };
+static const struct sql TARGET_NUMBERED = { TARGET_COLUMNS " LEFT JOIN cluster k ON k.id = ?" USABLE TARGET_LANE, "isss" };
 static const struct sql ADD_LANE = {
 	"INSERT INTO lane (cluster_id, code_id, project_id) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE id = id", "iss" };
 
 static enum err query_target(struct db *db, struct ctx *cx, const struct id *project, struct str name,
                              struct str cluster, const struct val **out)
 {
-	struct rows r;
+	struct val of = v_id(project);
+	struct rows r = { 0 };
+	int64_t number;
+	struct id id;
 
-	if (cluster.n)
-		TRY(db_query(db, cx, &TARGET_NAMED, VALS(v_s(cluster), v_id(project), v_s(name)), &r));
-	else
-		TRY(db_query(db, cx, &TARGET, VALS(v_id(project), v_s(name)), &r));
+	if (!cluster.n)
+		TRY(db_query(db, cx, &TARGET, VALS(of, v_s(name)), &r));
+	if (id_parse(cluster, &id) && cluster_number(&id, &number))
+		TRY(db_query(db, cx, &TARGET_NUMBERED, VALS(v_i(number), of, of, v_s(name)), &r));
+	if (cluster.n && (!r.n || row(&r, 0)[3].type == VAL_NULL))
+		TRY(db_query(db, cx, &TARGET_NAMED, VALS(v_s(cluster), of, of, v_s(name)), &r));
 	if (!r.n)
 		return not_registered(cx, name);
 	*out = row(&r, 0);

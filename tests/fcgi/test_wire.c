@@ -323,6 +323,69 @@ START_TEST(a_cluster_is_made_seen_changed_and_deleted_by_id_and_name)
 }
 END_TEST
 
+static size_t clusters_in(const char *query, const char *token)
+{
+	auto_asked list = ask("GET", query, token, NULL);
+
+	ck_assert_int_eq(list.status, 200);
+	return json_array_size(json_object_get(list.json, "clusters"));
+}
+
+/* One's own, those shared with one, and everybody's, of which there is "default". */
+START_TEST(lists_of_clusters_have_what_is_asked_for)
+{
+	struct token_text lena = token_with("lena", &ours, ROLE_OPERATOR, TIME_NONE), lars = token_with("lars", &ours, ROLE_OPERATOR, TIME_NONE);
+	auto_asked first = ask("POST", "/2/clusters", lena.s, "{\"name\":\"listed\"}");
+	auto_asked second = ask("POST", "/2/clusters", lars.s, "{\"name\":\"listed-too\"}");
+	auto_asked shared = ask("POST", "/2/clusters/listed/share", lena.s, "{\"user_id\":\"lars\"}");
+
+	ck_assert_int_eq(first.status + second.status + shared.status, 600);
+	ck_assert_uint_eq(clusters_in("/2/clusters", lars.s), 2);
+	ck_assert_uint_eq(clusters_in("/2/clusters?shared=true", lars.s), 3);
+	ck_assert_uint_eq(clusters_in("/2/clusters?shared=true&internal=true", lars.s), 3);
+	ck_assert_uint_eq(clusters_in("/2/clusters?internal=true&shared=false", lars.s), 2);
+	ck_assert_uint_eq(clusters_in("/2/clusters?internal=false", lars.s), 1);
+	ck_assert_uint_eq(clusters_in("/2/clusters?shared=1&internal=0", lars.s), 2);
+	ck_assert_uint_eq(clusters_in("/2/clusters/shared", lars.s), 1);
+	ck_assert_uint_eq(clusters_in("/2/clusters/shared", lena.s), 0);
+}
+END_TEST
+
+/* By name and by id; another project's tasks only when it is shared with one of its members. */
+START_TEST(a_cluster_runs_what_its_people_queue)
+{
+	struct token_text vera = token_with("vera", &ours, ROLE_OPERATOR, TIME_NONE);
+	auto_asked made = ask("POST", "/2/clusters", vera.s, "{\"name\":\"private\"}");
+	char codes[100], tasks[100], by_name[120], by_id[160], filter[120];
+
+	snprintf(codes, sizeof codes, "/2/projects/%s/codes", id_format(&theirs.id).s);
+	snprintf(tasks, sizeof tasks, "/2/projects/%s/tasks", id_format(&theirs.id).s);
+	snprintf(by_name, sizeof by_name, "{\"tasks\":[{\"code_name\":\"placed\",\"cluster\":\"private\"}]}");
+	snprintf(by_id, sizeof by_id, "{\"tasks\":[{\"code_name\":\"placed\",\"cluster\":\"%s\"}]}", asked_text(&made, "id"));
+	snprintf(filter, sizeof filter, "P/tasks?cluster=%s", asked_text(&made, "id"));
+	given_code("placed");
+	auto_asked named = post("P/tasks", by_name);
+	auto_asked numbered = post("P/tasks", by_id);
+	ck_assert_int_eq(named.status, 200);
+	ck_assert_int_eq(numbered.status, 200);
+	auto_asked found = get(filter);
+	ck_assert_uint_eq(json_array_size(json_object_get(found.json, "tasks")), 2);
+	auto_asked code = ask("POST", codes, stranger.s, "{\"name\":\"placed\",\"image\":\"busybox\"}");
+	ck_assert_int_eq(code.status, 200);
+	auto_asked hidden = ask("POST", tasks, stranger.s, by_name);
+	auto_asked hidden_too = ask("POST", tasks, stranger.s, by_id);
+	ck_assert_int_eq(hidden.status, 400);
+	ck_assert_ptr_nonnull(strstr(asked_msg(&hidden), "there is no cluster 'private'"));
+	ck_assert_int_eq(hidden_too.status, 400);
+	auto_asked shared = ask("POST", "/2/clusters/private/share", vera.s, "{\"emails\":[\"stan\"]}");
+	ck_assert_int_eq(shared.status, 200);
+	auto_asked seen = ask("POST", tasks, stranger.s, by_name);
+	auto_asked seen_too = ask("POST", tasks, stranger.s, by_id);
+	ck_assert_int_eq(seen.status, 200);
+	ck_assert_int_eq(seen_too.status, 200);
+}
+END_TEST
+
 START_TEST(a_cluster_in_use_stays)
 {
 	struct token_text olga = token_with("odile", &ours, ROLE_OPERATOR, TIME_NONE);
@@ -577,6 +640,8 @@ START_TEST(a_project_may_have_so_many_waiting_tasks)
 	auto_asked over = post("P/tasks", BODY);
 	ck_assert_int_eq(over.status, 429);
 	ck_assert_ptr_nonnull(strstr(over.headers, "Retry-After: "));
+	ck_assert_ptr_nonnull(strstr(over.headers, "RateLimit-Policy: \"waiting\";q="));
+	ck_assert_ptr_nonnull(strstr(over.headers, "RateLimit: \"waiting\";r=0"));
 	auto_asked hook = post("P/tasks/webhook?code_name=crowd", "x");
 	ck_assert_int_eq(hook.status, 429);
 	set.limits.waiting++;
@@ -645,6 +710,8 @@ int main(void)
 	tcase_add_test(t, a_schedule_is_made_listed_changed_and_cancelled);
 	tcase_add_test(t, schedules_are_made_all_or_none);
 	tcase_add_test(t, a_cluster_is_made_seen_changed_and_deleted_by_id_and_name);
+	tcase_add_test(t, lists_of_clusters_have_what_is_asked_for);
+	tcase_add_test(t, a_cluster_runs_what_its_people_queue);
 	tcase_add_test(t, a_cluster_in_use_stays);
 	tcase_add_test(t, a_registry_login_is_sealed_and_never_shown);
 	tcase_add_test(t, what_is_no_login_is_refused);
