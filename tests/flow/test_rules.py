@@ -406,6 +406,68 @@ class Quirks(Wire):
         connection.send(body)
         self.assertEqual(connection.read().status, 200)
 
+    def ok(self, line, *headers, body=b"", token=True, msg=None):
+        reply = self.raw(line, *headers, body=body, token=token)
+        self.assertEqual(reply.status, 200, (line, reply))
+        if msg:
+            self.assertEqual(reply.json["msg"], msg, line)
+        return reply.json
+
+    def test_a_token_may_stand_in_the_body_alone(self):
+        """The oldest Ruby gem: no header, no query, whatever the method (2, 12.1)."""
+        token, kind = json.dumps({"oauth": self.stoker.token}).encode(), "Content-Type: application/json"
+        code, task = self.stoker.code("by-body", "true")["id"], self.stoker.queue("held", "{}")
+        put = json.dumps({"oauth": self.stoker.token, "run_times": 9}).encode()
+        self.ok("PUT " + self.path("schedules/" + self.schedule), kind, body=put, token=False, msg="Updated")
+        self.ok("POST " + self.path("tasks/%s/cancel" % task), kind, body=token, token=False, msg="Cancelled")
+        self.ok("GET " + self.path("tasks"), kind, body=token, token=False)
+        self.ok("DELETE " + self.path("codes/" + code), kind, body=token, token=False, msg="Deleted")
+        upload = json.dumps({"oauth": self.stoker.token, "name": "by-body", "image": "busybox"}).encode()
+        part = b'--7\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + upload + b"\r\n--7--"
+        self.ok("POST " + self.path("codes"), "Content-Type: multipart/form-data; boundary=7", body=part, token=False)
+        wrong = json.dumps({"oauth": "stk_wrong"}).encode()
+        self.assertEqual(self.raw("DELETE " + self.path("codes/" + code), kind, body=wrong, token=False).status, 401)
+
+    def test_posts_without_anything_in_them(self):
+        """Python and Java: no type, length 0. Go: chunked with length zero."""
+        for headers in (["Content-Length: 0"], ["Transfer-Encoding: chunked"], ["Content-Length: 0", "Content-Type:"]):
+            body = b"0\r\n\r\n" if "Transfer" in headers[0] else b""
+            task = self.cancelled_task()
+            self.ok("POST " + self.path("tasks/%s/cancel" % task), *headers, body=body, msg="Cancelled")
+            self.ok("POST " + self.path("tasks/%s/retry" % task), *headers, body=body, msg="Queued up")
+            self.ok("POST " + self.path("codes/%s/pause_task_queue" % self.held["id"]), *headers, body=body, msg="Already paused")
+            self.ok("POST " + self.path("tasks/webhook?code_name=held"), *headers, body=body, msg="Queued up.")
+
+    def test_headers_that_php_forgets_to_change(self):
+        """After an upload it says multipart/form-data, without a boundary, of JSON (12.3)."""
+        kind, body = "Content-Type: multipart/form-data", json.dumps({"oauth": self.stoker.token}).encode()
+        code = self.stoker.code("by-php", "true")["id"]
+        made = self.stoker.post("schedules", {"schedules": [{"code_name": "held", "payload": "[]", "delay": 900}]})
+        self.ok("POST " + self.path("schedules/%s/cancel" % made.json["schedules"][0]["id"]), kind, body=body, msg="Cancelled")
+        self.ok("DELETE " + self.path("codes/" + code), kind, body=body, msg="Deleted")
+
+    def test_a_bare_question_mark_with_any_method(self):
+        """net-http-persistent adds one (12.1); DELETE carries {} as a form."""
+        code = self.stoker.code("asked", "true")["id"]
+        self.ok("GET " + self.path("tasks/%s?" % self.waiting))
+        self.ok("POST " + self.path("tasks/%s/progress?" % self.waiting), body=b'{"percent": 2}', msg="Progress set")
+        self.ok("DELETE http://127.0.0.1:%d%s" % (self.stoker.port, self.path("codes/%s?" % code)),
+                "Content-Type: application/x-www-form-urlencoded", body=b"{}", msg="Deleted")
+
+    def test_perl_s_pretty_json_with_every_request(self):
+        headers = ["Connection: TE, close", "TE: deflate,gzip;q=0.3", "Content-Type: application/json; charset=utf-8"]
+        body = json.dumps({"tasks": [{"code_name": "held", "payload": "{}"}]}, indent=3).encode() + b"\n"
+        self.ok("POST " + self.path("tasks"), *headers, body=body, msg="Queued up")
+        self.ok("GET " + self.path("tasks?per_page=100&page=0"), *headers, body=b"{}\n")
+
+    def test_a_revision_posted_to_the_code_without_part_names(self):
+        """.NET (4.1, form e): parts without names, to codes/{id}; what the JSON says counts."""
+        code = self.stoker.code("by-net", "true")
+        body = b"\r\n".join([b"--77", b"Content-Type: application/json", b"", b'{"name":"by-net","image":"busybox","command":"false"}',
+                             b"--77--", b""])
+        made = self.ok("POST " + self.path("codes/" + code["id"]), "Content-Type: multipart/form-data; boundary=77", body=body)
+        self.assertEqual((made["id"], made["command"], made["rev"]), (code["id"], "false", code["rev"] + 1))
+
     def test_the_same_key_at_once_queues_once(self):
         def ask():
             reply = self.stoker.post("tasks", {"tasks": [{"code_name": "held", "label": "at-once"}]},
