@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import threading
 import time
 import unittest
@@ -250,7 +251,9 @@ class Soak(unittest.TestCase):
                "STOKER_API_RECYCLE_MB": "4000", "STOKER_NODE_SLOTS": "4", "STOKER_NODE_MEMORY_MB": "32",
                "ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=16:malloc_context_size=12",
                "UBSAN_OPTIONS": "print_stacktrace=1"}
-        with harness.Instance(env=env, build=mixed_build()) as self.stoker:
+        build = mixed_build()
+        self.addCleanup(shutil.rmtree, build)
+        with harness.Instance(env=env, build=build) as self.stoker:
             self.stoker.code("runs", "echo hello")
             held = self.stoker.code("held", "true")["id"]
             self.assertEqual(self.stoker.post("codes/%s/pause_task_queue" % held).status, 200)

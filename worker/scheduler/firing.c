@@ -20,6 +20,7 @@ struct firing {
 	int stop; /* eventfd */
 	pthread_t thread;
 	enum err last; /* a fault is told once */
+	struct loop_watch *on_stop_told; /* of `stop`; NULL before it is watched */
 };
 
 /* Those that are due in time come first, always: one page of those behind, then they are asked for again. */
@@ -81,8 +82,10 @@ static void *run(void *arg)
 
 static void release(struct firing *f)
 {
-	if (f->loop)
+	if (f->loop) {
+		loop_remove(f->loop, f->on_stop_told);
 		loop_free(f->loop);
+	}
 	if (f->stop >= 0)
 		close(f->stop);
 	db_free(f->db);
@@ -99,7 +102,7 @@ enum err firing_start(struct ctx *cx, const struct settings *set, struct firing 
 	f->set = set;
 	f->loop = loop_new();
 	f->stop = eventfd(0, EFD_CLOEXEC);
-	if (!f->loop || f->stop < 0 || !loop_add(f->loop, f->stop, EPOLLIN, on_stop, f)) {
+	if (!f->loop || f->stop < 0 || !(f->on_stop_told = loop_add(f->loop, f->stop, EPOLLIN, on_stop, f))) {
 		e = err_errno(cx, "start firing schedules");
 		release(f);
 		return e;
