@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/tree.h"
 #include "worker/package/package_fetch.h"
-#include "worker/runner/store_thread.h"
+#include "worker/store_thread.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "worker/runner/job.h"
 #include "worker/runner/lease.h"
 #include "worker/runner/runner.h"
-#include "worker/runner/store_thread.h"
+#include "worker/store_thread.h"
 
 /* The runner's state and the calls between its files; nothing of this is for others. */
 

@@ -2,11 +2,11 @@
 #include "base/loop.h"
 #include "store/db.h"
 
-/* The runner's threads that speak to MariaDB, so that its loop never waits for it. Work goes to a
+/* The threads of a role that speak to MariaDB, so that its loop never waits for it. Work goes to a
  * lane; what one lane does is done in order. */
 enum store_lane {
-	STORE_CLAIM, /* claims and what the node is asked */
-	STORE_MOVE,  /* starts and settlements */
+	STORE_CLAIM, /* what is taken: tasks (and what the node is asked), callbacks */
+	STORE_MOVE,  /* what became of it: starts and settlements, outcomes */
 	STORE_LOG,   /* output; by key over the threads that are left */
 	STORE_ANY,   /* of a pool without such an order: by key over all threads */
 };

@@ -1,4 +1,4 @@
-#include "worker/runner/store_thread.h"
+#include "worker/store_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
