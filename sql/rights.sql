@@ -113,3 +113,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON fire TO stoker_worker@localhost
 GRANT SELECT ON schedule_pause TO stoker_worker@localhost
 ;;
 GRANT SELECT ON calendar TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE (states, disabled_at) ON callback TO stoker_worker@localhost
+;;
+GRANT SELECT ON callback_key TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE ON receiver TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT ON delivery TO stoker_worker@localhost

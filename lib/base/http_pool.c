@@ -15,10 +15,11 @@ struct exchange {
 	http_pool_done *done;
 	void *arg;
 	int64_t began_us;
-	size_t answered; /* bytes */
+	size_t answered, headers_read; /* bytes */
 	int retry_after_s;
 	bool refused;    /* by the egress guard */
-	bool too_long;
+	bool cut;        /* as much of the answer was read as we want */
+	char first[HTTP_POOL_ANSWER_BYTES];
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -56,23 +57,36 @@ static struct str reason(const struct exchange *x, CURLcode rc)
 {
 	if (x->refused)
 		return STR_LIT("its address is not a public one (courier.allow_private)");
-	if (x->too_long)
-		return STR_LIT("its answer is too long");
+	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
+		return STR_LIT("the headers of its answer are over 16 KiB");
 	return str_of(x->error[0] ? x->error : curl_easy_strerror(rc));
+}
+
+static int64_t milliseconds(const struct exchange *x, CURLINFO what)
+{
+	curl_off_t us = 0;
+
+	curl_easy_getinfo(x->curl, what, &us);
+	return us / 1000;
 }
 
 static void finish(struct exchange *x, CURLcode rc)
 {
-	struct http_outcome how = { .retry_after_s = x->retry_after_s, .error = STR_LIT(""),
+	struct http_outcome how = { .retry_after_s = x->retry_after_s, .error = STR_LIT(""), .address = "",
 		                    .took_ms = (clock_boot_us() - x->began_us) / 1000 };
-	http_pool_done *done = x->done;
-	void *arg = x->arg;
+	char *address = NULL;
 
-	if (rc == CURLE_OK)
+	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && x->cut))
 		curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &how.status);
 	else
 		how.error = reason(x, rc);
-	done(arg, &how);
+	how.answer = str_bytes(x->first, x->answered < sizeof x->first ? x->answered : sizeof x->first);
+	how.lookup_ms = milliseconds(x, CURLINFO_NAMELOOKUP_TIME_T);
+	how.connect_ms = milliseconds(x, CURLINFO_CONNECT_TIME_T);
+	how.first_byte_ms = milliseconds(x, CURLINFO_STARTTRANSFER_TIME_T);
+	if (curl_easy_getinfo(x->curl, CURLINFO_PRIMARY_IP, &address) == CURLE_OK && address)
+		how.address = address;
+	x->done(x->arg, &how);
 	forget(x);
 }
 
@@ -162,11 +176,27 @@ static int want_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void *
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
+	size_t most = x->pool->options.answer_max, got = size * n;
 
-	(void)bytes;
-	x->answered += size * n;
-	x->too_long = x->pool->options.answer_max && x->answered > x->pool->options.answer_max;
-	return x->too_long ? 0 : size * n;
+	if (x->answered < sizeof x->first)
+		memcpy(x->first + x->answered, bytes, got < sizeof x->first - x->answered ? got : sizeof x->first - x->answered);
+	x->answered += got;
+	x->cut = most && x->answered >= most;
+	return x->cut ? 0 : got;
+}
+
+/* Seconds from now of "120" or of an HTTP date. */
+static int64_t retry_after(struct str text)
+{
+	char date[64];
+	int64_t seconds;
+	time_t at;
+
+	if (str_int(text, &seconds))
+		return seconds;
+	snprintf(date, sizeof date, STR_FMT, STR_ARG(text));
+	at = curl_getdate(date, NULL);
+	return at < 0 ? 0 : at - clock_wall_us() / 1000000;
 }
 
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
@@ -175,9 +205,13 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 	struct str line = str_bytes(bytes, size * n), name;
 	int64_t seconds;
 
-	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after") && str_int(str_trim(line), &seconds) &&
-	    seconds > 0)
-		x->retry_after_s = seconds < 86400 ? (int)seconds : 86400;
+	x->headers_read += line.n;
+	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
+		return 0;
+	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after")) {
+		seconds = retry_after(str_trim(line));
+		x->retry_after_s = seconds < 0 ? 0 : seconds < 86400 ? (int)seconds : 86400;
+	}
 	return size * n;
 }
 
@@ -204,6 +238,11 @@ static void set_up(struct exchange *x, const char *url, struct str body)
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	if (o->ca_file) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, o->ca_file);
+		curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* with a folder curl 7.88 keeps nothing of what it read */
+	}
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)o->total_ms);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, o->user_agent);

@@ -9,16 +9,21 @@ struct http_pool;
 struct http_pool_options {
 	bool allow_private; /* else only public addresses are called (egress.h), judged by the socket */
 	int connect_ms, total_ms;
-	size_t answer_max;  /* bytes of an answer that are read; a longer one is an error */
+	size_t answer_max;  /* bytes of an answer that are read: a longer one is cut off there (0 = all) */
 	const char *user_agent;
+	const char *ca_file; /* whom TLS trusts, PEM; read once and kept: it takes 20 ms */
 };
 
 struct http_outcome {
-	long status;       /* 0 = there was no answer */
-	int retry_after_s; /* of the Retry-After header, 0 if none */
-	int64_t took_ms;
-	struct str error;  /* why there was no answer, "" otherwise; good during the call only */
+	long status;       /* 0 = there was no answer, or none to its end in time */
+	int retry_after_s; /* of the Retry-After header (seconds or a date), 0 if none */
+	int64_t took_ms, lookup_ms, connect_ms, first_byte_ms; /* since the beginning */
+	/* good during the call only */
+	const char *address; /* that was connected to, "" if none */
+	struct str answer;   /* first bytes of its body */
+	struct str error;    /* why there was no answer, "" otherwise */
 };
+enum { HTTP_POOL_ANSWER_BYTES = 1024, HTTP_POOL_HEADER_BYTES = 16384 };
 typedef void http_pool_done(void *arg, const struct http_outcome *how);
 
 /* The options' texts must outlive it. NULL if libcurl fails. */

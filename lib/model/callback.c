@@ -1,5 +1,10 @@
 #include "model/callback.h"
 
+#include "base/crypt.h"
+
+enum { LANE_BYTES = 8 };
+static const char CODE_SCHEME[] = "code:";
+
 static bool is_printable(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -36,13 +41,58 @@ enum err callback_check(struct ctx *cx, struct str url)
 		return OK;
 	if (url.n > CALLBACK_URL_BYTES)
 		return err_set(cx, ERR_INPUT, "field callback: is longer than %d bytes", CALLBACK_URL_BYTES);
+	if (callback_code(url, &host))
+		return host.n ? OK : err_set(cx, ERR_INPUT, "field callback: code: needs the name of a code");
 	scheme = scheme_bytes(url);
 	if (!scheme || !is_printable(url))
-		return err_set(cx, ERR_INPUT, "field callback: must be an http or https URL");
+		return err_set(cx, ERR_INPUT, "field callback: must be an http or https URL, or code:NAME");
 	host = authority(url, scheme);
 	if (!host.n || host.p[0] == ':')
 		return err_set(cx, ERR_INPUT, "field callback: the URL has no host");
+	if (host.n + scheme > CALLBACK_ORIGIN_BYTES)
+		return err_set(cx, ERR_INPUT, "field callback: the URL's host is longer than %d bytes", CALLBACK_ORIGIN_BYTES);
 	if (memchr(host.p, '@', host.n))
 		return err_set(cx, ERR_INPUT, "field callback: a URL with a user name is not taken");
 	return OK;
+}
+
+bool callback_code(struct str url, struct str *name)
+{
+	if (!str_starts(url, CODE_SCHEME))
+		return false;
+	*name = str_bytes(url.p + sizeof CODE_SCHEME - 1, url.n - (sizeof CODE_SCHEME - 1));
+	return true;
+}
+
+struct str callback_origin(struct arena *a, struct str url)
+{
+	size_t scheme = scheme_bytes(url);
+	struct str name, origin;
+	char *text;
+
+	if (callback_code(url, &name))
+		return STR_LIT(CODE_SCHEME);
+	origin = str_bytes(url.p, scheme + authority(url, scheme).n);
+	if (origin.n > CALLBACK_ORIGIN_BYTES)
+		origin.n = CALLBACK_ORIGIN_BYTES;
+	text = arena_copy(a, origin.p, origin.n);
+	for (size_t i = 0; i < origin.n; i++)
+		if (text[i] >= 'A' && text[i] <= 'Z')
+			text[i] = (char)(text[i] - 'A' + 'a');
+	return str_bytes(text, origin.n);
+}
+
+int64_t callback_lane(const struct id *project, struct str origin)
+{
+	char text[ID_BYTES + CALLBACK_ORIGIN_BYTES];
+	unsigned char hash[SHA256_BYTES];
+	int64_t lane = 0;
+
+	memcpy(text, project->b, ID_BYTES);
+	memcpy(text + ID_BYTES, origin.p, origin.n);
+	crypt_sha256(str_bytes(text, ID_BYTES + origin.n), hash);
+	for (int i = 0; i < LANE_BYTES; i++)
+		lane = (int64_t)((uint64_t)lane << 8 | hash[i]);
+	lane &= INT64_MAX;
+	return lane ? lane : 1;
 }

@@ -1,10 +1,36 @@
 #pragma once
 #include "base/ctx.h"
+#include "base/id.h"
 
-/* A URL that is told of a task's changes. */
-enum { CALLBACK_URL_BYTES = 2048 };
+/* A URL that is told of a task's changes; or code:NAME, and a task of that code is queued. */
+enum { CALLBACK_URL_BYTES = 2048, CALLBACK_ORIGIN_BYTES = 300 };
 
-/* OK for "" (none) and for an absolute http or https URL without user info, blanks and control
- * bytes; ERR_INPUT "field callback: …" otherwise. Which addresses may be called is the courier's
+/* What a callback may be told of; also outbox.task_state and, as 1 << kind, callback.states. The first are
+ * the states (model/task_state.h), in their order. */
+enum callback_kind {
+	CALLBACK_RETRIED = 9, /* it failed, and a new task was queued for it */
+	CALLBACK_DEAD,        /* it failed, and nothing comes after it */
+	CALLBACK_TEST,        /* somebody asked for one */
+	CALLBACK_KIND_COUNT,
+};
+enum { CALLBACK_ORDERED = 1, CALLBACK_WITH_PAYLOAD = 2 }; /* flags */
+
+/* A registered one. */
+struct callback {
+	struct id id, project_id, code_id; /* code_id zero = every code of the project */
+	struct str code_name;              /* "" = every code */
+	unsigned states, flags;            /* bits 1 << kind */
+	struct str name, url;
+	int64_t paused_at, disabled_at, created_at, updated_at; /* disabled: it answered 410 */
+};
+
+/* OK for "" (none), for an absolute http or https URL without user info, blanks and control bytes, and
+ * for code:NAME; ERR_INPUT "field callback: …" otherwise. Which addresses may be called is the courier's
  * to decide, at the time of the call. */
 enum err callback_check(struct ctx *cx, struct str url);
+/* The NAME of code:NAME; false if it is a URL. */
+bool callback_code(struct str url, struct str *name);
+/* The receiver of a checked URL in lower case: "https://host:8443", "code:". In the arena. */
+struct str callback_origin(struct arena *a, struct str url);
+/* The lane of a project's receiver: a hash, never 0, so that one project cannot fill another's. */
+int64_t callback_lane(const struct id *project, struct str origin);

@@ -80,10 +80,12 @@ static const struct conf_key KEYS[] = {
 	TEXT("zones", "folder", "/usr/share/zoneinfo", zones.folder, "time zones of schedules (TZif files of tzdata); a file that is exchanged is picked up"),
 	TEXT("courier", "user", "", courier.user, "numeric uid, or name, of the courier when started by root"),
 	TEXT("courier", "retry_s", "5,300,1800,7200,18000,36000,50400,72000,86400", courier.retry_s, "seconds between tries of a callback, each plus or minus a fifth"),
+	TEXT("courier", "ca_file", "/etc/ssl/certs/ca-certificates.crt", courier.ca_file, "certificates (PEM) that receivers' are checked against"),
 	BOOL("courier", "allow_private", "no", courier.allow_private, "callbacks to loopback, link-local and private addresses"),
 	INT("courier", "connect_timeout_s", "3", 1, 60, courier.connect_timeout_s, "seconds to connect"),
 	INT("courier", "timeout_s", "15", 1, 300, courier.timeout_s, "seconds for a whole delivery"),
-	INT("courier", "parallel", "32", 1, 1024, courier.parallel, "deliveries at the same time"),
+	INT("courier", "parallel", "2048", 8, 65536, courier.parallel, "deliveries at the same time"),
+	INT("courier", "lane", "8", 1, 1024, courier.lane, "deliveries at the same time to one receiver of a project"),
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
 

@@ -42,9 +42,9 @@ struct settings {
 		char *folder;
 	} zones;
 	struct {
-		char *user, *retry_s;
+		char *user, *retry_s, *ca_file;
 		bool allow_private;
-		int64_t connect_timeout_s, timeout_s, parallel;
+		int64_t connect_timeout_s, timeout_s, parallel, lane;
 	} courier;
 };
 

@@ -1,17 +1,71 @@
 #pragma once
+#include "base/id.h"
 #include "store/db.h"
 
-/* One callback that is due. */
+/* Callbacks that are due, as couriers take them (docs/schema.md, "Callbacks"). A new row is in lane 0;
+ * the courier that meets it first gives it the lane of its receiver and holds it, or leaves it there when
+ * that lane has no room. So a receiver that is dead keeps nobody waiting, however many rows it has. */
 struct outbox_row {
-	int64_t id, number, tries;
-	struct id task_id, project_id;
-	struct str url, state; /* state of the event; in the arena */
-	int64_t at;            /* of the event */
+	int64_t id, number, tries, plan_from; /* plan_from: tries before it was redelivered */
+	struct id task_id, project_id, callback_id; /* callback_id zero: the URL is the task's own */
+	struct str url, kind; /* "complete", "retried", …; in the arena */
+	int64_t at;           /* of the event */
+	int64_t lane;
+	unsigned flags;       /* of model/callback */
+	int64_t lane_failures; /* as stored for the lane, when it was asked for by its time; else -1 */
 };
-/* Takes at most `most` due rows for `hold_s` seconds (their next_at moves on, SKIP LOCKED): another
- * courier takes them after that if this one dies. */
-enum err outbox_store_take(struct db *db, struct ctx *cx, size_t most, int64_t hold_s, struct outbox_row **out, size_t *n);
-/* It was answered 2xx: the row turns delivered. */
-enum err outbox_store_delivered(struct db *db, struct ctx *cx, int64_t id, int64_t status, int64_t took_ms);
-/* It was not: next try in `next_s` seconds, or given up (next_s < 0). */
-enum err outbox_store_failed(struct db *db, struct ctx *cx, int64_t id, int64_t status, struct str error, int64_t next_s);
+
+/* What a courier has room for: in lanes that it knows, and in each that it does not. */
+struct outbox_lane {
+	int64_t lane;
+	size_t room;
+	int64_t wait_s; /* with room 0: look again after that */
+	bool more;      /* rows of it are known to wait: they are asked for, whatever receiver.next_at says */
+	bool is_met, is_full; /* outbox_store_take's own */
+};
+struct outbox_want {
+	struct outbox_lane *lanes; /* by rising lane */
+	size_t n, room_of_unknown, most;
+	int64_t hold_s; /* what is taken comes back after that, should the courier die */
+};
+struct outbox_taken {
+	struct outbox_row *rows;
+	size_t n;
+	int64_t *full; /* lanes of which rows were left for want of room */
+	size_t full_n;
+};
+/* Takes rows that are due by that room, rows of others skipped (SKIP LOCKED). `want->lanes` is copied,
+ * the copy's room is counted down. */
+enum err outbox_store_take(struct db *db, struct ctx *cx, struct outbox_want *want, struct outbox_taken *out);
+
+enum outbox_end {
+	OUTBOX_DELIVERED,
+	OUTBOX_AGAIN,    /* failed: tried again in next_s */
+	OUTBOX_GIVEN_UP,
+	OUTBOX_RELEASED, /* not tried: due again in next_s */
+};
+/* What became of one that was taken. */
+struct outbox_outcome {
+	enum outbox_end end;
+	struct outbox_row row;
+	bool tried;    /* a call was made: it goes into the log of tries */
+	bool gone;     /* 410: the registered callback is disabled */
+	int64_t next_s;
+	int64_t status, took_ms, lookup_ms, connect_ms, first_byte_ms; /* status 0 = no answer */
+	struct str error, address, answer; /* answer: its first bytes */
+};
+enum { OUTBOX_ANSWER_BYTES = 1024 };
+/* How a lane fares: failures in a row, and the seconds for which it is not called (0 = it is). */
+struct outbox_health {
+	int64_t lane, failures, open_s;
+};
+/* Stores outcomes and lanes, all or none. An outcome told twice, or late, changes nothing. */
+enum err outbox_store_tell(struct db *db, struct ctx *cx, const struct outbox_outcome *outcomes, size_t n,
+                           const struct outbox_health *lanes, size_t lanes_n);
+
+/* A callback that queues a task of `code` instead of a call, with `payload`; the task and the row's end
+ * are one transaction: exactly once. ERR_NOT_FOUND when there is no such code, ERR_LIMIT when the chain of
+ * such tasks is too long, ERR_CONFLICT when the row is over. */
+enum { OUTBOX_HOPS_MOST = 100 };
+enum err outbox_store_queue(struct db *db, struct ctx *cx, const struct outbox_row *row, struct str code,
+                            struct str payload, struct str traceparent);

@@ -163,6 +163,19 @@ enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project,
 	return n ? OK : err_set(cx, ERR_NOT_FOUND, "task not found");
 }
 
+enum err task_store_read(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
+                         struct task *out, size_t *found)
+{
+	*found = 0;
+	for (size_t i = 0, got; i < n; i += TASK_ROWS_MOST) {
+		size_t piece = n - i < TASK_ROWS_MOST ? n - i : TASK_ROWS_MOST;
+
+		TRY(task_rows_read(db, cx, project, ids + i, piece, PAYLOAD_NONE, out + *found, &got));
+		*found += got;
+	}
+	return OK;
+}
+
 static const struct sql EXISTS = { "SELECT 1 FROM task WHERE id = ? AND project_id = ?", "ss" };
 
 static enum err must_exist(struct db *db, struct ctx *cx, const struct id *project, const struct id *task)

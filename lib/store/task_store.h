@@ -16,6 +16,9 @@ enum err task_store_add_once(struct db *db, struct ctx *cx, const struct id *pro
                              const struct code_target *targets, size_t n, const struct idempotency *once, bool *taken);
 /* ERR_NOT_FOUND also for what belongs to another project. With payload. */
 enum err task_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, struct task *out);
+/* Those of `ids` that are there, without payload; `out` has room for n. */
+enum err task_store_read(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
+                         struct task *out, size_t *found);
 
 /* Those of `ids` (at most 100) that are the project's, in their order and without payload; `out` has room
  * for n. */

@@ -11,6 +11,8 @@ static void set_up(void)
 {
 	store_fixture_open(&f);
 	run_in(&f, f.db, "DELETE FROM outbox");
+	run_in(&f, f.db, "DELETE FROM receiver");
+	run_in(&f, f.db, "DELETE FROM delivery");
 }
 
 static void tear_down(void)
@@ -19,6 +21,36 @@ static void tear_down(void)
 }
 
 #define fine(call) ck_assert_msg((call) == OK, "%s", f.cx.message)
+
+static enum err take_in(struct store_fixture *in, size_t room, int64_t hold_s, struct outbox_row **rows, size_t *n)
+{
+	struct outbox_want want = { .room_of_unknown = room, .most = 100, .hold_s = hold_s };
+	struct outbox_taken taken;
+	enum err e = outbox_store_take(in->db, &in->cx, &want, &taken);
+
+	*rows = taken.rows;
+	*n = taken.n;
+	return e;
+}
+
+static enum err take(int64_t hold_s, struct outbox_row **rows, size_t *n)
+{
+	return take_in(&f, 10, hold_s, rows, n);
+}
+
+static enum err tell(const struct outbox_row *row, enum outbox_end end, int64_t status, const char *error, int64_t next_s)
+{
+	struct outbox_outcome o = { .row = *row, .end = end, .tried = true, .status = status, .took_ms = 12, .next_s = next_s,
+		                    .error = str_of(error), .address = STR_LIT("127.0.0.1"), .answer = STR_LIT("ok\xff") };
+
+	return outbox_store_tell(f.db, &f.cx, &o, 1, NULL, 0);
+}
+
+/* The clock of the database, as this session sees it. */
+static void pass(int64_t seconds)
+{
+	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + seconds * 1000000));
+}
 
 /* A task that was cancelled: its callback is due. */
 static struct id given_ended_task(const struct id *project)
@@ -39,12 +71,12 @@ START_TEST(an_ended_task_is_taken_with_what_a_courier_must_know)
 	struct outbox_row *rows;
 	size_t n;
 
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
 	ck_assert(id_equal(&rows[0].task_id, &task));
 	ck_assert(id_equal(&rows[0].project_id, &project));
 	ck_assert(str_is(rows[0].url, "http://127.0.0.1:1/hook"));
-	ck_assert(str_is(rows[0].state, "cancelled"));
+	ck_assert(str_is(rows[0].kind, "cancelled"));
 	ck_assert_int_eq(rows[0].tries, 0);
 	ck_assert_int_eq(rows[0].number, 2);
 	ck_assert_int_ne(rows[0].at, TIME_NONE);
@@ -60,7 +92,7 @@ START_TEST(a_task_without_a_callback_makes_no_row)
 	given_code(&f, &project, "quiet");
 	id = given_task(&f, &project, "quiet", "");
 	run_in(&f, f.db, "UPDATE task SET state = 'cancelled', cause = 'cancelled', ended_at = NOW(6) WHERE state = 'queued'");
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
 	for (size_t i = 0; i < n; i++)
 		ck_assert(!id_equal(&rows[i].task_id, &id));
 }
@@ -73,12 +105,12 @@ START_TEST(what_is_taken_comes_back_only_when_its_holder_is_late)
 	size_t n;
 
 	given_ended_task(&project);
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 0);
-	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + 61000000));
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	pass(61);
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
 }
 END_TEST
@@ -96,48 +128,61 @@ START_TEST(two_couriers_never_take_the_same_row_and_do_not_wait_for_each_other)
 	given_ended_task(&project);
 	store_fixture_open(&other);
 	run_in(&other, other.db, "START TRANSACTION");
-	ck_assert_int_eq(number_in(&other, other.db, "SELECT id FROM outbox WHERE next_at <= NOW(6) ORDER BY next_at LIMIT 1"
-	                           " FOR UPDATE"), first);
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	ck_assert_int_eq(number_in(&other, other.db, "SELECT id FROM outbox FORCE INDEX (lane) WHERE lane = 0 AND next_at <= NOW(6)"
+	                           " ORDER BY next_at LIMIT 1 FOR UPDATE"), first);
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
 	ck_assert_int_ne(rows[0].id, first);
 	run_in(&other, other.db, "ROLLBACK");
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
 	ck_assert_int_eq(rows[0].id, first);
 	store_fixture_close(&other);
 }
 END_TEST
 
+/* The statements of the store, with values that exist. */
 START_TEST(taking_reads_by_the_index_and_sorts_nothing)
 {
-	static const struct sql EXPLAIN = {
-		"EXPLAIN SELECT o.id FROM outbox o FORCE INDEX (next_at) WHERE o.next_at <= NOW(6) ORDER BY o.next_at, o.id LIMIT 32"
-		" FOR UPDATE SKIP LOCKED", "" };
-	struct rows r;
+	static const char *const STATEMENTS[][2] = {
+		{ "EXPLAIN SELECT o.id, o.flags & 1 AND EXISTS (SELECT 1 FROM outbox e WHERE e.task_id = o.task_id AND"
+		  " e.callback_id = o.callback_id AND e.id < o.id AND e.state = 'waiting') FROM outbox o FORCE INDEX (lane)"
+		  " WHERE o.lane = 0 AND o.next_at <= NOW(6) ORDER BY o.next_at, o.id LIMIT 500 FOR UPDATE SKIP LOCKED", "lane" },
+		{ "EXPLAIN SELECT lane, failures FROM receiver FORCE INDEX (next_at) WHERE next_at <= NOW(6)"
+		  " ORDER BY next_at, lane LIMIT 64 FOR UPDATE SKIP LOCKED", "next_at" },
+		{ "EXPLAIN SELECT 1 FROM outbox FORCE INDEX (lane) WHERE lane = 0 AND next_at <= NOW(6)", "lane" },
+	};
+	struct id project = given_project(&f);
 
-	fine(db_query(f.db, &f.cx, &EXPLAIN, NULL, 0, &r));
-	ck_assert(str_is(val_str(&row(&r, 0)[5]), "next_at"));
-	ck_assert_uint_eq(str_find(val_str(&row(&r, 0)[9]), "filesort"), (size_t)-1);
+	for (int i = 0; i < 3; i++)
+		given_ended_task(&project);
+	for (size_t i = 0; i < sizeof STATEMENTS / sizeof *STATEMENTS; i++) {
+		const struct sql explain = { STATEMENTS[i][0], "" };
+		struct rows r;
+
+		fine(db_query(f.db, &f.cx, &explain, NULL, 0, &r));
+		ck_assert(str_is(val_str(&row(&r, 0)[5]), STATEMENTS[i][1]));
+		ck_assert_uint_eq(str_find(val_str(&row(&r, 0)[9]), "filesort"), (size_t)-1);
+	}
 }
 END_TEST
 
 START_TEST(a_delivered_row_never_comes_back)
 {
 	struct id project = given_project(&f);
-	struct outbox_row *rows;
-	int64_t id;
+	struct outbox_row *rows, row;
 	size_t n;
 
 	given_ended_task(&project);
-	fine(outbox_store_take(f.db, &f.cx, 10, 1, &rows, &n));
-	id = rows[0].id;
-	fine(outbox_store_delivered(f.db, &f.cx, id, 204, 12));
-	fine(outbox_store_failed(f.db, &f.cx, id, 500, STR_LIT("too late to say"), 0)); /* a doubled verdict changes nothing */
-	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + 3600000000LL));
-	fine(outbox_store_take(f.db, &f.cx, 10, 1, &rows, &n));
+	fine(take(1, &rows, &n));
+	row = rows[0];
+	fine(tell(&row, OUTBOX_DELIVERED, 204, "", 0));
+	fine(tell(&row, OUTBOX_AGAIN, 500, "too late to say", 0)); /* a doubled verdict changes nothing */
+	pass(3600);
+	fine(take(1, &rows, &n));
 	ck_assert_uint_eq(n, 0);
 	ck_assert_int_eq(number_in(&f, f.db, "SELECT last_status FROM outbox WHERE state = 'delivered' AND tries = 1"), 204);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM delivery WHERE number = 1 AND status = 204"), 1);
 }
 END_TEST
 
@@ -148,18 +193,124 @@ START_TEST(a_failed_row_is_tried_again_later_and_given_up_at_last)
 	size_t n;
 
 	given_ended_task(&project);
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
-	fine(outbox_store_failed(f.db, &f.cx, rows[0].id, 0, STR_LIT("connection \xff refused"), 300));
-	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + 200000000));
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	fine(take(60, &rows, &n));
+	fine(tell(&rows[0], OUTBOX_AGAIN, 0, "connection \xff refused", 300));
+	pass(200);
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 0);
-	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + 310000000));
-	fine(outbox_store_take(f.db, &f.cx, 10, 60, &rows, &n));
+	pass(310);
+	fine(take(60, &rows, &n));
 	ck_assert_uint_eq(n, 1);
 	ck_assert_int_eq(rows[0].tries, 1);
-	fine(outbox_store_failed(f.db, &f.cx, rows[0].id, 500, STR_LIT("no"), -1));
+	fine(tell(&rows[0], OUTBOX_GIVEN_UP, 500, "no", -1));
 	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox WHERE state = 'exhausted' AND next_at IS NULL"
 	                           " AND tries = 2 AND last_status = 500"), 1);
+}
+END_TEST
+
+/* `n` callbacks of one task to `url`, all due. */
+static void given_due(const struct id *task, const struct id *project, const char *url, int n)
+{
+	static const struct sql ADD = {
+		"INSERT INTO outbox (task_id, number, task_state, project_id, url, at, next_at)"
+		" SELECT ?, s.seq, 'complete', ?, ?, NOW(6), NOW(6) FROM seq_1_to_20000 s WHERE s.seq BETWEEN ? AND ?", "sssii" };
+	static int number = 10;
+
+	fine(db_exec(f.db, &f.cx, &ADD, VALS(v_id(task), v_id(project), v_z(url), v_i(number), v_i(number + n - 1))));
+	number += n;
+}
+
+START_TEST(a_receiver_with_ten_thousand_rows_keeps_no_other_waiting)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_row *rows;
+	size_t n;
+	bool met = false;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://dead.example/x", 10000);
+	for (int i = 0; i < 25; i++) { /* they are put into their lane once */
+		fine(take_in(&f, 2, 60, &rows, &n));
+		ck_assert_uint_le(n, 2);
+	}
+	given_due(&task, &project, "http://Healthy.example/x", 1);
+	fine(take_in(&f, 2, 60, &rows, &n));
+	for (size_t i = 0; i < n; i++)
+		met |= str_is(rows[i].url, "http://Healthy.example/x");
+	ck_assert(met);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM receiver"), 2);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM receiver WHERE origin = 'http://healthy.example'"), 1);
+}
+END_TEST
+
+START_TEST(rows_without_room_are_taken_when_their_lane_has_some_and_by_others_later)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_lane lane;
+	struct outbox_want want = { .lanes = &lane, .n = 1, .most = 100, .hold_s = 60 };
+	struct outbox_taken taken;
+	struct outbox_row *rows;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://one.example/x", 5);
+	fine(take_in(&f, 2, 60, &rows, &n));
+	ck_assert_uint_eq(n, 2);
+	lane = (struct outbox_lane){ .lane = rows[0].lane, .room = 2, .more = true };
+	fine(outbox_store_take(f.db, &f.cx, &want, &taken));
+	ck_assert_uint_eq(taken.n, 2);
+	ck_assert_uint_eq(taken.full_n, 1);
+	pass(11);
+	fine(take_in(&f, 2, 60, &rows, &n)); /* another courier, that knows nothing of it */
+	ck_assert_uint_eq(n, 1);
+}
+END_TEST
+
+START_TEST(ordered_rows_wait_for_the_one_before)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_row *rows, first;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://one.example/x", 3);
+	run_in(&f, f.db, "UPDATE outbox SET flags = 1");
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 1);
+	first = rows[0];
+	fine(tell(&first, OUTBOX_AGAIN, 500, "no", 5));
+	pass(40);
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_eq(rows[0].id, first.id);
+	fine(tell(&rows[0], OUTBOX_DELIVERED, 200, "", 0));
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_gt(rows[0].id, first.id);
+}
+END_TEST
+
+START_TEST(a_code_callback_queues_its_task_exactly_once)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_row *rows;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_code(&f, &project, "next");
+	given_due(&task, &project, "code:next", 1);
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 1);
+	for (int call = 1; call <= 20; call++) { /* every database call fails once, before and after it was done */
+		db_fail_at(f.db, call, call % 2);
+		if (outbox_store_queue(f.db, &f.cx, &rows[0], STR_LIT("next"), STR_LIT("{}"), STR_LIT("")) == ERR_CONFLICT)
+			continue;
+	}
+	db_fail_at(f.db, 0, false);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM task t JOIN outbox o ON o.queued_task_id = t.id"
+	                           " WHERE o.state = 'delivered' AND t.hops = 1"), 1);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM task t JOIN code c ON c.id = t.code_id JOIN outbox o"
+	                           " ON o.project_id = t.project_id WHERE c.name = 'next'"), 1);
 }
 END_TEST
 
@@ -180,6 +331,10 @@ int main(void)
 	tcase_add_test(t, taking_reads_by_the_index_and_sorts_nothing);
 	tcase_add_test(t, a_delivered_row_never_comes_back);
 	tcase_add_test(t, a_failed_row_is_tried_again_later_and_given_up_at_last);
+	tcase_add_test(t, a_receiver_with_ten_thousand_rows_keeps_no_other_waiting);
+	tcase_add_test(t, rows_without_room_are_taken_when_their_lane_has_some_and_by_others_later);
+	tcase_add_test(t, ordered_rows_wait_for_the_one_before);
+	tcase_add_test(t, a_code_callback_queues_its_task_exactly_once);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
