@@ -5,6 +5,7 @@ import contextlib
 import glob
 import hashlib
 import io
+import json
 import os
 import stat
 import subprocess
@@ -160,6 +161,42 @@ class Unpacked(PackageTest):
         self.stoker.wait_restarted("runner", self.stoker.kill("runner"))
         self.complete("known")
         self.assertEqual(self.times_unpacked(digest), 1)
+
+
+class Uploaded(PackageTest):
+    """The whole way: a client's upload, the database, the node, the job."""
+
+    def upload(self, name, data, **fields):
+        fields = json.dumps(dict({"name": name}, **fields)).encode()
+        body = b"".join([b'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\n', fields,
+                         b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="w.zip"\r\n\r\n', data,
+                         b"\r\n--b--\r\n"])
+        reply = self.stoker.request("POST", "codes", body, {"Content-Type": "multipart/form-data; boundary=b"})
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json
+
+    def test_a_zip_runs_by_its_runtime_and_each_revision_is_another(self):
+        self.upload("whole", script("echo first $PWD; cat data\n", ("data", "packed\n", 0o644)), runtime="sh",
+                    file_name="hello.sh")
+        self.assertEqual(self.output(self.complete("whole")), "first /task\npacked\n")
+        self.upload("whole", script("echo second\n"), runtime="sh", file_name="hello.sh")
+        self.assertEqual(self.output(self.complete("whole")), "second\n")
+
+    def test_a_zip_runs_in_an_image_of_its_own_by_a_command(self):
+        data = zipped(("bin/tool", '#!/bin/sh\necho "$PWD $1 $2"\n', 0o755))
+        self.upload("tool", data, image="busybox", command="bin/tool")
+        self.assertEqual(self.output(self.complete("tool")), "/task -d /task/\n")
+        self.upload("tool", data, image="busybox", command="cd bin && ./tool here $1")
+        self.assertEqual(self.output(self.complete("tool")), "/task/bin here -d\n")
+
+    def test_a_program_in_a_zip_runs_by_itself(self):
+        with open("/bin/busybox", "rb") as program:
+            data = zipped(("sh", program.read(), 0o755))
+        self.upload("program", data, image="busybox", runtime="binary", file_name="sh")
+        task = self.stoker.run_task("program")
+        # busybox's sh takes -d for an option of its own and says so: it was run, with its arguments
+        self.assertEqual((task["state"], task["cause"]), ("error", "exit"), task)
+        self.assertIn("sh", self.output(task))
 
 
 class Contract(PackageTest):
