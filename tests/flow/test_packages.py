@@ -223,6 +223,14 @@ class Contract(PackageTest):
             "-d /task/ -payload /task/task_payload.json -id %s -e production -config /task/task_config.json" % task["id"],
             "secret = 1", "fast /task/ /task/task_config.json"])
 
+    def test_a_task_of_a_schedule_is_told_which(self):
+        self.around("fired", script('echo "$@"\n'))
+        reply = self.stoker.post("schedules", {"schedules": [{"code_name": "fired", "run_every": 3600, "run_times": 1}]})
+        schedule = reply.json["schedules"][0]["id"]
+        task = harness.wait_for(lambda: self.stoker.get("tasks?code_name=fired&complete=1").json["tasks"], 30,
+                                "the schedule's task to end")[0]
+        self.assertTrue(self.lines(task)[0].endswith(" -e production -schedule_id " + schedule), self.lines(task))
+
     def test_an_image_alone_gets_no_arguments_and_keeps_its_working_directory(self):
         self.stoker.code("alone", "sh -c 'echo $#; pwd; readlink /mnt/task; ls /task /mnt/task/; touch /task/mine; "
                                   "echo $TASK_DIR $PAYLOAD_FILE ${CONFIG_FILE-none}; wc -c <$PAYLOAD_FILE'")
