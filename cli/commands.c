@@ -11,7 +11,7 @@ const struct command COMMANDS[] = {
 	{ "tasks", CLI_HTTP, 0, 0, "", "List tasks, newest first", tasks_command },
 	{ "code register", CLI_HTTP, 1, 1, "NAME", "Register a code, or give it a new revision", code_register_command },
 	{ "code list", CLI_HTTP, 0, 0, "", "List codes", code_list_command },
-	{ "image import", CLI_SETTINGS, 2, 2, "NAME FILE.tar", "Put an image into this node's own store (as root)", image_import_command },
+	{ "image import", CLI_SETTINGS, 2, 2, "NAME SOURCE", "Put an image into this node's own store (as root): FILE.tar of a root file system, docker-archive:FILE, oci:FOLDER, docker://REGISTRY/NAME", image_import_command },
 	{ "image list", CLI_SETTINGS, 0, 0, "", "List the images of this node's own store", image_list_command },
 	{ "config sample", 0, 0, 0, "", "Print the commented configuration file", config_sample_command },
 	{ "admin migrate", CLI_SETTINGS, 0, 0, "", "Bring the database's tables up to date", admin_migrate_command },

@@ -48,6 +48,15 @@ static void write_tar(const struct entry *list, size_t n)
 	archive_write_free(a);
 }
 
+static struct image_limits limits_of(uint64_t bytes, uint64_t entries)
+{
+	struct image_limits limits = IMAGE_LIMITS_DEFAULT;
+
+	limits.bytes = bytes;
+	limits.entries = entries;
+	return limits;
+}
+
 static enum err import(const char *name, const char *config, struct image_limits limits, char digest[72])
 {
 	return image_import(&cx, dir, str_of(name), tar, str_of(config), &limits, digest);
@@ -101,9 +110,9 @@ START_TEST(too_large_and_too_many_is_refused)
 	char digest[72];
 
 	TAR({ "a", AE_IFREG, "0123456789", 0 }, { "b", AE_IFREG, "0123456789", 0 });
-	ck_assert_int_eq(import("n", "", (struct image_limits){ 15, 10 }, digest), ERR_INPUT);
-	ck_assert_int_eq(import("n", "", (struct image_limits){ 100, 1 }, digest), ERR_INPUT);
-	ck_assert_int_eq(import("n", "", (struct image_limits){ 20, 2 }, digest), OK);
+	ck_assert_int_eq(import("n", "", limits_of(15, 10), digest), ERR_INPUT);
+	ck_assert_int_eq(import("n", "", limits_of(100, 1), digest), ERR_INPUT);
+	ck_assert_int_eq(import("n", "", limits_of(20, 2), digest), OK);
 }
 END_TEST
 

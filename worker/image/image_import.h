@@ -1,11 +1,5 @@
 #pragma once
-#include "worker/image/image_store.h"
-
-struct image_limits {
-	uint64_t bytes;   /* of all files unpacked */
-	uint64_t entries; /* files, folders, links */
-};
-#define IMAGE_LIMITS_DEFAULT ((struct image_limits){ .bytes = 16ull << 30, .entries = 1000000 })
+#include "worker/image/image_unpack.h"
 
 /* Unpacks a tar of a root file system (plain, gzip, xz, zstd: whatever libarchive knows) as the image
  * `name`; its digest is the sha256 of the file. `config` is the image's OCI config as JSON or empty.
@@ -14,3 +8,7 @@ struct image_limits {
  * Needs root, for the owners. `digest_text` gets "sha256:<hex>", 72 bytes. */
 enum err image_import(struct ctx *cx, const char *node_dir, struct str name, const char *tar_file,
                       struct str config, const struct image_limits *limits, char *digest_text);
+
+/* The same of a folder that skopeo wrote (`skopeo copy … dir:`); the digest is that of its manifest. */
+enum err image_import_layers(struct ctx *cx, const char *node_dir, struct str name, int layers,
+                             const struct image_limits *limits, char *digest_text);
