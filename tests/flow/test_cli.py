@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 
 import harness
 
@@ -32,6 +33,21 @@ class CommandLine(harness.FlowTest):
 
     def register(self, name, command, *more):
         self.cli("code", "register", name, "--image", "busybox", "--command", command, *more)
+
+    def test_a_zip_package_is_uploaded_and_run(self):
+        path = os.path.join(harness.scratch(), "thumbs.zip")
+        with zipfile.ZipFile(path, "w") as package:
+            package.writestr("run.sh", "echo packed; cat data/file\n")
+            package.writestr("data/file", "with data\n")
+        self.assertIn("revision 1", self.cli("code", "register", "packed", "--zip", path, "--runtime", "sh", "--file", "run.sh") + self.stderr)
+        self.assertEqual(self.cli("queue", "packed", "--wait"), "packed\nwith data\n")
+        code = json.loads(self.cli("code", "register", "packed", "--zip", path, "--json"))
+        self.assertEqual((code["rev"], code["package_name"], code["code_size"]), (2, "thumbs.zip", os.path.getsize(path)))
+        self.cli("code", "register", "packed", "--zip", path, "--runtime", "cobol", status=1)
+        self.assertIn("[runtimes] images", self.stderr)
+        self.cli("code", "register", "packed", "--zip", path + ".none", status=1)
+        self.assertIn("thumbs.zip.none", self.stderr)
+        os.unlink(path)
 
     # --- verdicts ---------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """IronWorker's published clients, unmodified; they are only told where the server is (tests/clients)."""
 import os
 import shutil
+import stat
 import subprocess
+import zipfile
 
 import harness
 
@@ -17,6 +19,18 @@ def install_packages():
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=CLIENTS, check=True)
 
 
+def pack_as_the_client_does(path):
+    """Its own runner, the worker's folder, and a stand-in for node, which busybox has not."""
+    with open(os.path.join(CLIENTS, "node_modules", "iron_worker", "upload_files", "__runner__.sh")) as runner:
+        text = runner.read() + "\nnode worker.js"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("__runner__.sh", text)
+        package.writestr("worker.js", "console.log(1)")
+        node = zipfile.ZipInfo("bin/node")
+        node.create_system, node.external_attr = 3, (stat.S_IFREG | 0o755) << 16
+        package.writestr(node, "#!/bin/sh\necho \"node runs $1 for $(cat $PAYLOAD_FILE)\"\n")
+
+
 class Node(harness.FlowTest):
     def run_client(self, prefix):
         """Only variables of one prefix, no file to read a configuration from."""
@@ -25,6 +39,7 @@ class Node(harness.FlowTest):
         for name, value in (("TOKEN", s.token), ("PROJECT_ID", s.project), ("HOST", "127.0.0.1"), ("PORT", str(s.port)),
                             ("SCHEME", "http"), ("PROTOCOL", "http")):
             env[prefix + name] = value
+        pack_as_the_client_does(os.path.join(folder, "package.zip"))
         try:
             done = subprocess.run(["node", os.path.join(CLIENTS, "iron_worker.js"), prefix.lower().strip("_").replace("_", "-")],
                                   cwd=folder, env=env, text=True, timeout=100, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,6 +1,7 @@
 """The rules that satisfy every published IronWorker client, one test a rule, as bytes on a socket. The
 number in a test's name is the rule's; make lint checks that each of 1 to 27 has one."""
 import base64
+import io
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import zipfile
 
 import harness
 
@@ -227,6 +229,14 @@ class Rules(Wire):
             headers = [header] + (["Transfer-Encoding: chunked"] if form == "f" else [])
             reply = self.raw("POST " + self.path("codes"), *headers, body=chunked(body, 50) if form == "f" else body)
             self.assertEqual((reply.status, reply.json.get("name")), (200, "form-" + form), reply)
+        zipped = io.BytesIO()
+        with zipfile.ZipFile(zipped, "w") as file:
+            file.writestr("run.sh", "echo hi\n")
+        packed = multipart("form-zip", b"\r\n")[:-len(b"--77120--")] + b"\r\n".join(
+            [b"--77120", b'Content-Disposition: form-data; name="file"; filename="x.zip"', b"", zipped.getvalue(), b"--77120--"])
+        reply = self.raw("POST " + self.path("codes"), kind, "Transfer-Encoding: chunked", body=chunked(packed, 50))
+        self.assertEqual((reply.status, reply.json.get("code_size")), (200, len(zipped.getvalue())), reply)
+        self.assertEqual(self.stoker.get("codes/%s/download" % reply.json["id"]).body, zipped.getvalue())
 
     def test_rule_12_an_upload_is_answered_with_id_and_msg(self):
         reply = self.stoker.post("codes", {"image": "reg.example/iron/named:0.0.1"})

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import stat
+import subprocess
 import threading
 import zipfile
 
@@ -234,6 +235,23 @@ class Packages(harness.FlowTest):
         self.assertEqual(self.upload("many", many).status, 200)
         self.assertLess(self.resident_kb(), RESIDENT_KB)
 
+    def small_disk(self, command, *arguments):
+        folder = os.path.join(self.stoker.run, "var", "uploads")
+        subprocess.run(["nsenter", "-m", "-t", str(self.stoker.pid("api")), command, *arguments, folder], check=True)
+
+    def test_a_full_disk_is_503_and_leaves_nothing(self):
+        package = zip_of_size(4 << 20)
+        self.small_disk("mount", "-t", "tmpfs", "-o", "size=1m,mode=1777", "none")
+        try:
+            reply = self.upload("full", package)
+            self.assertEqual((reply.status, reply.json["msg"]),
+                             (503, "the disk for uploads has no room for the package; nothing was done"))
+            self.assertIn("retry-after", reply.headers)
+            self.assertEqual(self.upload("small", GOOD).status, 200)
+        finally:
+            self.small_disk("umount", "-l")  # the file is closed behind the answer
+        self.assertEqual(self.upload("full", package).json["rev"], 1)
+
     # --- what is left behind ---------------------------------------------------------------------------------
 
     def test_a_killed_api_leaves_no_file_and_no_package(self):
@@ -259,6 +277,19 @@ class Packages(harness.FlowTest):
         harness.wait_for(lambda: self.stoker.get("codes").status == 200, 15, "the API")
         self.assertNotIn("killed", [code["name"] for code in self.stoker.get("codes?per_page=100").json["codes"]])
         self.assertEqual(self.upload("killed", package).status, 200)
+
+    # --- and it runs -----------------------------------------------------------------------------------------
+
+    def test_what_was_uploaded_runs_in_the_revision_that_was_current(self):
+        first = self.upload("runs", zip_of({"run.sh": b"cat say\n", "say": b"one"}))
+        self.stoker.post("codes/%s/pause_task_queue" % first.json["id"])
+        early = self.stoker.queue("runs")
+        self.upload("runs", zip_of({"run.sh": b"cat say\n", "say": b"two"}))
+        late = self.stoker.queue("runs")
+        self.stoker.post("codes/%s/resume_task_queue" % first.json["id"])
+        for task, says in ((early, b"one"), (late, b"two")):
+            self.stoker.wait_state(task, "complete")
+            self.assertEqual(self.stoker.task_log(task), says)
 
 
 if __name__ == "__main__":
