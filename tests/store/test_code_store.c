@@ -1,6 +1,7 @@
 #include "store/code_store.h"
 
 #include "base/clock.h"
+#include "store/package_store.h"
 #include "tests/support/store_fixture.h"
 
 #include <check.h>
@@ -75,6 +76,65 @@ START_TEST(what_an_update_does_not_send_stays_and_a_change_makes_a_revision)
 	ck_assert_int_eq(code.revision, 3); /* a sent image may mean new bytes */
 	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM revision r JOIN code c ON c.id = r.code_id WHERE r.command = 'echo two'"
 	                           " AND r.number = 2"), 1);
+}
+END_TEST
+
+/* A package of one piece whose digest has `mark` in each byte. */
+static struct package given_package(char mark)
+{
+	struct package p = { .bytes = 3, .pieces = 1 };
+	struct id upload;
+
+	memset(p.digest, mark, sizeof p.digest);
+	fine(package_store_begin(f.db, &f.cx, &(struct id){ { 0 } }, &upload));
+	fine(package_store_add(f.db, &f.cx, &upload, 0, STR_LIT("zip")));
+	fine(package_store_finish(f.db, &f.cx, &upload, &p));
+	return p;
+}
+
+START_TEST(a_package_needs_something_to_run_and_each_revision_keeps_its_own)
+{
+	struct id project = given_project(&f);
+	struct package one = given_package('1'), two = given_package('2');
+	struct code_order order = { .name = STR_LIT("zip"), .has_package = true, .package_name = STR_LIT("z.zip") };
+	struct code_revision was;
+	struct code code;
+
+	order.package = str_bytes(one.digest, sizeof one.digest);
+	ck_assert_int_eq(code_store_put(f.db, &f.cx, &project, &order, &code), ERR_REQUIRED);
+	ck_assert_ptr_nonnull(strstr(f.cx.message, "field runtime: is missing"));
+	order.has_runtime = true;
+	order.runtime = STR_LIT("sh");
+	ck_assert_int_eq(code_store_put(f.db, &f.cx, &project, &order, &code), ERR_REQUIRED);
+	ck_assert_ptr_nonnull(strstr(f.cx.message, "field file_name: is missing"));
+	order.has_file_name = true;
+	order.file_name = STR_LIT("run.sh");
+	fine(code_store_put(f.db, &f.cx, &project, &order, &code));
+	ck_assert_int_eq(code.revision, 1);
+	ck_assert_int_eq(code.package_bytes, 3);
+	fine(code_store_put(f.db, &f.cx, &project, &order, &code));
+	ck_assert_int_eq(code.revision, 2); /* a sent package always makes one (IronWorker 4.1) */
+	order = (struct code_order){ .name = STR_LIT("zip"), .has_package = true, .package = str_bytes(two.digest, sizeof two.digest),
+		                     .package_name = STR_LIT("y.zip") };
+	fine(code_store_put(f.db, &f.cx, &project, &order, &code));
+	ck_assert(str_is(code.runtime, "sh") && str_is(code.file_name, "run.sh") && str_is(code.package_name, "y.zip"));
+	fine(code_store_revision(f.db, &f.cx, &project, &code.id, 2, &code, &was));
+	ck_assert(str_equal(was.package, str_bytes(one.digest, sizeof one.digest)));
+	fine(code_store_revision(f.db, &f.cx, &project, &code.id, 0, &code, &was));
+	ck_assert(str_equal(was.package, str_bytes(two.digest, sizeof two.digest)));
+	ck_assert_int_eq(code_store_revision(f.db, &f.cx, &project, &code.id, 4, &code, &was), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(a_package_that_was_swept_away_is_named_by_nobody)
+{
+	struct id project = given_project(&f);
+	struct code_order order = { .name = STR_LIT("late"), .has_package = true, .has_image = true, .image = STR_LIT("busybox"),
+		                    .package = STR_LIT("no package has this digest in it"), .package_name = STR_LIT("") };
+	struct code code;
+
+	ck_assert_int_eq(code_store_put(f.db, &f.cx, &project, &order, &code), ERR_BUSY);
+	ck_assert_int_eq(code_store_find(f.db, &f.cx, &project, STR_LIT("late"), &code), ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -206,6 +266,8 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_first_registration_needs_an_image_and_gets_defaults_and_a_lane);
 	tcase_add_test(t, what_an_update_does_not_send_stays_and_a_change_makes_a_revision);
+	tcase_add_test(t, a_package_needs_something_to_run_and_each_revision_keeps_its_own);
+	tcase_add_test(t, a_package_that_was_swept_away_is_named_by_nobody);
 	tcase_add_test(t, a_registration_is_done_once_wherever_the_connection_breaks);
 	tcase_add_test(t, another_projects_codes_are_not_found);
 	tcase_add_test(t, names_are_exact_and_pages_are_newest_first);
