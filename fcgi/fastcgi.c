@@ -54,9 +54,15 @@ static bool write_answer(void *arg, const char *p, size_t n)
 	return true;
 }
 
+/* libfcgi half-closes and waits until the web server has closed too, lest bytes that nobody read turn
+ * the close into a reset; when all was read, a close is enough, and spares two changes of process. */
 static void finish(void *arg)
 {
-	FCGX_Finish_r(arg);
+	FCGX_Request *r = arg;
+
+	if (FCGX_GetChar(r->in) == EOF && !FCGX_GetError(r->in))
+		r->keepConnection = 1;
+	FCGX_Finish_r(r);
 }
 
 /* spikes.md 1: libfcgi only reads the request. keepConnection must be set, or Accept_r "finishes" the
