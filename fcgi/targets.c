@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { TARGETS_MOST = 64, FRESH_US = 1000000, HEARD_US = 100000 };
+enum { TARGETS_MOST = 64, FRESH_US = TARGETS_FRESH_MS * 1000, HEARD_US = 100000, MARGIN_MS = 10 };
 
 struct remembered {
 	struct id project;
@@ -36,15 +38,24 @@ static void empty(struct remembered *r)
 	*r = (struct remembered){ 0 };
 }
 
-void targets_forget(struct targets *t)
+static void forget(struct targets *t)
 {
 	for (size_t i = 0; t && i < TARGETS_MOST; i++)
 		empty(&t->rows[i]);
 }
 
+void targets_outlast(struct targets *t)
+{
+	struct timespec left = { 0, (TARGETS_FRESH_MS + MARGIN_MS) * 1000000L };
+
+	forget(t);
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
+}
+
 void targets_free(struct targets *t)
 {
-	targets_forget(t);
+	forget(t);
 	free(t);
 }
 
@@ -63,8 +74,9 @@ static char *own(struct str s)
 	return copy;
 }
 
+/* `asked_us`: when the look-up was begun, for what it saw may be as old as that. */
 static void remember(struct targets *t, const struct id *project, struct str name, struct str cluster,
-                     const struct code_target *target)
+                     const struct code_target *target, int64_t asked_us)
 {
 	struct remembered *r = &t->rows[t->next++ % TARGETS_MOST];
 
@@ -72,7 +84,7 @@ static void remember(struct targets *t, const struct id *project, struct str nam
 		return;
 	empty(r);
 	*r = (struct remembered){ *project, own(name), own(cluster), own(target->callback), *target,
-		                  clock_boot_us() + FRESH_US };
+		                  asked_us + FRESH_US };
 }
 
 enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const struct id *project,
@@ -93,6 +105,6 @@ enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const st
 	TRY(code_store_target(db, cx, project, name, cluster, out));
 	targets_heard(t);
 	if (t)
-		remember(t, project, name, cluster, out);
+		remember(t, project, name, cluster, out, now);
 	return OK;
 }

@@ -2,10 +2,11 @@
 #include "store/code_store.h"
 
 /* Where the tasks of a code go, remembered from request to request: a look-up is a third of what an
- * enqueue costs. What is remembered need not be true any more: the INSERT itself checks that the
- * revision is still the current one (sql/, 31006), and whoever is told so forgets and looks up anew.
- * What changes without a new revision (the head start of a cluster) is at most a second old. */
+ * enqueue costs. It is remembered for TARGETS_FRESH_MS at most, by every process of every machine; so
+ * whoever has changed a code answers only when that time is over (targets_outlast): a task that is
+ * queued after that answer runs what the answer said. */
 struct targets;
+enum { TARGETS_FRESH_MS = 100 };
 
 struct targets *targets_new(void);
 /* NULL is allowed. */
@@ -18,5 +19,6 @@ enum err targets_find(struct targets *t, struct db *db, struct ctx *cx, const st
  * else a look-up goes first, so that a server that hangs is met by a read, whose 503 is true for sure,
  * and not by the INSERT. */
 void targets_heard(struct targets *t);
-/* Everything: some of it was found to be old. */
-void targets_forget(struct targets *t);
+/* After the commit of a change to what others may remember, before its answer: forgets everything here
+ * and waits until nobody's memory can be older than the commit. */
+void targets_outlast(struct targets *t);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/seal.h"
 #include "fcgi/api/task_api.h"
+#include "fcgi/targets.h"
 #include "model/cluster_json.h"
 #include "model/task_json.h"
 #include "store/cluster_store.h"
@@ -146,6 +147,7 @@ enum err cluster_api_change(struct request *rq, struct reply *rp)
 	if (order.name.n && id_is_zero(&cluster.user_id) && !str_equal(order.name, cluster.name))
 		return err_set(&rq->cx, ERR_CONFLICT, "field name: nodes know this cluster by its name");
 	TRY(cluster_store_change(rq->db, &rq->cx, cluster.number, &order, &key));
+	targets_outlast(rq->process->targets);
 	return reply_msg(rp, 200, "Cluster updated", NULL);
 }
 
@@ -157,6 +159,7 @@ enum err cluster_api_delete(struct request *rq, struct reply *rp)
 	if (str_is(cluster.name, "default"))
 		return err_set(&rq->cx, ERR_CONFLICT, "cluster 'default' is where codes begin: it stays");
 	TRY(cluster_store_delete(rq->db, &rq->cx, cluster.number));
+	targets_outlast(rq->process->targets);
 	return reply_msg(rp, 200, "Cluster deleted", NULL);
 }
 

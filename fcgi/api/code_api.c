@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "fcgi/api/package_api.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/targets.h"
 #include "model/code_json.h"
 #include "store/code_store.h"
 #include "store/task_store.h"
@@ -18,6 +19,8 @@ enum err code_api_put(struct request *rq, struct reply *rp)
 	TRY(code_order_from_json(&rq->cx, rq->set, rq->json, &order));
 	TRY(package_api_take(rq, &order));
 	TRY(code_store_put(rq->db, &rq->cx, &rq->project_id, &order, &code));
+	if (code.revision > 1)
+		targets_outlast(rq->process->targets);
 	j = code_to_json(&code);
 	json_object_set_new(j, "msg", json_string("Upload successful.")); /* with the id: rule 12 */
 	return reply_json(rp, 200, j);
@@ -117,6 +120,7 @@ enum err code_api_delete(struct request *rq, struct reply *rp)
 	if (code.paused)
 		TRY(cancel_all(rq, &id));
 	TRY(code_store_delete(rq->db, &rq->cx, &rq->project_id, &id));
+	targets_outlast(rq->process->targets);
 	return reply_msg(rp, 200, "Deleted", NULL);
 }
 

@@ -117,24 +117,6 @@ static enum err add(struct request *rq, struct reply *rp, const struct task_orde
 	return task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n);
 }
 
-/* Looked up and added; once more when what was looked up had changed meanwhile. */
-static enum err look_up_and_add(struct request *rq, struct reply *rp, struct task_order *orders,
-                                struct code_target *targets, size_t n, struct idempotency *once, bool *replayed)
-{
-	enum err e = OK;
-
-	for (int try = 0; try < 3; try++) {
-		TRY(prepare(rq, orders, targets, n));
-		e = add(rq, rp, orders, targets, n, once, replayed);
-		if (e == OK)
-			targets_heard(rq->process->targets);
-		if (e == OK || db_errno(rq->db) != DB_STALE_REVISION)
-			return e;
-		targets_forget(rq->process->targets);
-	}
-	return e;
-}
-
 /* Queues them; `rp` has the answer already, which holds only when this returns OK. */
 static enum err queue(struct request *rq, struct reply *rp, struct task_order *orders, size_t n)
 {
@@ -148,7 +130,9 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 	if (replayed)
 		return OK;
 	TRY(quota_check(rq, rp, n));
-	TRY(look_up_and_add(rq, rp, orders, targets, n, has_key ? &once : NULL, &replayed));
+	TRY(prepare(rq, orders, targets, n));
+	TRY(add(rq, rp, orders, targets, n, has_key ? &once : NULL, &replayed));
+	targets_heard(rq->process->targets);
 	if (!replayed)
 		quota_add(rq, n);
 	for (size_t i = 0; i < n && !replayed; i++)

@@ -163,7 +163,7 @@ static enum err kind_of(unsigned number)
 	case 31002: /* queue view: a name that does not exist */
 		return ERR_INPUT;
 	case 31001: /* the enqueue's deadline has passed */
-	case DB_STALE_REVISION:
+	case 31006: /* another revision by now (task_before_insert's long way) */
 	case 1213: case 1205: case 1020: case 1317: case 1969: /* may be tried again */
 	case 1040: case 1203: case 1226:                       /* too many connections */
 	case 1114: case 1021: case 1030:                       /* disk full */

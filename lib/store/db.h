@@ -88,8 +88,6 @@ enum err db_exec_array(struct db *db, struct ctx *cx, const struct sql *sql, con
 enum err db_query(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n, struct rows *out);
 /* Rows changed by the last statement: really changed ones, not merely matched. */
 int64_t db_changed(const struct db *db);
-/* The number that the trigger of `task` gives when the code has a newer revision than the INSERT says. */
-enum { DB_STALE_REVISION = 31006 };
 /* MariaDB's number of the last error (0 = none), for the table in txn.c. */
 unsigned db_errno(const struct db *db);
 /* The database's clock now, microseconds since 1970, from an offset measured when the connection was

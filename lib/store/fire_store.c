@@ -4,8 +4,6 @@
 #include "store/task_store.h"
 #include "store/txn.h"
 
-enum { STALE_TRIES = 3 };
-
 /* --- what is due ------------------------------------------------------------------------------- */
 
 #define DUE(from)                                                                                              \
@@ -52,14 +50,8 @@ enum err fire_store_due(struct db *db, struct ctx *cx, const char *zones, enum f
 {
 	static const struct txn FIRING = { due_work, NULL }; /* what was committed is not due any more */
 	struct due d = { zones, pass, out };
-	enum err e = OK;
 
-	for (int try = 0; try < STALE_TRIES; try++) {
-		e = txn_run(db, cx, &FIRING, &d);
-		if (e == OK || db_errno(db) != DB_STALE_REVISION)
-			return e;
-	}
-	return e;
+	return txn_run(db, cx, &FIRING, &d);
 }
 
 const struct sql FIRE_NEXT = {

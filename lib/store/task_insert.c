@@ -2,9 +2,13 @@
 
 const struct sql TASK_INSERT = {
 	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
-	" timeout_s, delay_s, label, callback, payload, not_after, original_task_id, retry, traceparent,"
-	" schedule_id, retries, retries_delay_s)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssiiiiiiissstsissii" };
+	" timeout_s, label, callback, notify, payload, not_after, original_task_id, retry, traceparent,"
+	" schedule_id, retries, retries_delay_s, changes, created_at, updated_at, due_at, rank_at)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6),"
+	" UTC_TIMESTAMP(6) + INTERVAL ? SECOND, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)", "sssiiiiiissistsissiiii" };
+
+/* The bits of `notify`: every settled state. */
+enum { NOTIFY_ENDS = 504 };
 
 static struct val text_or_null(struct str s)
 {
@@ -17,16 +21,19 @@ void task_insert_row(struct val *out, const struct id *project, const struct tas
 	static const struct id NONE;
 	bool own_priority = order->priority >= 0 && order->priority <= 2;
 	int64_t timeout_s = order->timeout_s > 0 ? order->timeout_s : target->timeout_s;
+	int64_t priority = own_priority ? order->priority : target->default_priority;
+	int64_t delay_s = order->delay_s > 0 ? order->delay_s : 0;
+	struct str callback = order->callback.n ? order->callback : target->callback;
 	const struct val v[TASK_INSERT_COLUMNS] = {
 		v_id(&order->id), v_id(project), v_id(&target->code_id), v_i(target->revision),
-		v_i(target->lane_id), v_i(target->cluster_id),
-		v_i(own_priority ? order->priority : target->default_priority), v_i(target->head_start_s),
-		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), v_i(order->delay_s),
-		text_or_null(order->label), text_or_null(order->callback.n ? order->callback : target->callback),
-		text_or_null(order->payload), v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE),
-		v_i(chain ? chain->retry : 0), text_or_null(order->traceparent),
-		v_id_or_null(&order->schedule_id), order->has_retries ? v_i(order->retries) : v_null(),
+		v_i(target->lane_id), v_i(target->cluster_id), v_i(priority), v_i(target->head_start_s),
+		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), text_or_null(order->label),
+		text_or_null(callback), v_i(callback.n ? NOTIFY_ENDS : 0), text_or_null(order->payload),
+		v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE), v_i(chain ? chain->retry : 0),
+		text_or_null(order->traceparent), v_id_or_null(&order->schedule_id),
+		order->has_retries ? v_i(order->retries) : v_null(),
 		order->has_retries_delay ? v_i(order->retries_delay_s) : v_null(),
+		v_i(delay_s), v_i(delay_s - priority * target->head_start_s),
 	};
 
 	memcpy(out, v, sizeof v);
