@@ -1,8 +1,10 @@
 #include "fcgi/route.h"
 
 #include "fcgi/api/account_api.h"
+#include "fcgi/api/calendar_api.h"
 #include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
+#include "fcgi/api/fire_api.h"
 #include "fcgi/api/log_api.h"
 #include "fcgi/api/package_api.h"
 #include "fcgi/api/project_api.h"
@@ -63,6 +65,16 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/schedules/{id}", AUTH_VIEWER, BODY_NONE, schedule_api_get),
 	API_ROW(PUT, P "/schedules/{id}", AUTH_DEVELOPER, BODY_TASKS, schedule_api_change),
 	API_ROW(POST, P "/schedules/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, schedule_api_cancel),
+	API_ROW(POST, P "/schedules/preview", AUTH_VIEWER, BODY_TASKS, fire_api_preview),
+	API_ROW(GET, P "/schedules/{id}/preview", AUTH_VIEWER, BODY_NONE, fire_api_coming),
+	API_ROW(GET, P "/schedules/{id}/fires", AUTH_VIEWER, BODY_NONE, fire_api_fires),
+	API_ROW(POST, P "/schedules/{id}/pause", AUTH_DEVELOPER, BODY_JSON, fire_api_pause),
+	API_ROW(POST, P "/schedules/{id}/resume", AUTH_DEVELOPER, BODY_JSON, fire_api_resume),
+	API_ROW(POST, P "/schedules/{id}/run", AUTH_DEVELOPER, BODY_JSON, fire_api_run),
+	API_ROW(POST, P "/schedules/{id}/backfill", AUTH_DEVELOPER, BODY_JSON, fire_api_backfill),
+	API_ROW(GET, P "/calendars", AUTH_VIEWER, BODY_NONE, calendar_api_list),
+	API_ROW(PUT, P "/calendars/{name}", AUTH_DEVELOPER, BODY_JSON, calendar_api_put),
+	API_ROW(DELETE, P "/calendars/{name}", AUTH_DEVELOPER, BODY_NONE, calendar_api_delete),
 
 	API_ROW(GET, "/2/stacks", AUTH_KNOWN, BODY_NONE, service_api_stacks),
 	API_ROW(GET, "/2/clusters", AUTH_KNOWN, BODY_NONE, cluster_api_list),

@@ -64,6 +64,6 @@ bool cron_next(const struct cron *c, const struct zone *z, enum dst_gap gap, enu
                struct cron_time *out);
 /* The same in local time alone: the first that matches at or after `local`, both as if they were UTC. */
 bool cron_next_local(const struct cron *c, int64_t local, int64_t *out);
-/* "at 09:00 on Monday to Friday": the expression in words, as far as it is of the usual forms, else the
- * expression itself. In the arena. */
-const char *cron_words(struct arena *a, struct str text);
+/* "at 09:00 on Monday to Friday": the expression in words, where it is of a usual form, else `text`. In the
+ * arena. */
+const char *cron_words(struct arena *a, const struct cron *c, struct str text);

@@ -26,3 +26,29 @@ enum err fire_store_wait(struct db *db, struct ctx *cx, int64_t *wait_us);
 
 /* Its statements, for the test that EXPLAINs each. */
 extern const struct sql FIRE_LOCK_ON_TIME, FIRE_LOCK_LATE, FIRE_NEXT;
+
+/* --- fires that wait for the end of a run, and what is kept up ------------------------------------ */
+
+/* Lets those begin whose run before is over, and, by `replace`, asks for the end of the runs they wait for.
+ * At most FIRE_ROWS_MOST schedules; *n = tasks queued. */
+enum err fire_store_release(struct db *db, struct ctx *cx, const char *zones, size_t *n);
+/* Moves schedules of zones whose file is another one by now: at most FIRE_ROWS_MOST; *moved = how many. */
+enum err fire_store_rezone(struct db *db, struct ctx *cx, const char *zones, size_t *moved);
+/* Deletes ledger rows older than so many days, at most 1,000; *more = there were so many. */
+enum err fire_store_forget(struct db *db, struct ctx *cx, int64_t days, bool *more);
+
+/* --- by hand ---------------------------------------------------------------------------------------- */
+
+/* Queues a task now, whatever the timetable, pause or overlap say; the schedule stays as it is. `who` stands in
+ * the ledger. ERR_CONFLICT if its task cannot be queued. */
+enum err fire_store_run_now(struct db *db, struct ctx *cx, const char *zones, const struct id *project, const struct id *id,
+                            struct str who, struct id *task);
+enum { FIRE_BACKFILL_MOST = 1000 };
+/* Queues a task for each nominal time from `from` to `to` that has none, also of times before its start. Times
+ * that are not decided yet are left alone. ERR_INPUT for more than FIRE_BACKFILL_MOST times. */
+enum err fire_store_backfill(struct db *db, struct ctx *cx, const char *zones, const struct id *project,
+                             const struct id *id, int64_t from, int64_t to, struct str who, size_t *queued, size_t *left_alone);
+/* The ledger of a schedule (it is there: schedule_store_get), newest first, nominal times before `before`
+ * (TIME_NONE = all), with the states of their tasks. */
+enum err fire_store_list(struct db *db, struct ctx *cx, const struct id *schedule, int64_t before, int64_t most,
+                         struct fire **out, size_t *n);

@@ -232,12 +232,17 @@ static enum err write_tasks(struct db *db, struct ctx *cx, struct writing *w)
 /* --- ledger and schedule ----------------------------------------------------------------------- */
 
 enum { FIRE_COLUMNS = 7, MOVE_COLUMNS = 12 };
-/* What a backfill asks for may have a row already, of a time that did not run. */
 static const struct sql ADD = {
 	"INSERT INTO fire (schedule_id, nominal, outcome, due, at, task_id, note) VALUES (?, ?, ?, ?, ?, ?, ?)", "ststtss" };
+/* By hand, or the end of a wait: the time may have a row already, of what did not run. Looked at before, with the
+ * schedule locked. */
+static const struct sql PUT = {
+	"INSERT INTO fire (schedule_id, nominal, outcome, due, at, task_id, note) VALUES (?, ?, ?, ?, ?, ?, ?)"
+	" ON DUPLICATE KEY UPDATE outcome = VALUES(outcome), at = VALUES(at), task_id = VALUES(task_id), note = VALUES(note)",
+	"ststtss" };
 static const struct sql REPLACE_WAITING = {
 	"UPDATE fire SET outcome = 'overlap', at = ?, note = 'a newer time took its place'"
-	" WHERE schedule_id = ? AND nominal >= ? AND outcome = 'waiting'", "tst" };
+	" WHERE schedule_id = ? AND nominal >= ? AND nominal < ? AND outcome = 'waiting'", "tstt" };
 static const struct sql MOVE = {
 	"UPDATE schedule SET accounted_to = ?, next_at = ?, last_at = IFNULL(?, last_at), run_count = run_count + ?,"
 	" state = ?, msg = ?, zone_digest = ?, last_task_id = IFNULL(?, last_task_id), waiting = ?, waiting_from = ?"
@@ -264,7 +269,7 @@ static enum err add_rows(struct db *db, struct ctx *cx, const struct writing *w)
 
 			memcpy(v + at++ * FIRE_COLUMNS, fire_row, sizeof fire_row);
 		}
-	return db_exec_array(db, cx, &ADD, v, n);
+	return db_exec_array(db, cx, w->jobs[0].keeps_place ? &PUT : &ADD, v, n);
 }
 
 /* What waits now, and since when: the new ones besides those from before, or in their place. */
@@ -276,7 +281,8 @@ static enum err count_waiting(struct db *db, struct ctx *cx, struct fire_job *jo
 		if (job->fires[k].outcome != FIRE_WAITING)
 			continue;
 		if (s->overlap == OVERLAP_REPLACE && s->waiting) {
-			TRY(db_exec(db, cx, &REPLACE_WAITING, VALS(v_t(now), v_id(&s->id), v_t(s->waiting_from))));
+			TRY(db_exec(db, cx, &REPLACE_WAITING, VALS(v_t(now), v_id(&s->id), v_t(s->waiting_from),
+			                                           v_t(job->fires[k].nominal))));
 			s->waiting = 0;
 		}
 		if (!s->waiting)

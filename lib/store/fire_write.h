@@ -13,7 +13,7 @@ struct fire_job {
 	bool has_next;
 	int64_t accounted_to;      /* after these fires */
 	const char *broken;        /* why nothing can be decided, e.g. its zone is gone; NULL = it can */
-	bool keeps_place;          /* accounted_to, next_at and run_count stay: run now, backfill */
+	bool keeps_place;          /* the schedule's row stays: by hand, or the end of a wait (all jobs of a call alike) */
 	/* filled by fire_jobs_write */
 	int64_t runs;
 	struct id last_task_id;

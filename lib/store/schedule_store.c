@@ -1,5 +1,6 @@
 #include "store/schedule_store.h"
 
+#include "base/text.h"
 #include "store/fire_store.h"
 #include "store/fire_write.h"
 #include "store/txn.h"
@@ -305,4 +306,87 @@ enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *p
 	struct changing c = { .project = project, .id = id };
 
 	return txn_run(db, cx, &CANCELLING, &c);
+}
+
+/* --- pauses ------------------------------------------------------------------------------------ */
+
+enum { WHO_BYTES = 255, WHY_BYTES = 500 };
+static const struct sql BEGIN_PAUSE = {
+	"INSERT INTO schedule_pause (schedule_id, from_at, paused_by, reason) VALUES (?, ?, ?, ?)", "stss" };
+static const struct sql END_PAUSE = {
+	"UPDATE schedule_pause SET to_at = ?, resumed_by = ? WHERE schedule_id = ? AND from_at = ?", "tsst" };
+static const struct sql SET_PAUSED = {
+	"UPDATE schedule SET paused_at = ?, pauses = pauses + ?, updated_at = NOW(6) WHERE id = ?", "tis" };
+
+struct pausing {
+	struct changing of;
+	bool paused, changed;
+	struct str who, why;
+};
+
+static enum err pause_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct pausing *p = arg;
+	struct schedule s;
+	int64_t now;
+
+	TRY(lock(db, cx, &p->of, &s));
+	if (s.state != SCHEDULE_SCHEDULED)
+		return err_set(cx, ERR_CONFLICT, "the schedule is %s", schedule_state_name(s.state));
+	p->changed = p->paused != (s.paused_at != TIME_NONE);
+	if (!p->changed)
+		return OK;
+	TRY(schedule_now(db, cx, &now));
+	if (p->paused)
+		TRY(db_exec(db, cx, &BEGIN_PAUSE, VALS(v_id(p->of.id), v_t(now), text(p->who), text(p->why))));
+	else
+		TRY(db_exec(db, cx, &END_PAUSE, VALS(v_t(now), text(p->who), v_id(p->of.id), v_t(s.paused_at))));
+	return db_exec(db, cx, &SET_PAUSED, VALS(v_t(p->paused ? now : TIME_NONE), v_i(p->paused), v_id(p->of.id)));
+}
+
+enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused,
+                              struct str who, struct str why, bool *changed)
+{
+	static const struct txn PAUSING = { pause_work, NULL }; /* harmless to repeat */
+	struct pausing p = { .of = { .project = project, .id = id }, .paused = paused, .who = text_cut(who, WHO_BYTES),
+		             .why = text_cut(why, WHY_BYTES) };
+
+	TRY(txn_run(db, cx, &PAUSING, &p));
+	*changed = p.changed;
+	return OK;
+}
+
+enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, struct pause **out, size_t *n)
+{
+	return schedule_pauses_read(db, cx, id, TIME_NONE, out, n);
+}
+
+/* --- preview ----------------------------------------------------------------------------------- */
+
+enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                                const struct id *id, const struct schedule_order *order, size_t most,
+                                struct schedule_preview *out)
+{
+	struct timetables ts = { .folder = zones };
+	struct schedule_preview p = { .schedule = schedule_default(), .times = arena_array(&cx->arena, most, sizeof *p.times) };
+	struct schedule *s = &p.schedule;
+	int64_t now, from;
+
+	TRY(schedule_now(db, cx, &now));
+	if (id)
+		TRY(schedule_store_get(db, cx, project, id, s));
+	if (order)
+		schedule_apply(order, s);
+	s->project_id = *project;
+	if (s->start_at == TIME_NONE)
+		s->start_at = now + (order ? order->delay_s * 1000000 : 0);
+	TRY(timetables_make(&ts, db, cx, s, &p.timetable));
+	from = id && s->accounted_to != TIME_NONE ? later(s->accounted_to, order && schedule_is_retimed(order) ? now : s->accounted_to)
+	                                          : timetable_begin(&p.timetable, now);
+	if (order)
+		TRY(timetable_check(cx, &p.timetable, from));
+	while (p.n < most && s->state == SCHEDULE_SCHEDULED && timetable_next(&p.timetable, from, &p.times[p.n]))
+		from = p.times[p.n++].at;
+	*out = p;
+	return OK;
 }

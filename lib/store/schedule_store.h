@@ -20,3 +20,22 @@ enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *p
                                const struct id *id, const struct schedule_order *order, const struct id *code);
 /* Cancelled at once, and with it the fires that wait for the end of a run; one that is over stays as it is. */
 enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id);
+/* Pauses or resumes: times between are `paused` in the ledger. `who` and `why` are kept with the pause. *changed =
+ * false if it was so already. ERR_CONFLICT if it is over. */
+enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused,
+                              struct str who, struct str why, bool *changed);
+/* All its pauses, oldest first. */
+enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, struct pause **out, size_t *n);
+
+/* The next times of a schedule, before it is saved or after. */
+struct schedule_preview {
+	struct schedule schedule;
+	struct timetable timetable;
+	struct nominal *times;
+	size_t n;
+};
+/* `id` NULL: of `order` alone, as if it were made now (its code is not looked at); else of the schedule, with
+ * what `order` changes of it (NULL = nothing). ERR_INPUT as when it is saved. */
+enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
+                                const struct id *id, const struct schedule_order *order, size_t most,
+                                struct schedule_preview *out);

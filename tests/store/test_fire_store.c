@@ -4,8 +4,12 @@
 #include "store/fire_store.h"
 #include "store/schedule_store.h"
 #include "tests/support/task_fixture.h"
+#include "tests/support/throwaway_db.h"
 
 #include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 /* Schedules fire by the session's clock, which the tests turn. */
 static struct store_fixture f;
@@ -365,6 +369,217 @@ START_TEST(large_payloads_are_copied_within_the_server)
 }
 END_TEST
 
+/* --- overlap ----------------------------------------------------------------------------------- */
+
+static void release(void)
+{
+	size_t n;
+
+	fine(fire_store_release(f.db, &f.cx, ZONES, &n));
+}
+
+/* Claims the one task that is ready, and starts it. */
+static struct claimed *begin_run(void)
+{
+	struct claimed *c = claim(&w, 10, 1);
+
+	start(&w, c, 1);
+	return c;
+}
+
+START_TEST(runs_that_overlap_go_by_the_rule)
+{
+	static const struct {
+		const char *rule, *during, *after;
+	} RULES[] = {
+		{ "allow", "00:00:00 fired,00:01:00 fired,00:02:00 fired,00:03:00 fired",
+		  "00:00:00 fired,00:01:00 fired,00:02:00 fired,00:03:00 fired" },
+		{ "skip", "00:00:00 fired,00:01:00 overlap,00:02:00 overlap,00:03:00 overlap",
+		  "00:00:00 fired,00:01:00 overlap,00:02:00 overlap,00:03:00 overlap" },
+		{ "queue_one", "00:00:00 fired,00:01:00 waiting,00:02:00 overlap,00:03:00 overlap",
+		  "00:00:00 fired,00:01:00 fired,00:02:00 overlap,00:03:00 overlap" },
+		{ "queue_all", "00:00:00 fired,00:01:00 waiting,00:02:00 waiting,00:03:00 waiting",
+		  "00:00:00 fired,00:01:00 fired,00:02:00 waiting,00:03:00 waiting" },
+		{ "replace", "00:00:00 fired,00:01:00 overlap,00:02:00 overlap,00:03:00 waiting",
+		  "00:00:00 fired,00:01:00 overlap,00:02:00 overlap,00:03:00 fired" },
+	};
+
+	for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+		struct claimed *c;
+		struct id id;
+
+		run_in(&f, f.db, "DELETE FROM schedule");
+		clock_is("2031-01-01T00:00:00Z");
+		w = given_world(&f);
+		id = given(arena_printf(&f.cx.arena, "\"run_every\":60,\"overlap\":\"%s\",\"misfire\":\"all\"", RULES[i].rule));
+		fire_all(f.db);
+		c = begin_run();
+		for (int minute = 1; minute <= 3; minute++) {
+			clock_is(arena_printf(&f.cx.arena, "2031-01-01T00:0%d:00Z", minute));
+			fire_all(f.db);
+			release();
+		}
+		ck_assert_str_eq(ledger(&id), RULES[i].during);
+		ck_assert_int_eq(count("running r JOIN task t ON t.id = r.task_id WHERE r.stop IS NOT NULL AND t.schedule_id", &id),
+		                 strcmp(RULES[i].rule, "replace") == 0);
+		ck_assert(settle(&w, c, 1, TASK_COMPLETE, CAUSE_EXIT));
+		release();
+		ck_assert_str_eq(ledger(&id), RULES[i].after);
+		ck_assert_int_eq(got(&id).waiting, strcmp(RULES[i].rule, "queue_all") == 0 ? 2 : 0);
+		ck_assert_int_eq(got(&id).run_count, count("task WHERE schedule_id", &id));
+	}
+}
+END_TEST
+
+START_TEST(what_waits_ends_with_its_schedule)
+{
+	struct id id = given("\"run_every\":60,\"overlap\":\"queue_all\"");
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:01:00Z");
+	fire_all(f.db);
+	fine(schedule_store_cancel(f.db, &f.cx, &w.project, &id));
+	ck_assert_str_eq(ledger(&id), "00:00:00 fired,00:01:00 missed");
+	ck_assert_int_eq(got(&id).waiting, 0);
+}
+END_TEST
+
+/* --- by hand ----------------------------------------------------------------------------------- */
+
+START_TEST(a_pause_is_in_the_ledger_with_who_and_why)
+{
+	struct id id = given("\"run_every\":60");
+	struct schedule s;
+	bool changed;
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:00:30Z");
+	fine(schedule_store_pause(f.db, &f.cx, &w.project, &id, true, STR_LIT("ana"), STR_LIT("db migration"), &changed));
+	ck_assert(changed);
+	fine(schedule_store_pause(f.db, &f.cx, &w.project, &id, true, STR_LIT("bob"), STR_LIT("again"), &changed));
+	ck_assert(!changed);
+	s = got(&id);
+	ck_assert(str_is(s.paused_by, "ana") && str_is(s.pause_reason, "db migration"));
+	clock_is("2031-01-01T00:02:30Z"); /* nobody looked meanwhile */
+	fine(schedule_store_pause(f.db, &f.cx, &w.project, &id, false, STR_LIT("bob"), STR_LIT(""), &changed));
+	clock_is("2031-01-01T00:02:40Z");
+	fine(schedule_store_pause(f.db, &f.cx, &w.project, &id, true, STR_LIT("ana"), STR_LIT(""), &changed));
+	clock_is("2031-01-01T00:03:05Z");
+	fine(schedule_store_pause(f.db, &f.cx, &w.project, &id, false, STR_LIT("ana"), STR_LIT(""), &changed));
+	clock_is("2031-01-01T00:04:00Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "00:00:00 fired,00:01:00 paused,00:02:00 paused,00:03:00 paused,00:04:00 fired");
+	ck_assert_int_eq(got(&id).paused_at, TIME_NONE);
+}
+END_TEST
+
+START_TEST(run_now_and_backfill_leave_the_schedule_as_it_is)
+{
+	struct id id = given("\"run_every\":60,\"misfire\":\"skip\",\"start_at\":\"2031-01-01T00:00:00Z\""), task;
+	struct schedule before, after;
+	size_t queued, left_alone;
+
+	fire_all(f.db);
+	clock_is("2031-01-01T00:05:00Z");
+	fire_all(f.db);
+	before = got(&id);
+	clock_is("2031-01-01T00:05:07Z");
+	fine(fire_store_run_now(f.db, &f.cx, ZONES, &w.project, &id, STR_LIT("ana"), &task));
+	ck_assert_int_eq(count("task WHERE schedule_id", &id), 3);
+	ck_assert_int_eq(count("task WHERE id", &task), 1);
+	fine(fire_store_backfill(f.db, &f.cx, ZONES, &w.project, &id, at("2030-12-31T23:59:00Z"), at("2031-01-01T00:03:00Z"),
+	                         STR_LIT("ana"), &queued, &left_alone));
+	ck_assert_uint_eq(queued, 4);
+	ck_assert_uint_eq(left_alone, 1); /* the one that ran */
+	fine(fire_store_backfill(f.db, &f.cx, ZONES, &w.project, &id, at("2030-12-31T23:59:00Z"), at("2031-01-01T00:03:00Z"),
+	                         STR_LIT("ana"), &queued, &left_alone));
+	ck_assert_uint_eq(queued, 0);
+	after = got(&id);
+	ck_assert_str_eq(ledger(&id), "23:59:00 backfilled,00:00:00 fired,00:01:00 backfilled,00:02:00 backfilled,00:03:00 backfilled,"
+	                              "00:04:00 missed,00:05:00 fired,00:05:07 run_now");
+	ck_assert_int_eq(before.next_at, after.next_at);
+	ck_assert_int_eq(before.run_count, after.run_count);
+	ck_assert_int_eq(fire_store_backfill(f.db, &f.cx, ZONES, &w.project, &id, 0, at("2031-01-01T00:03:00Z"), STR_LIT("ana"),
+	                                     &queued, &left_alone), ERR_INPUT);
+	ck_assert_int_eq(fire_store_backfill(f.db, &f.cx, ZONES, &w.project, &id, at("2031-01-01T00:03:00Z"),
+	                                     at("2031-01-02T00:03:00Z"), STR_LIT("ana"), &queued, &left_alone), ERR_INPUT);
+}
+END_TEST
+
+START_TEST(a_backfill_of_several_pages_queues_each_time_once)
+{
+	struct id id = given("\"cron\":\"* * * * *\"");
+	size_t queued, left_alone;
+
+	clock_is("2031-01-01T00:00:30Z");
+	fine(fire_store_backfill(f.db, &f.cx, ZONES, &w.project, &id, at("2030-12-31T20:00:00Z"), at("2030-12-31T23:59:59Z"),
+	                         STR_LIT("ana"), &queued, &left_alone));
+	ck_assert_uint_eq(queued, 240);
+	ck_assert_int_eq(count("fire WHERE outcome = 'backfilled' AND schedule_id", &id), 240);
+	ck_assert_int_eq(count("task WHERE schedule_id", &id), 240);
+}
+END_TEST
+
+/* --- zones ------------------------------------------------------------------------------------- */
+
+/* A folder of the test's own with one zone: a copy of another. */
+static const char *given_zones(const char *like)
+{
+	const char *folder = arena_printf(&f.cx.arena, "%s/zones", throwaway_db_folder());
+	char bytes[65536];
+	size_t n;
+	FILE *from = fopen(arena_printf(&f.cx.arena, "/usr/share/zoneinfo/%s", like), "r"), *to;
+
+	ck_assert(from != NULL && (mkdir(folder, 0755) == 0 || errno == EEXIST));
+	n = fread(bytes, 1, sizeof bytes, from);
+	fclose(from);
+	to = fopen(arena_printf(&f.cx.arena, "%s/Test", folder), "w");
+	ck_assert(to != NULL && fwrite(bytes, 1, n, to) == n && fclose(to) == 0);
+	return folder;
+}
+
+START_TEST(a_zone_file_that_was_exchanged_is_picked_up)
+{
+	const char *zones = given_zones("Europe/Berlin");
+	struct fired fired;
+	struct id id;
+	size_t moved;
+
+	id = given("\"cron\":\"0 9 * * *\"");
+	run_in(&f, f.db, "UPDATE schedule SET time_zone = 'Test', zone_digest = x'0000000000000000'");
+	fine(fire_store_rezone(f.db, &f.cx, zones, &moved));
+	ck_assert_uint_eq(moved, 1);
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-01T08:00:00Z"));
+	fine(fire_store_rezone(f.db, &f.cx, zones, &moved));
+	ck_assert_uint_eq(moved, 0);
+	given_zones("America/New_York"); /* nobody looked before it was due */
+	clock_is("2031-01-01T08:00:00Z");
+	fine(fire_store_due(f.db, &f.cx, zones, FIRE_ON_TIME, &fired));
+	ck_assert_uint_eq(fired.rows, 0);
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-01T14:00:00Z"));
+	given_zones("Asia/Tokyo");
+	fine(fire_store_rezone(f.db, &f.cx, zones, &moved));
+	ck_assert_int_eq(got(&id).next_at, at("2031-01-01T00:00:00Z"));
+}
+END_TEST
+
+START_TEST(a_zone_that_is_gone_is_said_and_holds_nobody_up)
+{
+	struct id id = given("\"cron\":\"* * * * *\",\"time_zone\":\"Europe/Berlin\""), fine_one = given("\"run_every\":60");
+	struct fired fired;
+
+	clock_is("2031-01-01T00:00:05Z");
+	fine(fire_store_due(f.db, &f.cx, "/nowhere", FIRE_ON_TIME, &fired));
+	ck_assert(str_find(got(&id).msg, "there is no zone") != (size_t)-1);
+	ck_assert_str_eq(ledger(&fine_one), "00:00:00 fired");
+	ck_assert_uint_eq(fire_all(f.db), 0); /* it is asked again in a minute */
+	clock_is("2031-01-01T00:01:10Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "00:00:00 missed,00:01:00 fired");
+	ck_assert_str_eq(ledger(&fine_one), "00:00:00 fired,00:01:00 fired");
+}
+END_TEST
+
 /* --- plans ------------------------------------------------------------------------------------- */
 
 static void must_read_by(const struct sql *sql, const struct val *v, size_t n, const char *index)
@@ -415,6 +630,13 @@ int main(void)
 	tcase_add_test(t, a_change_leaves_to_the_old_definition_what_was_due);
 	tcase_add_test(t, a_new_revision_of_its_code_is_what_runs);
 	tcase_add_test(t, large_payloads_are_copied_within_the_server);
+	tcase_add_test(t, runs_that_overlap_go_by_the_rule);
+	tcase_add_test(t, what_waits_ends_with_its_schedule);
+	tcase_add_test(t, a_pause_is_in_the_ledger_with_who_and_why);
+	tcase_add_test(t, run_now_and_backfill_leave_the_schedule_as_it_is);
+	tcase_add_test(t, a_backfill_of_several_pages_queues_each_time_once);
+	tcase_add_test(t, a_zone_file_that_was_exchanged_is_picked_up);
+	tcase_add_test(t, a_zone_that_is_gone_is_said_and_holds_nobody_up);
 	tcase_add_test(t, what_is_due_is_read_by_its_index_and_never_sorted);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

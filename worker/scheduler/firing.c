@@ -1,5 +1,6 @@
 #include "worker/scheduler/firing.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "store/fire_store.h"
@@ -10,16 +11,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SOON_US = 20000 };
+enum { SOON_US = 20000, ZONES_S = 30, FORGET_S = 3600 };
 
 struct firing {
 	const struct settings *set;
 	struct loop *loop;
-	struct loop_timer timer;
+	struct loop_timer timer, keeping;
 	struct db *db;
+	int64_t zones_at_us, forget_at_us; /* CLOCK_BOOTTIME */
 	int stop; /* eventfd */
 	pthread_t thread;
-	enum err last; /* a fault is told once */
+	enum err last, last_keeping; /* a fault is told once */
 	struct loop_watch *on_stop_told; /* of `stop`; NULL before it is watched */
 };
 
@@ -38,13 +40,13 @@ static enum err fire(struct firing *f, struct ctx *cx, bool *more)
 }
 
 /* A fault is told when it begins and when it is over. */
-static void tell(struct firing *f, enum err now, const struct ctx *cx)
+static void tell(enum err now, enum err *last, const char *what, const struct ctx *cx)
 {
-	if (now != OK && f->last == OK)
-		log_warn("firing_failed", "why=\"%s\"", cx->message);
-	else if (now == OK && f->last != OK)
-		log_info("firing_failed", "over=yes");
-	f->last = now;
+	if (now != OK && *last == OK)
+		log_warn(what, "why=\"%s\"", cx->message);
+	else if (now == OK && *last != OK)
+		log_info(what, "over=yes");
+	*last = now;
 }
 
 static void on_time(void *arg)
@@ -57,10 +59,39 @@ static void on_time(void *arg)
 
 	if (e == OK && !more)
 		e = fire_store_wait(f->db, &cx, &wait);
-	tell(f, e, &cx);
+	tell(e, &f->last, "firing_failed", &cx);
 	if (wait < SOON_US)
 		wait = SOON_US; /* another scheduler has it */
 	loop_start(f->loop, &f->timer, e == OK && more ? 0 : wait < pause ? wait : pause, on_time, f);
+}
+
+static enum err keep(struct firing *f, struct ctx *cx)
+{
+	bool more = false;
+	size_t n;
+
+	TRY(fire_store_release(f->db, cx, f->set->zones.folder, &n));
+	if (clock_boot_us() >= f->zones_at_us) {
+		TRY(fire_store_rezone(f->db, cx, f->set->zones.folder, &n));
+		if (n)
+			log_info("rezoned", "schedules=%zu why=\"files of time zones were exchanged\"", n);
+		f->zones_at_us = n ? 0 : clock_boot_us() + ZONES_S * 1000000LL;
+	}
+	if (clock_boot_us() >= f->forget_at_us) {
+		TRY(fire_store_forget(f->db, cx, f->set->scheduler.fire_days, &more));
+		f->forget_at_us = more ? 0 : clock_boot_us() + FORGET_S * 1000000LL;
+	}
+	return OK;
+}
+
+/* Each poll: fires that wait, and now and then zones and old rows. */
+static void on_keep(void *arg)
+{
+	struct firing *f = arg;
+	auto_ctx cx = { 0 };
+
+	tell(keep(f, &cx), &f->last_keeping, "keeping_schedules_failed", &cx);
+	loop_start(f->loop, &f->keeping, f->set->scheduler.poll_ms * 1000, on_keep, f);
 }
 
 static void on_stop(void *arg, uint32_t events)
@@ -109,6 +140,7 @@ enum err firing_start(struct ctx *cx, const struct settings *set, struct firing 
 	}
 	f->db = db_new(set, DB_TASKS, DB_WAIT_WORKER_S);
 	loop_start(f->loop, &f->timer, 0, on_time, f);
+	loop_start(f->loop, &f->keeping, 0, on_keep, f);
 	if ((errno = pthread_create(&f->thread, NULL, run, f)) != 0) {
 		e = err_errno(cx, "start firing schedules");
 		release(f);

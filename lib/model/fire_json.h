@@ -1,0 +1,15 @@
+#pragma once
+#include <jansson.h>
+
+#include "model/fire.h"
+
+/* A row of the ledger for the API. A new reference. */
+json_t *fire_to_json(const struct fire *f);
+/* A coming time, with the time of day of its zone and what there is to say of it. A new reference. */
+json_t *nominal_to_json(struct arena *a, const struct timetable *t, const struct nominal *n);
+/* "2031-03-30T03:00:00+02:00", in the arena. */
+const char *nominal_local(struct arena *a, const struct zone *z, int64_t at);
+/* What is unusual about a time: a clock change, an excluded date; "" = nothing. In the arena. */
+const char *nominal_note(struct arena *a, const struct timetable *t, const struct nominal *n);
+/* "at 09:00 on Monday to Friday, Europe/Berlin", "every 90 s", "once"; in the arena. */
+const char *timetable_words(struct arena *a, const struct timetable *t, const struct schedule *s);
