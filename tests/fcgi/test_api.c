@@ -124,6 +124,38 @@ START_TEST(a_code_may_come_urlencoded_or_as_multipart_without_a_file)
 }
 END_TEST
 
+/* run.sh with "echo hi" in it, stored. */
+static const char ZIP[] =
+	"\120\113\003\004\024\000\000\000\000\000\000\000\041\000\063\106\256\012\010\000"
+	"\000\000\010\000\000\000\006\000\000\000\162\165\156\056\163\150\145\143\150\157"
+	"\040\150\151\012\120\113\001\002\024\003\024\000\000\000\000\000\000\000\041\000"
+	"\063\106\256\012\010\000\000\000\010\000\000\000\006\000\000\000\000\000\000\000"
+	"\000\000\000\000\200\001\000\000\000\000\162\165\156\056\163\150\120\113\005\006"
+	"\000\000\000\000\001\000\001\000\064\000\000\000\054\000\000\000\000\000";
+
+START_TEST(a_zip_comes_back_as_it_was_sent_and_only_to_its_project)
+{
+	auto_buf body = { 0 };
+	char path[100];
+
+	buf_text(&body, "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a/z.zip\"\r\n\r\n");
+	buf_add(&body, ZIP, sizeof ZIP - 1);
+	buf_text(&body, "\r\n--x\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n"
+	                "{\"name\":\"zip/ped\",\"runtime\":\"sh\",\"file_name\":\"run.sh\"}\r\n--x--");
+	auto_asked made = ask_with(&process, &(struct asking){ .method = "POST", .uri = uri_of("P/codes"), .token = developer.s,
+	                                                       .body = buf_view(&body) });
+	ck_assert_msg(made.status == 200, "%s", asked_msg(&made));
+	ck_assert_str_eq(asked_text(&made, "package_name"), "z.zip");
+	snprintf(path, sizeof path, "P/codes/%s/download?revision=1", asked_text(&made, "id"));
+	auto_asked got = get(path);
+	ck_assert_int_eq(got.status, 200);
+	ck_assert(str_equal(got.body, str_bytes(ZIP, sizeof ZIP - 1)));
+	ck_assert_ptr_nonnull(strstr(got.headers, "\r\nContent-Disposition: filename=zip_ped_1.zip\r\n"));
+	auto_asked foreign = ask_with(&process, &(struct asking){ .method = "GET", .uri = uri_of(path), .token = stranger.s });
+	ck_assert_int_eq(foreign.status, 404);
+}
+END_TEST
+
 START_TEST(a_code_is_paused_and_resumed_once)
 {
 	static const char *const MSGS[] = { "Paused", "Already paused", "Resumed", "Already resumed" };
@@ -573,6 +605,7 @@ int main(void)
 	tcase_add_test(t, a_revoked_token_is_out_within_a_second);
 	tcase_add_test(t, a_code_is_registered_updated_and_listed);
 	tcase_add_test(t, a_code_may_come_urlencoded_or_as_multipart_without_a_file);
+	tcase_add_test(t, a_zip_comes_back_as_it_was_sent_and_only_to_its_project);
 	tcase_add_test(t, a_code_is_paused_and_resumed_once);
 	tcase_add_test(t, a_queued_task_reads_as_it_was_queued);
 	tcase_add_test(t, a_batch_is_all_or_nothing);
