@@ -5,7 +5,7 @@
  * retries and schedules. Made for array binding. It brings the whole row, times included (the database's, in
  * its VALUES): then the trigger has nothing to fill in, which would double its cost. */
 extern const struct sql TASK_INSERT;
-enum { TASK_INSERT_COLUMNS = 22 };
+enum { TASK_INSERT_COLUMNS = 23 };
 
 /* What only a retry says: the task before it in its chain, and its number. */
 struct task_chain {

@@ -3,22 +3,28 @@
 -- its VALUES); the trigger then only compares. Each SET of a trigger costs as much as a column costs a
 -- hundred times, and the look-up of the revision cost a quarter of the statement: the API now waits
 -- until nobody remembers an old revision before it answers that there is a new one (fcgi/targets.h).
--- Rows that are not whole (applications by the view `queue`, programs of version 6 and older) go the
+-- Rows that are not whole (applications by the view `queue`, programs of version 7 and older) go the
 -- long way, as before.
 CREATE OR REPLACE TRIGGER task_before_insert BEFORE INSERT ON task FOR EACH ROW
 BEGIN
-	-- whole: what the long way below would make of it
+	DECLARE hooked INT;
+
+	-- whole: what the long way below would make of it; changes = 2 says that somebody registered a
+	-- callback for what is queued of this code
 	IF NEW.lane_id > 0 AND NEW.not_after < UTC_TIMESTAMP(6) IS NOT TRUE AND NEW.created_at = UTC_TIMESTAMP(6)
 			AND NEW.updated_at = NEW.created_at AND NEW.due_at >= NEW.created_at
 			AND NEW.rank_at = NEW.due_at - INTERVAL NEW.priority * NEW.head_start_s SECOND
-			AND NEW.state = 'queued' AND NEW.changes = 1 AND NEW.attempt = 0 AND NEW.percent = 0
-			AND NEW.priority >= 0 AND (NEW.notify = 0) = (NEW.callback IS NULL)
+			AND NEW.state = 'queued' AND NEW.changes IN (1, 2) AND NEW.attempt = 0 AND NEW.percent = 0
+			AND NEW.priority >= 0 AND (NEW.notify & 2047 = 0) = (NEW.callback IS NULL)
 			AND NEW.callback <> '' IS NOT FALSE AND NEW.label <> '' IS NOT FALSE
 			AND NEW.id <> x'000000000000000000000000'
 			AND COALESCE(NEW.started_at, NEW.ended_at, NEW.node_id, NEW.node_session, NEW.exit_code,
 				NEW.cause, NEW.note, NEW.msg, NEW.retry_task_id, NEW.code_name, NEW.cluster_name,
 				NEW.delay_s) IS NULL THEN
-		BEGIN END;
+		IF NEW.changes = 2 THEN
+			SELECT hooks INTO hooked FROM code WHERE id = NEW.code_id;
+			SET NEW.changes = 1;
+		END IF;
 	ELSE BEGIN
 		DECLARE found_project, found_code BINARY(12);
 		DECLARE found_lane, found_cluster, is_current INT;
@@ -62,8 +68,8 @@ BEGIN
 				DECLARE code_priority, code_timeout_s, code_revision, head_start INT;
 				DECLARE url VARCHAR(2048);
 				SELECT c.id, c.revision, c.default_priority, IF(c.timeout_s > 0, c.timeout_s, 3600),
-					c.callback, k.id, k.head_start_s, l.id
-					INTO found_code, code_revision, code_priority, code_timeout_s, url, found_cluster, head_start, found_lane
+					c.callback, c.hooks, k.id, k.head_start_s, l.id
+					INTO found_code, code_revision, code_priority, code_timeout_s, url, hooked, found_cluster, head_start, found_lane
 					FROM code c
 					LEFT JOIN cluster k ON IF(IFNULL(NEW.cluster_name, '') = '', k.id = c.cluster_id,
 						k.name = NEW.cluster_name)
@@ -92,11 +98,14 @@ BEGIN
 		ELSEIF NEW.original_task_id IS NULL THEN -- a retry runs the revision of the task that failed
 			-- SELECT … INTO reads without a lock; a subquery in IF or SET would lock the code's row,
 			-- which claims and settlements write
-			SELECT COUNT(*) INTO is_current FROM code WHERE id = NEW.code_id AND revision = NEW.revision;
+			SELECT COUNT(*), MAX(hooks) INTO is_current, hooked FROM code
+				WHERE id = NEW.code_id AND revision = NEW.revision;
 			IF is_current = 0 THEN
 				SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31006,
 					MESSAGE_TEXT = 'the code has another revision by now: look it up again';
 			END IF;
+		ELSE
+			SELECT hooks INTO hooked FROM code WHERE id = NEW.code_id;
 		END IF;
 		IF NEW.id = x'000000000000000000000000' THEN
 			SET NEW.id = UNHEX(CONCAT(LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, DATE '1970-01-01',
@@ -104,7 +113,8 @@ BEGIN
 		END IF;
 		SET NEW.state = 'queued', NEW.attempt = 0, NEW.changes = 1, NEW.percent = 0,
 			NEW.callback = NULLIF(NEW.callback, ''), NEW.label = NULLIF(NEW.label, ''),
-			NEW.notify = IF(NEW.callback IS NULL, 0, 504), -- every settled state
+			-- of the states every settled one, if none was chosen
+			NEW.notify = IF(NEW.callback IS NULL, 0, NEW.notify | IF(NEW.notify & 2047, 0, 504)),
 			NEW.priority = GREATEST(NEW.priority, 0),
 			NEW.created_at = UTC_TIMESTAMP(6), NEW.updated_at = UTC_TIMESTAMP(6),
 			NEW.due_at = UTC_TIMESTAMP(6) + INTERVAL GREATEST(IFNULL(NEW.delay_s, 0), 0) SECOND,
@@ -127,4 +137,7 @@ BEGIN
 			VALUES (NEW.due_at, NEW.id, NEW.lane_id, NEW.rank_at, NEW.cluster_id, 0);
 	END IF;
 	INSERT INTO event (task_id, number, attempt, state, at) VALUES (NEW.id, 1, 0, 'queued', UTC_TIMESTAMP(6));
+	IF (NEW.notify | IFNULL(hooked, 0)) & 1 THEN
+		CALL outbox_add(NEW.id, 1, 1, NEW.project_id, NEW.code_id, NEW.notify, NEW.callback, IFNULL(hooked, 0));
+	END IF;
 END
