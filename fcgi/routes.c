@@ -2,6 +2,7 @@
 
 #include "fcgi/api/account_api.h"
 #include "fcgi/api/calendar_api.h"
+#include "fcgi/api/callback_api.h"
 #include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
 #include "fcgi/api/fire_api.h"
@@ -75,6 +76,21 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/calendars", AUTH_VIEWER, BODY_NONE, calendar_api_list),
 	API_ROW(PUT, P "/calendars/{name}", AUTH_DEVELOPER, BODY_JSON, calendar_api_put),
 	API_ROW(DELETE, P "/calendars/{name}", AUTH_DEVELOPER, BODY_NONE, calendar_api_delete),
+
+	API_ROW(GET, P "/callbacks", AUTH_VIEWER, BODY_NONE, callback_api_list),
+	API_ROW(POST, P "/callbacks", AUTH_DEVELOPER, BODY_JSON, callback_api_add),
+	API_ROW(GET, P "/callbacks/{id}", AUTH_VIEWER, BODY_NONE, callback_api_get),
+	API_ROW(PUT, P "/callbacks/{id}", AUTH_DEVELOPER, BODY_JSON, callback_api_change),
+	API_ROW(DELETE, P "/callbacks/{id}", AUTH_DEVELOPER, BODY_NONE, callback_api_delete),
+	API_ROW(POST, P "/callbacks/{id}/pause", AUTH_DEVELOPER, BODY_NONE, callback_api_pause),
+	API_ROW(POST, P "/callbacks/{id}/resume", AUTH_DEVELOPER, BODY_NONE, callback_api_resume),
+	API_ROW(POST, P "/callbacks/{id}/test", AUTH_DEVELOPER, BODY_NONE, callback_api_test),
+	API_ROW(POST, P "/callbacks/{id}/rotate", AUTH_DEVELOPER, BODY_JSON, callback_api_rotate),
+	API_ROW(POST, P "/callback_secret/rotate", AUTH_DEVELOPER, BODY_JSON, callback_api_rotate_project),
+	API_ROW(GET, P "/deliveries", AUTH_VIEWER, BODY_NONE, callback_api_deliveries),
+	API_ROW(GET, P "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, callback_api_delivery),
+	API_ROW(POST, P "/deliveries/{id}/redeliver", AUTH_DEVELOPER, BODY_NONE, callback_api_redeliver),
+	API_ROW(POST, P "/deliveries/redeliver", AUTH_DEVELOPER, BODY_JSON, callback_api_redeliver_some),
 
 	API_ROW(GET, "/2/stacks", AUTH_KNOWN, BODY_NONE, service_api_stacks),
 	API_ROW(GET, "/2/clusters", AUTH_KNOWN, BODY_NONE, cluster_api_list),

@@ -52,7 +52,7 @@ GRANT SELECT ON attempt TO stoker_api@localhost
 ;;
 GRANT SELECT ON event TO stoker_api@localhost
 ;;
-GRANT SELECT ON outbox TO stoker_api@localhost
+GRANT SELECT, INSERT, UPDATE (state, next_at, lane, plan_from, delivered_at) ON outbox TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON schedule TO stoker_api@localhost
 ;;
@@ -121,3 +121,11 @@ GRANT SELECT ON callback_key TO stoker_worker@localhost
 GRANT SELECT, INSERT, UPDATE ON receiver TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT ON delivery TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON callback TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON callback_key TO stoker_api@localhost
+;;
+GRANT SELECT ON receiver TO stoker_api@localhost
+;;
+GRANT SELECT ON delivery TO stoker_api@localhost

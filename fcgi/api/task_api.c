@@ -427,6 +427,7 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	order.timeout_s = was.timeout_s;
 	order.label = was.label;
 	order.callback = was.callback;
+	order.notify = was.notify;
 	TRY(order_check(&rq->cx, rq->set, &order));
 	say_queued(rq, rp, &order, 1);
 	TRY(queue(rq, rp, &order, 1));

@@ -14,6 +14,8 @@ enum callback_kind {
 	CALLBACK_KIND_COUNT,
 };
 enum { CALLBACK_ORDERED = 1, CALLBACK_WITH_PAYLOAD = 2 }; /* flags */
+/* In task.notify, above the kinds: the flags. */
+enum { CALLBACK_NOTIFY_SHIFT = 14, CALLBACK_KINDS = 0x7ff };
 
 /* A registered one. */
 struct callback {
@@ -22,6 +24,7 @@ struct callback {
 	unsigned states, flags;            /* bits 1 << kind */
 	struct str name, url;
 	int64_t paused_at, disabled_at, created_at, updated_at; /* disabled: it answered 410 */
+	int64_t failing_at, failures; /* its receiver: since when, and how often in a row; TIME_NONE, 0 = it is not */
 };
 
 /* OK for "" (none), for an absolute http or https URL without user info, blanks and control bytes, and

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "model/callback.h"
+#include "model/callback_json.h"
 #include "model/code.h"
 
 /* A delay is unbounded in spirit; this keeps the due time inside what DATETIME can hold. */
@@ -52,6 +52,17 @@ enum err order_check(struct ctx *cx, const struct settings *set, struct task_ord
 	return callback_check(cx, o->callback);
 }
 
+static enum err read_notify(struct ctx *cx, const json_t *j, struct task_order *o)
+{
+	bool has = false, ordered = false, payload = false;
+
+	TRY(callback_states_from_json(cx, j, "callback_states", &has, &o->notify));
+	TRY(json_get_bool(cx, j, "callback_ordered", &ordered));
+	TRY(json_get_bool(cx, j, "callback_payload", &payload));
+	o->notify |= (unsigned)(ordered * CALLBACK_ORDERED + payload * CALLBACK_WITH_PAYLOAD) << CALLBACK_NOTIFY_SHIFT;
+	return OK;
+}
+
 enum err order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, struct task_order *out)
 {
 	struct task_order o = { .priority = TASK_PRIORITY_UNSET };
@@ -63,6 +74,7 @@ enum err order_from_json(struct ctx *cx, const struct settings *set, const json_
 	TRY(json_get_text(cx, j, "payload", &o.payload));
 	TRY(json_get_text(cx, j, "label", &o.label));
 	TRY(json_get_text(cx, j, "callback", &o.callback));
+	TRY(read_notify(cx, j, &o));
 	TRY(json_get_int(cx, j, "priority", &o.priority));
 	TRY(json_get_amount(cx, j, "timeout", &o.timeout_s));
 	TRY(json_get_int(cx, j, "delay", &o.delay_s));

@@ -24,6 +24,7 @@ struct task {
 	struct str msg;     /* set by progress, "" if none */
 	int64_t percent;
 	struct str callback; /* URL or "" */
+	unsigned notify;     /* what that is told of: bits 1 << callback_kind, and CALLBACK_NOTIFY_… */
 	struct id schedule_id, original_task_id, retry_task_id; /* zero = none */
 	int64_t retry;       /* 0 = the first task of its chain */
 	struct str traceparent; /* W3C trace context of the request that queued it, or "" */
@@ -42,6 +43,7 @@ struct task_order {
 	int64_t delay_s;
 	struct str label;
 	struct str callback;     /* "" = the code's */
+	unsigned notify;         /* as in struct task; no kind = every end */
 	struct str traceparent;  /* "" if none */
 	bool is_clamped;         /* more time was asked for than limits.timeout_s */
 	struct id schedule_id;   /* of the schedule that queues it, or zero */

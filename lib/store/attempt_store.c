@@ -140,7 +140,7 @@ static const struct sql RETRY_OF = {
 	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
 	" t.timeout_s, t.label, t.callback, t.original_task_id, t.retry, IFNULL(t.retries_delay_s, c.retries_delay_s),"
 	" t.traceparent, t.schedule_id, t.retries, t.retries_delay_s,"
-	" c.hooks & 1 FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
+	" c.hooks & 1, t.notify FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
 	" WHERE t.id = ? AND c.deleted_at IS NULL AND t.retry < IFNULL(t.retries, c.retries)", "s" };
 /* Within the server: fifty failed tasks with large payloads would not fit into the runner. */
 static const struct sql RETRY_PAYLOAD = {
@@ -184,7 +184,7 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 		                        .delay_s = val_int(&v[12]), .traceparent = val_str(&v[13]),
 		                        .schedule_id = val_id(&v[14]), .has_retries = v[15].type != VAL_NULL,
 		                        .retries = val_int(&v[15]), .has_retries_delay = v[16].type != VAL_NULL,
-		                        .retries_delay_s = val_int(&v[16]) };
+		                        .retries_delay_s = val_int(&v[16]), .notify = (unsigned)val_int(&v[18]) };
 	r->chain.original = v[10].type == VAL_NULL ? end->task_id : val_id(&v[10]);
 	r->chain.retry = val_int(&v[11]) + 1;
 	return r;

@@ -1,11 +1,38 @@
 #include "store/callback_store.h"
 
+#include "base/clock.h"
+#include "store/txn.h"
+
 /* --- registered callbacks ------------------------------------------------------------------------------------ */
 
 #define COLUMNS                                                                                                \
 	"SELECT k.id, k.project_id, k.code_id, c.name, k.chosen, k.flags, k.name, k.url, k.paused_at, k.disabled_at," \
-	" k.created_at, k.updated_at FROM callback k LEFT JOIN code c ON c.id = k.code_id "
-static const struct sql FIND = { COLUMNS "WHERE k.id = ? AND k.project_id = ?", "ss" };
+	" k.created_at, k.updated_at"
+#define FROM " FROM callback k LEFT JOIN code c ON c.id = k.code_id "
+static const struct sql FIND = { COLUMNS FROM "WHERE k.id = ? AND k.project_id = ?", "ss" };
+static const struct sql LIST = { COLUMNS FROM "WHERE k.project_id = ? ORDER BY k.id DESC", "s" };
+static const struct sql HEALTH = { "SELECT failing_at, failures FROM receiver WHERE lane = ?", "i" };
+static const struct sql ADD = {
+	"INSERT INTO callback (id, project_id, code_id, states, chosen, flags, name, url) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+	"sssiiiss" };
+static const struct sql COUNT = { "SELECT COUNT(*) FROM callback WHERE project_id = ?", "s" };
+static const struct sql CHANGE = {
+	"UPDATE callback SET code_id = ?, states = IF(states, ?, 0), chosen = ?, flags = ?, name = ?, url = ?, updated_at = NOW(6)"
+	" WHERE id = ? AND project_id = ?", "siiissss" };
+static const struct sql PAUSE = {
+	"UPDATE callback SET states = 0, paused_at = NOW(6), updated_at = NOW(6) WHERE id = ? AND project_id = ?", "ss" };
+static const struct sql RESUME = {
+	"UPDATE callback SET states = chosen, paused_at = NULL, disabled_at = NULL, updated_at = NOW(6)"
+	" WHERE id = ? AND project_id = ?", "ss" };
+static const struct sql DELETE = { "DELETE FROM callback WHERE id = ? AND project_id = ?", "ss" };
+static const struct sql DELETE_KEY = { "DELETE FROM callback_key WHERE owner_id = ?", "s" };
+static const struct sql TEST = {
+	"INSERT INTO outbox (task_id, number, task_state, project_id, callback_id, url, at, next_at)"
+	" VALUES (?, 0, 'test', ?, ?, ?, NOW(6), NOW(6)) RETURNING id", "ssss" };
+/* After the change is committed: a code that is registered at the same time sees either it, or is seen here. */
+static const struct sql HOOK_CODES = {
+	"UPDATE code c SET c.hooks = (SELECT IFNULL(BIT_OR(k.states), 0) FROM callback k WHERE k.project_id = c.project_id"
+	" AND k.code_id IN (x'000000000000000000000000', c.id)) WHERE c.project_id = ?", "s" };
 
 static struct callback from_row(const struct val *v)
 {
@@ -13,7 +40,7 @@ static struct callback from_row(const struct val *v)
 		                  .code_name = val_str(&v[3]), .states = (unsigned)val_int(&v[4]),
 		                  .flags = (unsigned)val_int(&v[5]), .name = val_str(&v[6]), .url = val_str(&v[7]),
 		                  .paused_at = val_time(&v[8]), .disabled_at = val_time(&v[9]),
-		                  .created_at = val_time(&v[10]), .updated_at = val_time(&v[11]) };
+		                  .created_at = val_time(&v[10]), .updated_at = val_time(&v[11]), .failing_at = TIME_NONE };
 }
 
 enum err callback_store_find(struct db *db, struct ctx *cx, const struct id *project, const struct id *id,
@@ -25,6 +52,115 @@ enum err callback_store_find(struct db *db, struct ctx *cx, const struct id *pro
 	*found = r.n > 0;
 	if (r.n)
 		*out = from_row(row(&r, 0));
+	return OK;
+}
+
+static enum err read_health(struct db *db, struct ctx *cx, struct callback *c)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &HEALTH, VALS(v_i(callback_lane(&c->project_id, callback_origin(&cx->arena, c->url)))), &r));
+	if (r.n) {
+		c->failing_at = val_time(&row(&r, 0)[0]);
+		c->failures = val_int(&row(&r, 0)[1]);
+	}
+	return OK;
+}
+
+enum err callback_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, struct callback *out)
+{
+	bool found;
+
+	TRY(callback_store_find(db, cx, project, id, out, &found));
+	if (!found)
+		return err_set(cx, ERR_NOT_FOUND, "there is no such callback in this project");
+	return read_health(db, cx, out);
+}
+
+enum err callback_store_list(struct db *db, struct ctx *cx, const struct id *project, struct callback **out, size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &LIST, VALS(v_id(project)), &r));
+	*out = arena_array(&cx->arena, r.n, sizeof **out);
+	*n = r.n;
+	for (size_t i = 0; i < r.n; i++) {
+		(*out)[i] = from_row(row(&r, i));
+		TRY(read_health(db, cx, &(*out)[i]));
+	}
+	return OK;
+}
+
+static enum err hook_codes(struct db *db, struct ctx *cx, const struct id *project)
+{
+	return db_exec(db, cx, &HOOK_CODES, VALS(v_id(project)));
+}
+
+struct adding {
+	const struct callback *c;
+	const struct seal_key *key;
+	struct str secret;
+};
+
+static enum err add_work(struct db *db, struct ctx *cx, void *arg)
+{
+	const struct adding *a = arg;
+	const struct callback *c = a->c;
+
+	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c->id), v_id(&c->project_id), v_id(&c->code_id), v_i(c->states), v_i(c->states),
+	                               v_i(c->flags), v_s(c->name), v_s(c->url))));
+	return a->secret.n ? callback_store_rotate(db, cx, a->key, &c->id, a->secret, 0) : OK;
+}
+
+static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
+{
+	const struct adding *a = arg;
+	struct callback c;
+
+	return callback_store_find(db, cx, &a->c->project_id, &a->c->id, &c, yes);
+}
+
+enum err callback_store_add(struct db *db, struct ctx *cx, const struct callback *c, const struct seal_key *key, struct str secret)
+{
+	static const struct txn ADDING = { add_work, add_done };
+	struct adding a = { c, key, secret };
+	struct rows r;
+
+	TRY(db_query(db, cx, &COUNT, VALS(v_id(&c->project_id)), &r));
+	if (val_int(&row(&r, 0)[0]) >= CALLBACKS_MOST)
+		return err_set(cx, ERR_LIMIT, "the project has %d callbacks: that is the most", CALLBACKS_MOST);
+	TRY(txn_run(db, cx, &ADDING, &a));
+	return hook_codes(db, cx, &c->project_id);
+}
+
+enum err callback_store_change(struct db *db, struct ctx *cx, const struct callback *c)
+{
+	TRY(db_exec(db, cx, &CHANGE, VALS(v_id(&c->code_id), v_i(c->states), v_i(c->states), v_i(c->flags), v_s(c->name),
+	                                  v_s(c->url), v_id(&c->id), v_id(&c->project_id))));
+	return hook_codes(db, cx, &c->project_id);
+}
+
+enum err callback_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused)
+{
+	TRY(db_exec(db, cx, paused ? &PAUSE : &RESUME, VALS(v_id(id), v_id(project))));
+	return hook_codes(db, cx, project);
+}
+
+enum err callback_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
+{
+	TRY(db_exec(db, cx, &DELETE, VALS(v_id(id), v_id(project))));
+	if (db_changed(db))
+		TRY(db_exec(db, cx, &DELETE_KEY, VALS(v_id(id))));
+	return hook_codes(db, cx, project);
+}
+
+enum err callback_store_test(struct db *db, struct ctx *cx, const struct callback *c, int64_t *number)
+{
+	struct id event = id_make(clock_wall_us());
+	struct rows r;
+
+	TRY(db_query(db, cx, &TEST, VALS(v_id(&event), v_id(&c->project_id), v_id(&c->id), v_s(c->url)), &r));
+	*number = val_int(&row(&r, 0)[0]);
 	return OK;
 }
 

@@ -1,5 +1,7 @@
 #include "store/task_insert.h"
 
+#include "model/callback.h"
+
 const struct sql TASK_INSERT = {
 	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
 	" timeout_s, label, callback, notify, payload, not_after, original_task_id, retry, traceparent,"
@@ -7,8 +9,15 @@ const struct sql TASK_INSERT = {
 	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6),"
 	" UTC_TIMESTAMP(6) + INTERVAL ? SECOND, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)", "sssiiiiiissistsissiiiii" };
 
-/* The bits of `notify`: every settled state. */
+/* Every settled state, when nothing was chosen: as the trigger has it. */
 enum { NOTIFY_ENDS = 504 };
+
+static unsigned notify_of(const struct task_order *order, struct str callback)
+{
+	if (!callback.n)
+		return 0;
+	return order->notify & CALLBACK_KINDS ? order->notify : order->notify | NOTIFY_ENDS;
+}
 
 static struct val text_or_null(struct str s)
 {
@@ -28,7 +37,7 @@ void task_insert_row(struct val *out, const struct id *project, const struct tas
 		v_id(&order->id), v_id(project), v_id(&target->code_id), v_i(target->revision),
 		v_i(target->lane_id), v_i(target->cluster_id), v_i(priority), v_i(target->head_start_s),
 		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), text_or_null(order->label),
-		text_or_null(callback), v_i(callback.n ? NOTIFY_ENDS : 0), text_or_null(order->payload),
+		text_or_null(callback), v_i(notify_of(order, callback)), text_or_null(order->payload),
 		v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE), v_i(chain ? chain->retry : 0),
 		text_or_null(order->traceparent), v_id_or_null(&order->schedule_id),
 		order->has_retries ? v_i(order->retries) : v_null(),

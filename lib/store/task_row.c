@@ -15,7 +15,7 @@
 	" t.state, t.attempt, t.changes, t.priority, t.timeout_s, TIMESTAMPDIFF(SECOND, t.created_at, t.due_at)," \
 	" t.created_at, t.due_at, t.started_at, t.ended_at, t.updated_at, t.exit_code, t.cause, t.note,"  \
 	" t.label, t.msg, t.percent, t.callback, t.schedule_id, t.original_task_id, t.retry_task_id,"     \
-	" t.retry, r.stop IS NOT NULL, t.traceparent, v.id, OCTET_LENGTH(p.body), " payload                                    \
+	" t.retry, r.stop IS NOT NULL, t.traceparent, v.id, OCTET_LENGTH(p.body), " payload ", t.notify"                                    \
 	" FROM task t FORCE INDEX (PRIMARY) LEFT JOIN code c ON c.id = t.code_id"                         \
 	" LEFT JOIN lane l ON l.id = t.lane_id LEFT JOIN cluster k ON k.id = l.cluster_id"                \
 	" LEFT JOIN revision v ON v.code_id = t.code_id AND v.number = t.revision"                        \
@@ -67,6 +67,7 @@ static struct task task_of(const struct val *v, enum payload_part payload)
 	read_end(v, &t);
 	read_chain(v, &t);
 	t.payload_bytes = val_int(&v[33]);
+	t.notify = (unsigned)val_int(&v[35]);
 	if (payload != PAYLOAD_NONE && v[34].type != VAL_NULL)
 		t.payload = val_str(&v[34]);
 	return t;

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Callbacks: none is lost, none waits for another's dead receiver, each is tried by the plan."""
+import json
 import os
+import subprocess
 import time
 
 import harness
 import receivers
+import test_clients
 
 DEAD = int(os.environ.get("STOKER_TEST_DEAD", "60"))  # a thousand in the bench
 ROWS = 20
@@ -96,6 +99,151 @@ class Courier(harness.FlowTest):
                                " JOIN outbox o ON o.id = d.outbox_id WHERE o.url LIKE '%/never' ORDER BY d.number")
         self.assertEqual(rows, [(str(i), "404", "127.0.0.1", "1024", "1") for i in range(1, 6)])
         bad.close()
+
+
+class Registered(harness.FlowTest):
+    """Callbacks of a project or a code: by API, signed, logged, redelivered."""
+
+    ENV = {"STOKER_COURIER_RETRY_S": "1,1,1", "STOKER_COURIER_TIMEOUT_S": "4"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        test_clients.install_packages()
+        cls.good = receivers.Good(status=lambda path, times: 410 if path == "/gone" else 500 if path == "/bad" else 200)
+        cls.stoker.code("ok", "true")
+        cls.stoker.code("bad", "false")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.good.close()
+
+    def register(self, path, host="127.0.0.1", **more):
+        reply = self.stoker.post("callbacks", dict({"url": self.good.url(path, host)}, **more))
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json
+
+    def wait_sent(self, path, n):
+        harness.wait_for(lambda: len(self.good.sent_to(path)) >= n, 15, "%d deliveries to %s" % (n, path))
+        return [(headers, body) for _, headers, body, _ in self.good.sent_to(path)]
+
+    def is_verified(self, secret, headers, body):
+        headers = {name: headers[name] for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+        done = subprocess.run(["node", os.path.join(test_clients.CLIENTS, "standard_webhooks.js")], text=True, stderr=subprocess.PIPE,
+                              input=json.dumps({"secret": secret, "headers": headers, "body": body.decode()}), stdout=subprocess.PIPE)
+        self.assertTrue(done.returncode == 0 or "WebhookVerificationError" in done.stderr, done.stderr)
+        return done.returncode == 0
+
+    def test_a_project_is_told_of_the_chosen_states_and_a_code_of_its_own(self):
+        all_of_it = self.register("/all", states=["queued", "running", "complete", "error", "retried", "dead"], payload=True)
+        one = self.register("/one", code_name="bad", states=["dead"])
+        task = self.stoker.run_task("ok", payload="the payload")
+        bad = self.stoker.run_task("bad")
+        sent = [json.loads(body) for _, body in self.wait_sent("/all", 7)]
+        told = {(entry["type"], entry["task"]["id"]) for entry in sent}
+        self.assertEqual(told, {("task." + kind, task["id"]) for kind in ("queued", "running", "complete")} |
+                         {("task." + kind, bad["id"]) for kind in ("queued", "running", "error", "dead")})
+        self.assertEqual({entry["task"].get("payload") for entry in sent if entry["task"]["id"] == task["id"]}, {"the payload"})
+        (_, body), = self.wait_sent("/one", 1)
+        self.assertEqual(json.loads(body)["type"], "task.dead")
+        self.assertNotIn("payload", json.loads(body)["task"])
+        for callback in (all_of_it, one):
+            self.assertEqual(self.stoker.request("DELETE", "callbacks/" + callback["id"]).status, 200)
+        self.stoker.run_task("ok")
+        self.assertEqual(self.stoker.sql("SELECT SUM(hooks) FROM code"), [("0",)])
+
+    def test_signatures_are_right_for_both_keys_while_rotating_and_never_for_another(self):
+        callback = self.register("/signed")
+        self.stoker.post("callbacks/%s/test" % callback["id"])
+        (headers, body), = self.wait_sent("/signed", 1)
+        self.assertEqual(json.loads(body)["type"], "callback.test")
+        self.assertTrue(self.is_verified(callback["secret"], headers, body))
+        self.assertFalse(self.is_verified(callback["secret"], headers, body.replace(b"test", b"text")))
+        rotated = self.stoker.post("callbacks/%s/rotate" % callback["id"]).json["secret"]
+        self.stoker.post("callbacks/%s/test" % callback["id"])
+        headers, body = self.wait_sent("/signed", 2)[1]
+        self.assertTrue(self.is_verified(rotated, headers, body))
+        self.assertTrue(self.is_verified(callback["secret"], headers, body))
+        self.stoker.sql("UPDATE callback_key SET former_until = UTC_TIMESTAMP(6)")  # its time is up
+        self.stoker.post("callbacks/%s/test" % callback["id"])
+        headers, body = self.wait_sent("/signed", 3)[2]
+        self.assertTrue(self.is_verified(rotated, headers, body))
+        self.assertFalse(self.is_verified(callback["secret"], headers, body))
+        dump = "".join(str(row) for row in self.stoker.sql("SELECT HEX(sealed), HEX(former) FROM callback_key"))
+        self.assertNotIn(callback["secret"][6:], dump)
+        self.assertEqual([key for key in self.stoker.get("callbacks/" + callback["id"]).json if "secret" in key], [])
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def test_a_tasks_own_url_is_signed_with_the_projects_secret_and_carries_the_trace(self):
+        secret = self.stoker.post("callback_secret/rotate").json["secret"]
+        trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        self.stoker.post("tasks", {"tasks": [{"code_name": "ok", "callback": self.good.url("/own"), "callback_states":
+                                             ["running", "complete"], "callback_ordered": True}]}, headers={"traceparent": trace})
+        sent = self.wait_sent("/own", 2)
+        self.assertEqual([json.loads(body)["type"] for _, body in sent], ["task.running", "task.complete"])
+        for headers, body in sent:
+            self.assertTrue(self.is_verified(secret, headers, body))
+            self.assertEqual(headers["traceparent"][:35], trace[:35])
+
+    def test_each_try_has_the_same_id_with_a_time_and_a_signature_of_its_own(self):
+        callback = self.register("/bad", "127.0.0.9", states=["complete"])  # its lane is its own
+        task = self.stoker.run_task("ok")
+        sent = self.wait_sent("/bad", 2)
+        self.assertEqual(len({headers["webhook-id"] for headers, _ in sent}), 1)
+        self.assertEqual(len({headers["webhook-timestamp"] for headers, _ in sent[:2]}), 2)
+        self.assertEqual(len({headers["webhook-signature"] for headers, _ in sent[:2]}), 2)
+        for headers, body in sent:
+            self.assertTrue(self.is_verified(callback["secret"], headers, body))
+        entry, = self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]
+        self.assertEqual((entry["task_id"], entry["event"]), (task["id"], "complete"))
+        harness.wait_for(lambda: self.stoker.get("deliveries/%d" % entry["id"]).json["state"] == "exhausted", 15, "the plan's end")
+        log = self.stoker.get("deliveries/%d" % entry["id"]).json["log"]
+        self.assertEqual([(one["number"], one["status"]) for one in log], [(i, 500) for i in range(1, 5)])
+        n = len(self.wait_sent("/bad", 4))
+        self.assertEqual(self.stoker.post("deliveries/%d/redeliver" % entry["id"]).status, 200)
+        self.wait_sent("/bad", n + 1)
+        harness.wait_for(lambda: self.stoker.get("deliveries/%d" % entry["id"]).json["tries"] == 5, 15, "that to be noted")
+        self.assertEqual(self.stoker.post("deliveries/redeliver", {"callback": callback["id"]}).json["count"], 0)
+        reply = self.stoker.post("deliveries/redeliver", {"callback": callback["id"], "state": "failing"})
+        self.assertEqual(reply.json["count"], 1)
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def test_410_disables_until_it_is_resumed(self):
+        callback = self.register("/gone")
+        self.stoker.run_task("ok")
+        harness.wait_for(lambda: self.stoker.get("callbacks/" + callback["id"]).json["state"] == "disabled", 10, "it to be disabled")
+        self.stoker.run_task("ok")
+        self.assertEqual(len(self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]), 1)
+        self.stoker.post("callbacks/%s/resume" % callback["id"])
+        self.assertEqual(self.stoker.get("callbacks/" + callback["id"]).json["state"], "enabled")
+        self.stoker.post("callbacks/%s/pause" % callback["id"])
+        self.assertEqual(self.stoker.get("callbacks/" + callback["id"]).json["state"], "paused")
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def test_a_callback_queues_a_task_and_an_endless_chain_is_cut(self):
+        self.stoker.code("second", "cat $PAYLOAD_FILE")
+        first = self.stoker.queue("ok", callback="code:second")
+        harness.wait_for(lambda: self.stoker.get("tasks?code_name=second").json["tasks"], 15, "the second task")
+        second = self.stoker.wait_state(self.stoker.get("tasks?code_name=second").json["tasks"][0]["id"], "complete")
+        body = json.loads(self.stoker.task_log(second["id"]))
+        self.assertEqual((body["type"], body["task"]["id"]), ("task.complete", first))
+        self.stoker.sql("UPDATE task SET hops = 100 WHERE id = UNHEX('%s')" % first)
+        entry, = self.stoker.get("deliveries?task=" + first).json["deliveries"]
+        self.assertEqual(entry["queued_task_id"], second["id"])
+        self.stoker.post("deliveries/%d/redeliver" % entry["id"])
+        harness.wait_for(lambda: "100 tasks" in self.stoker.get("deliveries/%d" % entry["id"]).json.get("error", ""), 15, "the chain to be cut")
+
+    def test_what_is_wrong_is_refused_by_name(self):
+        for body, field in (({}, "url"), ({"url": "ftp://x"}, "url"), ({"url": "http://u@h/"}, "url"), ({"url": "http:///x"}, "url"),
+                            ({"url": "http://h/", "states": ["preparing"]}, "states"), ({"url": "http://h/", "states": []}, "states"),
+                            ({"url": "http://h/", "secret": "whsec_short"}, "secret"), ({"url": "http://h/", "code_name": "none"}, "none")):
+            reply = self.stoker.post("callbacks", body)
+            self.assertIn(reply.status, (400, 404, 406), reply)
+            self.assertIn(field, reply.json["msg"])
+        self.assertEqual(self.stoker.get("deliveries?state=odd").status, 400)
+        self.assertEqual(self.stoker.get("deliveries/999999999").status, 404)
+        self.assertEqual(self.stoker.get("callbacks/" + "0" * 24).status, 404)
 
 
 if __name__ == "__main__":

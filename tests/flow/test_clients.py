@@ -1,4 +1,5 @@
 """IronWorker's published clients, unmodified; they are only told where the server is (tests/clients)."""
+import fcntl
 import os
 import shutil
 import stat
@@ -14,8 +15,14 @@ def install_packages():
     """What package-lock.json names, unless it is there already: the network is asked once."""
     done = os.path.join(CLIENTS, "node_modules", ".package-lock.json")
     wanted = os.path.join(CLIENTS, "package-lock.json")
-    if os.path.exists(done) and os.path.getmtime(done) >= os.path.getmtime(wanted):
-        return
+    with open(wanted) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two programs want them at the same time
+        if os.path.exists(done) and os.path.getmtime(done) >= os.path.getmtime(wanted):
+            return
+        install()
+
+
+def install():
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=CLIENTS, check=True)
 
 

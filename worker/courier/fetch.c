@@ -116,6 +116,7 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
                         const struct task *tasks, size_t n)
 {
 	const struct task *found = task_of(d, tasks, n);
+	bool registered = !id_is_zero(&d->out.row.callback_id);
 	struct task task = { 0 };
 	struct owner *owner;
 	struct str code;
@@ -124,9 +125,9 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
 	d->keys = owner->keys;
 	if (!owner->is_there)
 		settle(d, OUTBOX_GIVEN_UP, 0, "the callback was deleted");
-	else if (owner->callback.disabled_at != TIME_NONE && owner->callback.disabled_at)
+	else if (registered && owner->callback.disabled_at != TIME_NONE)
 		settle(d, OUTBOX_GIVEN_UP, 0, "the callback is disabled: its receiver answered 410");
-	else if (owner->callback.paused_at != TIME_NONE && owner->callback.paused_at)
+	else if (registered && owner->callback.paused_at != TIME_NONE)
 		settle(d, OUTBOX_RELEASED, 60, "");
 	else if (!found && !str_is(d->out.row.kind, "test"))
 		settle(d, OUTBOX_GIVEN_UP, 0, "the task is not there any more");

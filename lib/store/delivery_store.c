@@ -1,0 +1,110 @@
+#include "store/delivery_store.h"
+
+#include "base/clock.h"
+#include "store/txn.h"
+
+enum { SEARCH_MOST = 20000 };
+
+#define COLUMNS                                                                                                   \
+	"SELECT id, number, tries, last_status, took_ms, task_id, callback_id, task_state, state, url, last_error, at," \
+	" next_at, delivered_at, queued_task_id FROM outbox "
+static const struct sql FLOOR = {
+	"SELECT id FROM outbox FORCE INDEX (list) WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", "sii" };
+static const struct sql LIST = {
+	COLUMNS "FORCE INDEX (list) WHERE project_id = ? AND id < ? AND id >= ?"
+	" AND (? = '' OR IF(? = 'failing', state = 'waiting' AND tries > plan_from, state = ?))"
+	" AND (? IS NULL OR callback_id = ?) AND (? IS NULL OR task_id = ?) AND (? IS NULL OR at >= ?) AND (? IS NULL OR at <= ?)"
+	" ORDER BY id DESC LIMIT ?", "siissssssstttti" };
+static const struct sql GET = { COLUMNS "WHERE id = ? AND project_id = ?", "is" };
+static const struct sql TRIES = {
+	"SELECT number, at, status, lookup_ms, connect_ms, first_byte_ms, took_ms, address, error, answer FROM delivery"
+	" WHERE outbox_id = ? ORDER BY number", "i" };
+static const struct sql AGAIN = {
+	"UPDATE outbox SET state = 'waiting', next_at = NOW(6), lane = 0, plan_from = tries, delivered_at = NULL"
+	" WHERE id = ? AND project_id = ?", "is" };
+
+static struct delivery_entry from_row(const struct val *v)
+{
+	return (struct delivery_entry){
+		.id = val_int(&v[0]), .number = val_int(&v[1]), .tries = val_int(&v[2]), .status = val_int(&v[3]),
+		.took_ms = val_int(&v[4]), .task_id = val_id(&v[5]), .callback_id = val_id(&v[6]), .kind = val_str(&v[7]),
+		.state = val_str(&v[8]), .url = val_str(&v[9]), .error = val_str(&v[10]), .at = val_time(&v[11]),
+		.next_at = val_time(&v[12]), .delivered_at = val_time(&v[13]), .queued_task_id = val_id(&v[14]) };
+}
+
+enum err delivery_store_list(struct db *db, struct ctx *cx, const struct id *project, const struct delivery_filter *f,
+                             struct delivery_entry **out, size_t *n, int64_t *searched_to)
+{
+	int64_t before = f->before > 0 ? f->before : INT64_MAX, floor = 0;
+	struct val callback = v_id_or_null(&f->callback_id), task = v_id_or_null(&f->task_id), state = v_s(f->state.n ? f->state : STR_LIT(""));
+	struct rows r;
+
+	TRY(db_query(db, cx, &FLOOR, VALS(v_id(project), v_i(before), v_i(SEARCH_MOST)), &r));
+	if (r.n)
+		floor = val_int(&row(&r, 0)[0]);
+	TRY(db_query(db, cx, &LIST, VALS(v_id(project), v_i(before), v_i(floor), state, state, state, callback, callback, task,
+	                                 task, v_t(f->from), v_t(f->from), v_t(f->to), v_t(f->to), v_i(f->most)), &r));
+	*out = arena_array(&cx->arena, r.n, sizeof **out);
+	*n = r.n;
+	for (size_t i = 0; i < r.n; i++)
+		(*out)[i] = from_row(row(&r, i));
+	*searched_to = (int64_t)r.n == f->most ? (*out)[r.n - 1].id : floor;
+	return OK;
+}
+
+enum err delivery_store_get(struct db *db, struct ctx *cx, const struct id *project, int64_t id, struct delivery_entry *out,
+                            struct delivery_try **tries, size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &GET, VALS(v_i(id), v_id(project)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "there is no such delivery in this project");
+	*out = from_row(row(&r, 0));
+	TRY(db_query(db, cx, &TRIES, VALS(v_i(id)), &r));
+	*tries = arena_array(&cx->arena, r.n, sizeof **tries);
+	*n = r.n;
+	for (size_t i = 0; i < r.n; i++) {
+		const struct val *v = row(&r, i);
+
+		(*tries)[i] = (struct delivery_try){
+			.number = val_int(&v[0]), .at = val_time(&v[1]), .status = val_int(&v[2]), .lookup_ms = val_int(&v[3]),
+			.connect_ms = val_int(&v[4]), .first_byte_ms = val_int(&v[5]), .took_ms = val_int(&v[6]),
+			.address = val_str(&v[7]), .error = val_str(&v[8]), .answer = val_str(&v[9]) };
+	}
+	return OK;
+}
+
+struct redelivering {
+	const struct id *project;
+	const int64_t *ids;
+	size_t n;
+	int64_t changed;
+};
+
+static enum err again_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct redelivering *a = arg;
+	struct val *v = arena_array(&cx->arena, a->n, 2 * sizeof *v);
+
+	for (size_t i = 0; i < a->n; i++) {
+		v[2 * i] = v_i(a->ids[i]);
+		v[2 * i + 1] = v_id(a->project);
+	}
+	TRY(db_exec_array(db, cx, &AGAIN, v, a->n));
+	a->changed = db_changed(db);
+	return OK;
+}
+
+enum err delivery_store_again(struct db *db, struct ctx *cx, const struct id *project, const int64_t *ids, size_t n, int64_t *changed)
+{
+	static const struct txn AGAIN_ALL = { again_work, NULL };
+	struct redelivering a = { project, ids, n, 0 };
+
+	*changed = 0;
+	if (!n)
+		return OK;
+	TRY(txn_run(db, cx, &AGAIN_ALL, &a));
+	*changed = a.changed;
+	return OK;
+}

@@ -1,0 +1,31 @@
+#pragma once
+#include "base/id.h"
+#include "store/db.h"
+
+/* The log of deliveries: a row of `outbox` each, with its tries. */
+struct delivery_entry {
+	int64_t id, number, tries, status, took_ms;
+	struct id task_id, callback_id; /* zero: of a test; the task's own URL */
+	struct str kind, state, url, error;
+	int64_t at, next_at, delivered_at;
+	struct id queued_task_id;       /* what a code:NAME queued */
+};
+struct delivery_try {
+	int64_t number, at, status, lookup_ms, connect_ms, first_byte_ms, took_ms;
+	struct str address, error, answer; /* answer: raw bytes */
+};
+struct delivery_filter {
+	struct str state;         /* "" = all, waiting, failing, delivered, exhausted */
+	struct id callback_id, task_id; /* zero = all */
+	int64_t before;           /* numbers below; 0 = from the newest */
+	int64_t from, to;         /* at, TIME_NONE = open */
+	int64_t most;
+};
+/* Newest first; looks at no more than 20,000 rows: *searched_to is the last number looked at when there
+ * are further ones, else 0. */
+enum err delivery_store_list(struct db *db, struct ctx *cx, const struct id *project, const struct delivery_filter *f,
+                             struct delivery_entry **out, size_t *n, int64_t *searched_to);
+enum err delivery_store_get(struct db *db, struct ctx *cx, const struct id *project, int64_t id, struct delivery_entry *out,
+                            struct delivery_try **tries, size_t *n);
+/* Due at once, with the whole plan before it, whatever its state. *changed: how many there were. */
+enum err delivery_store_again(struct db *db, struct ctx *cx, const struct id *project, const int64_t *ids, size_t n, int64_t *changed);
