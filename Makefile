@@ -32,6 +32,11 @@ ifneq ($(findstring clang,$(CC)),)
 # clang 14 wants to hear that it is known to be an experiment; gcc does not know the flag
 HARDEN += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
 endif
+# a test build, whose named points can kill it (lib/base/fault_point.h): make FAULTS=1 O=build-faults
+ifneq ($(FAULTS),)
+FAULT_FLAGS := -DSTOKER_FAULT_POINTS='"/var/opt/points"'
+CPPFLAGS += $(FAULT_FLAGS)
+endif
 SANITIZE ?=
 ifeq ($(SANITIZE),)
 CFLAGS   ?= -O2 -g
@@ -90,7 +95,7 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 	$(LINK) $(LIBS_UNPACK)
 
 # static, and without the sanitizers' runtimes: they run where nothing of ours may be assumed
-STATIC_FLAGS := $(WARN) -O2 -g $(HARDEN) -fno-pie
+STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
 MONITOR_C := $(filter-out worker/monitor/init.c,$(wildcard worker/monitor/*.c))
 $O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
@@ -149,12 +154,17 @@ down status:
 check:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory $(JOBS) all tests-built fuzz-built && tests/run.sh
 .PHONY: tests-built
-tests-built: $(TESTS_C) $O/tests/escape/hostile
+tests-built: $(TESTS_C) $O/tests/escape/hostile faults-built
+# beside it the same programs with their fault points
+.PHONY: faults-built
+faults-built:
+	@$(MAKE) --no-print-directory FAULTS=1 O=$O-faults all $O-faults/tests/faults/evidence_runtime
 check-asan:
 	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
 .PHONY: storm
 storm:
-	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) && tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) faults-built && \
+		tests/faults/points.py && tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
 lint:
 	@tests/lint/lint.sh
 BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))

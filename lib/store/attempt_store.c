@@ -79,7 +79,7 @@ static enum err start_work(struct db *db, struct ctx *cx, void *arg)
 enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_claim *who,
                              const struct attempt_start *starts, size_t n, bool *lost)
 {
-	static const struct txn TXN = { start_work, NULL }; /* harmless to repeat */
+	static const struct txn TXN = { "start", start_work, NULL }; /* harmless to repeat */
 	struct place *places = arena_array(&cx->arena, n + 1, sizeof *places);
 	struct attempt_start *sorted = arena_array(&cx->arena, n + 1, sizeof *sorted);
 	struct start_batch b = { who, sorted, n, arena_array(&cx->arena, n + 1, sizeof *lost) };
@@ -456,7 +456,7 @@ static bool all_ended_by_themselves(const struct end_batch *b)
 
 static enum err settle_sorted(struct db *db, struct ctx *cx, struct end_batch *b)
 {
-	static const struct txn TXN = { settle_work, settle_done };
+	static const struct txn TXN = { "settle", settle_work, settle_done };
 	enum err e;
 
 	b->one_by_one = !all_ended_by_themselves(b);

@@ -143,7 +143,7 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err cluster_store_add(struct db *db, struct ctx *cx, const struct principal *who, const struct cluster_order *order,
                            const struct seal_key *key, int64_t *number)
 {
-	static const struct txn ADDING = { add_work, add_done };
+	static const struct txn ADDING = { "add_cluster", add_work, add_done };
 	struct writing a = { who, order, key, 0 };
 
 	TRY(txn_run(db, cx, &ADDING, &a));
@@ -177,7 +177,7 @@ static enum err change_work(struct db *db, struct ctx *cx, void *arg)
 enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, const struct cluster_order *order,
                               const struct seal_key *key)
 {
-	static const struct txn CHANGING = { change_work, NULL }; /* harmless to repeat */
+	static const struct txn CHANGING = { "change_cluster", change_work, NULL }; /* harmless to repeat */
 	struct writing w = { NULL, order, key, number };
 
 	return txn_run(db, cx, &CHANGING, &w);
@@ -230,7 +230,7 @@ static enum err delete_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err cluster_store_delete(struct db *db, struct ctx *cx, int64_t number)
 {
-	static const struct txn DELETING = { delete_work, NULL }; /* harmless to repeat */
+	static const struct txn DELETING = { "delete_cluster", delete_work, NULL }; /* harmless to repeat */
 
 	return txn_run(db, cx, &DELETING, &number);
 }

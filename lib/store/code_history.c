@@ -47,7 +47,7 @@ static enum err delete_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 
 enum err code_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *code)
 {
-	static const struct txn DELETING = { delete_work, delete_done };
+	static const struct txn DELETING = { "delete_code", delete_work, delete_done };
 	struct deleting d = { project, code };
 
 	return txn_run(db, cx, &DELETING, &d);

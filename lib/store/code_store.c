@@ -266,7 +266,7 @@ static enum err put_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err code_store_put(struct db *db, struct ctx *cx, const struct id *project,
                         const struct code_order *order, struct code *out)
 {
-	static const struct txn PUTTING = { put_work, put_done };
+	static const struct txn PUTTING = { "put_code", put_work, put_done };
 	struct putting p = { project, order, id_make(clock_wall_us()), id_make(clock_wall_us()) };
 	enum err e;
 
@@ -366,7 +366,7 @@ static enum err pause_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                           bool paused, bool *changed)
 {
-	static const struct txn PAUSING = { pause_work, pause_done };
+	static const struct txn PAUSING = { "pause_code", pause_work, pause_done };
 	struct pausing p = { project, code, paused, false };
 	struct code c;
 

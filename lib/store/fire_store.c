@@ -48,7 +48,7 @@ static enum err due_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err fire_store_due(struct db *db, struct ctx *cx, const char *zones, enum fire_pass pass, struct fired *out)
 {
-	static const struct txn FIRING = { due_work, NULL }; /* what was committed is not due any more */
+	static const struct txn FIRING = { "fire", due_work, NULL }; /* what was committed is not due any more */
 	struct due d = { zones, pass, out };
 
 	return txn_run(db, cx, &FIRING, &d);

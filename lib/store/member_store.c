@@ -71,7 +71,7 @@ static enum err end_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err member_store_end_project(struct db *db, struct ctx *cx, const struct id *project)
 {
-	static const struct txn ENDING = { end_work, NULL }; /* harmless to repeat */
+	static const struct txn ENDING = { "end_member", end_work, NULL }; /* harmless to repeat */
 	struct id id = *project;
 
 	return txn_run(db, cx, &ENDING, &id);

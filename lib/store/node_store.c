@@ -1,6 +1,7 @@
 #include "store/node_store.h"
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "model/cause.h"
 #include "model/node_loss.h"
 #include "store/lane_count.h"
@@ -44,8 +45,11 @@ static bool may_repeat(const struct db *db, int64_t began)
 static enum err exec_repeatable(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n)
 {
 	int64_t began = clock_boot_us();
-	enum err e = db_exec(db, cx, sql, v, n);
+	enum err e;
 
+	FAULT_POINT("node_row", "before_commit"); /* registered, renewed, handed over, drained, left */
+	e = db_exec(db, cx, sql, v, n);
+	FAULT_POINT("node_row", "after_commit");
 	for (int again = 0; again < 2 && e != OK && may_repeat(db, began); again++)
 		e = db_exec(db, cx, sql, v, n);
 	return e;
@@ -370,7 +374,7 @@ static enum err take_back_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
 {
-	static const struct txn TXN = { take_back_work, NULL }; /* what was moved is not moved again */
+	static const struct txn TXN = { "take_back", take_back_work, NULL }; /* what was moved is not moved again */
 	bool grace;
 	struct rows r;
 

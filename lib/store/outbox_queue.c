@@ -45,7 +45,7 @@ static enum err queue_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err outbox_store_queue(struct db *db, struct ctx *cx, const struct outbox_row *row_, struct str code,
                             struct str payload, struct str traceparent)
 {
-	static const struct txn QUEUING = { queue_work, queue_done };
+	static const struct txn QUEUING = { "queue_callback", queue_work, queue_done };
 	struct queuing q = { .row = row_ };
 	struct rows r;
 	int64_t now;

@@ -257,7 +257,7 @@ static bool wants_more(const struct outbox_want *w)
 /* A COMMIT without an answer: the rows may be held by nobody now, and come back after hold_s. */
 enum err outbox_store_take(struct db *db, struct ctx *cx, struct outbox_want *want, struct outbox_taken *out)
 {
-	static const struct txn NEWS = { news_work, NULL }, LANES = { lanes_work, NULL };
+	static const struct txn NEWS = { "take_news", news_work, NULL }, LANES = { "take_lanes", lanes_work, NULL };
 	struct taking t = { .want = want, .out = out, .room = want->most };
 	struct outbox_lane *lanes = arena_array(&cx->arena, want->n + NEW_MOST + LANES_MOST, sizeof *lanes);
 	struct rows any;
@@ -434,7 +434,7 @@ static enum err tell_work(struct db *db, struct ctx *cx, void *arg)
 enum err outbox_store_tell(struct db *db, struct ctx *cx, const struct outbox_outcome *outcomes, size_t n,
                            const struct outbox_health *lanes, size_t lanes_n)
 {
-	static const struct txn TELLING = { tell_work, NULL };
+	static const struct txn TELLING = { "told", tell_work, NULL };
 	struct telling t = { outcomes, n, lanes, lanes_n };
 
 	return txn_run(db, cx, &TELLING, &t);

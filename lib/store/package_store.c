@@ -111,7 +111,7 @@ static enum err finish_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 
 enum err package_store_finish(struct db *db, struct ctx *cx, const struct id *upload, const struct package *package)
 {
-	static const struct txn FINISHING = { finish_work, finish_done };
+	static const struct txn FINISHING = { "finish_package", finish_work, finish_done };
 	struct finishing f = { upload, package };
 
 	return txn_run(db, cx, &FINISHING, &f);
@@ -161,7 +161,7 @@ static enum err let_go_work(struct db *db, struct ctx *cx, void *arg)
 
 static enum err let_go(struct db *db, struct ctx *cx)
 {
-	static const struct txn LETTING_GO = { let_go_work, NULL };
+	static const struct txn LETTING_GO = { "let_go_package", let_go_work, NULL };
 	struct rows r;
 
 	TRY(db_query(db, cx, &UNUSED, NULL, 0, &r));

@@ -316,7 +316,7 @@ static enum err claim_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 
 static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 {
-	static const struct txn TXN = { claim_work, claim_done };
+	static const struct txn TXN = { "claim", claim_work, claim_done };
 	enum err e = ERR_CONFLICT;
 
 	for (int try = 0; try < CLAIM_TRIES; try++) {
@@ -465,7 +465,7 @@ static enum err promote_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err ready_store_promote(struct db *db, struct ctx *cx, size_t most, size_t *moved)
 {
-	static const struct txn TXN = { promote_work, NULL };
+	static const struct txn TXN = { "promote", promote_work, NULL };
 	struct promotion p = { .most = most };
 	struct rows r;
 

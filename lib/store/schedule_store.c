@@ -193,7 +193,7 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
                             const struct schedule_order *orders, const struct code_target *targets, size_t n, int64_t most)
 {
-	static const struct txn ADDING = { add_work, add_done };
+	static const struct txn ADDING = { "add_schedule", add_work, add_done };
 	struct adding a = { project, zones, orders, targets, n, most };
 
 	return n ? txn_run(db, cx, &ADDING, &a) : OK;
@@ -283,7 +283,7 @@ static enum err change_work(struct db *db, struct ctx *cx, void *arg)
 enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
                                const struct id *id, const struct schedule_order *order, const struct id *code)
 {
-	static const struct txn CHANGING = { change_work, NULL }; /* harmless to repeat */
+	static const struct txn CHANGING = { "change_schedule", change_work, NULL }; /* harmless to repeat */
 	struct changing c = { project, id, code, zones, order };
 
 	return txn_run(db, cx, &CHANGING, &c);
@@ -302,7 +302,7 @@ static enum err cancel_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
 {
-	static const struct txn CANCELLING = { cancel_work, NULL }; /* harmless to repeat */
+	static const struct txn CANCELLING = { "cancel_schedule", cancel_work, NULL }; /* harmless to repeat */
 	struct changing c = { .project = project, .id = id };
 
 	return txn_run(db, cx, &CANCELLING, &c);

@@ -97,7 +97,7 @@ static enum err each(struct db *db, struct ctx *cx, struct cancel_all *c, const 
 
 static enum err cancel_batch(struct db *db, struct ctx *cx, struct cancel_all *c)
 {
-	static const struct txn TXN = { batch_work, NULL }; /* harmless to repeat */
+	static const struct txn TXN = { "cancel_all", batch_work, NULL }; /* harmless to repeat */
 	enum err e;
 
 	c->mixed = false;

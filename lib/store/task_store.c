@@ -1,6 +1,7 @@
 #include "store/task_store.h"
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "base/text.h"
 #include "store/task_insert.h"
 #include "store/task_row.h"
@@ -103,7 +104,9 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 	bool yes = false;
 
 	for (int try = 0; try < ADD_TRIES; try++) {
-		e = insert_page(db, cx, a, 0, a->n);
+		FAULT_POINT("enqueue_page", "before_commit");
+		e = insert_page(db, cx, a, 0, a->n); /* its own commit */
+		FAULT_POINT("enqueue_page", "after_commit");
 		if (e == OK || (try > 0 && db_errno(db) == DUPLICATE))
 			return OK; /* its own ids, of a try whose answer was lost */
 		if (db_is_unsure(db)) {
@@ -122,7 +125,7 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 
 static enum err add(struct db *db, struct ctx *cx, struct add *a)
 {
-	static const struct txn TXN = { add_work, add_done };
+	static const struct txn TXN = { "enqueue", add_work, add_done };
 	int64_t until = clock_boot_us() + (int64_t)db_wait_s(db) * 1000000;
 	size_t n = a->n;
 
@@ -276,7 +279,7 @@ enum err task_store_cancel(struct db *db, struct ctx *cx, const struct id *proje
                            struct str who, enum task_state *state, struct str *node_doorbell)
 {
 	enum { TRIES = 10, WHO_BYTES = 200 };
-	static const struct txn TXN = { cancel_work, NULL }; /* harmless to repeat */
+	static const struct txn TXN = { "cancel", cancel_work, NULL }; /* harmless to repeat */
 	struct cancel c = { .project = project, .task = task, .who = text_cut(who, WHO_BYTES) };
 
 	for (int try = 0; try < TRIES; try++) {

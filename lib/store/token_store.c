@@ -146,7 +146,7 @@ enum err token_store_add(struct db *db, struct ctx *cx, struct str user, struct 
                          const struct id *project, enum role role, int64_t expires_at,
                          struct str imported, struct token_text *text, struct id *id)
 {
-	static const struct txn ADDING = { add_work, add_done };
+	static const struct txn ADDING = { "add_token", add_work, add_done };
 	struct adding a = { .id = id_make(clock_wall_us()), .user_name = user, .name = name, .project = project,
 		            .role = role, .expires_at = expires_at };
 	struct token_text fresh = token_make();

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/crypt.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 
 #include <stdatomic.h>
@@ -69,8 +70,11 @@ static enum err run_once(struct db *db, struct ctx *cx, const struct txn *t, voi
 		db_rollback(db);
 		return e;
 	}
+	FAULT_POINT(t->name, "before_commit");
 	*commit_sent = true;
-	return db_commit(db, cx);
+	e = db_commit(db, cx);
+	FAULT_POINT(t->name, "after_commit");
+	return e;
 }
 
 enum err txn_run(struct db *db, struct ctx *cx, const struct txn *t, void *arg)
@@ -91,7 +95,7 @@ enum err txn_run(struct db *db, struct ctx *cx, const struct txn *t, void *arg)
 		if (try == TRIES || clock_boot_us() >= until)
 			break;
 		atomic_fetch_add(&retries, 1);
-		log_info("txn.retry", "try=%d errno=%u", try, db_errno(db));
+		log_info("txn.retry", "of=%s try=%d errno=%u", t->name, try, db_errno(db));
 		pause_with_jitter();
 	}
 	return err_wrap(cx, "gave up after several tries");

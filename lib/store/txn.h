@@ -6,6 +6,7 @@
  * before COMMIT are retried whole, at most 5 times with full jitter of 5 to 200 ms. A COMMIT
  * without an answer is resolved by asking: `done` is called on a fresh connection. */
 struct txn {
+	const char *name; /* what it does, in a word: "claim" */
 	/* The work: statements on `db`. May run more than once: everything it writes to `arg` must be
 	 * overwritten by the next run. An error of its own rolls back and is returned. */
 	enum err (*work)(struct db *db, struct ctx *cx, void *arg);

@@ -127,7 +127,7 @@ static const struct verify_law TASK_LAWS[] = {
 	  { "SELECT CONCAT('event ', e.number, ' (', e.state, ') of ', " TASK("t.id") ", ' has no row in outbox') FROM task t"
 	    " FORCE INDEX (PRIMARY) JOIN event e ON e.task_id = t.id JOIN event p ON p.task_id = t.id AND p.number = e.number - 1"
 	    " WHERE " RANGE("t.id") " AND t.notify AND e.state <> p.state AND t.notify & (1 << (e.state - 1)) AND NOT EXISTS"
-	    " (SELECT 1 FROM outbox o WHERE o.task_id = t.id AND o.number = e.number AND o.task_state = e.state)", "ss" }, NULL },
+	    " (SELECT 1 FROM outbox o WHERE o.task_id = t.id AND o.number = e.number AND CONCAT(o.task_state) = CONCAT(e.state))", "ss" }, NULL },
 	{ "I11", "nothing is claimed while its code, project or cluster is paused",
 	  { "SELECT CONCAT('attempt ', a.number, ' of ', " TASK("a.task_id") ", ' was claimed at ', a.claimed_at,"
 	    " ', after the pause') FROM attempt a JOIN task t ON t.id = a.task_id JOIN code c ON c.id = t.code_id JOIN lane l"
@@ -234,6 +234,21 @@ static const struct verify_law OUTBOX_LAWS[] = {
 	{ 0 },
 };
 const struct verify_walk VERIFY_OUTBOX = { { "SELECT id FROM outbox WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", "ii" }, OUTBOX_LAWS };
+
+/* --- schedules ------------------------------------------------------------------------------------------------ */
+
+static const struct verify_law FIRE_LAWS[] = {
+	{ "I7", "what the ledger calls queued is a task of that schedule",
+	  { "SELECT CONCAT('time ', f.nominal, ' of schedule ', " HEX_OF("f.schedule_id") ", ' names ', " TASK("f.task_id") ", ', which is', IF(t.id IS NULL, ' not there', ' not of it')) FROM fire f LEFT JOIN task t ON t.id = f.task_id WHERE "
+	    RANGE("f.schedule_id") " AND f.task_id IS NOT NULL AND NOT t.schedule_id <=> f.schedule_id", "ss" }, NULL },
+	{ "I7", "a task is queued for one time of its schedule",
+	  { "SELECT CONCAT(" TASK("f.task_id") ", ' was queued for ', COUNT(*), ' times of schedule ', " HEX_OF("f.schedule_id") ")"
+	    " FROM fire f WHERE " RANGE("f.schedule_id") " AND f.task_id IS NOT NULL GROUP BY f.schedule_id, f.task_id"
+	    " HAVING COUNT(*) > 1", "ss" }, NULL },
+	{ 0 },
+};
+const struct verify_walk VERIFY_FIRES = {
+	{ "SELECT schedule_id FROM fire WHERE schedule_id > ? ORDER BY schedule_id LIMIT 1 OFFSET ?", "si" }, FIRE_LAWS };
 
 /* --- output: the logs' database ----------------------------------------------------------------------------- */
 

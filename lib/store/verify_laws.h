@@ -24,6 +24,7 @@ extern const struct verify_walk VERIFY_LANES;   /* by lane id */
 extern const struct verify_walk VERIFY_READY;   /* by rank in a lane; prefix: the lane */
 extern const struct verify_walk VERIFY_DELAYED; /* by due time */
 extern const struct verify_walk VERIFY_OUTBOX;  /* by its id */
+extern const struct verify_walk VERIFY_FIRES;   /* by schedule id */
 extern const struct verify_walk VERIFY_HEADS;   /* in the logs' database, by task id; prefix: the oldest day kept */
 extern const struct verify_walk VERIFY_CHUNKS;  /* in the logs' database, by task id in a day; prefix: the day */
 /* Small for ever: asked as a whole, no parameters. */

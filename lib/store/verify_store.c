@@ -122,6 +122,7 @@ enum err verify_store_tasks(struct db *db, struct ctx *cx, struct verify *v)
 	TRY(walk(db, cx, v, &VERIFY_LANES, by_number()));
 	TRY(verify_waiting(db, cx, v));
 	TRY(walk(db, cx, v, &VERIFY_OUTBOX, by_number()));
+	TRY(walk(db, cx, v, &VERIFY_FIRES, by_id(NULL)));
 	for (const struct verify_law *law = VERIFY_RUNNING; law->id; law++)
 		TRY(ask(db, cx, v, law, NULL, 0));
 	TRY(verify_limits(db, cx, v));

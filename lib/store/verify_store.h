@@ -2,7 +2,7 @@
 #include "store/db.h"
 
 /* The checker (`stoker admin verify`): whether the tables tell a history that may have happened
- * (reliability.md 4.2, invariants I1 to I6, I8, I9, I11, I14). It only reads, a piece of some thousand
+ * (reliability.md 4.2, invariants I1 to I9, I11, I14; of I7 what needs no calendar). It only reads, a piece of some thousand
  * rows a statement, and asks of each what holds within one moment: it may run beside everything, and on
  * a database of yesterday. What is judged by the clock (I5) is judged only while a scheduler runs. */
 struct verify_finding {

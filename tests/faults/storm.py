@@ -134,14 +134,20 @@ class Storm:
 
     # --- set-up ------------------------------------------------------------------------------------
 
+    def env(self, doors):
+        return {"STOKER_EVIDENCE": self.folder + "/evidence", "STOKER_DATABASE_SOCKET": doors + "/db",
+                "STOKER_LOGS_SOCKET": doors + "/db", "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1",
+                "STOKER_NODE_RUNTIME": "crun"}  # runc would run without the evidence, if crun died in its probe
+
+    def build(self):
+        return harness.BUILD
+
     def start(self):
         evidence, doors = self.folder + "/evidence", self.folder + "/doors"
         for folder in (evidence, doors):
             os.mkdir(folder)
         self.evidence = evidence + "/attempts"
-        self.stoker = harness.Instance(script=HERE + "/instance.sh", env={
-            "STOKER_EVIDENCE": evidence, "STOKER_DATABASE_SOCKET": doors + "/db", "STOKER_LOGS_SOCKET": doors + "/db",
-            "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1"})
+        self.stoker = harness.Instance(script=HERE + "/instance.sh", env=self.env(doors), build=self.build())
         self.proxy = Proxy(doors + "/db", self.stoker.run + "/s/db.sock")
         self.stoker.start()
         for kind, (command, fields, _, _) in KINDS.items():
@@ -272,9 +278,9 @@ class Storm:
 
     def hear_clients(self, clients):
         rows = self.stoker.sql("SELECT LOWER(HEX(t.id)), t.label, c.name, t.state, IFNULL(t.cause, ''), t.retry, t.attempt"
-                               " FROM task t JOIN code c ON c.id = t.code_id WHERE t.label IS NOT NULL")
+                               " FROM task t JOIN code c ON c.id = t.code_id")
         stored = {row[0]: row for row in rows}
-        first = collections.Counter(row[1] for row in rows if row[5] == "0")
+        first = collections.Counter(row[1] for row in rows if row[5] == "0" and row[1])
         self.wrong += ["%s was queued %d times" % pair for pair in first.items() if pair[1] > 1]
         for client in clients:
             self.wrong += client.strange
@@ -306,12 +312,20 @@ class Storm:
                 self.wrong.append("task %s ran and is not stored" % task)
         for task, row in stored.items():
             if row[3] in ("complete", "error") and not said["end", task, int(row[6])]:
-                self.wrong.append("task %s is %s, but its attempt %s never came to its end" % (task, row[3], row[6]))
+                self.wrong.append("task %s is %s, but its attempt %s never came to its end; %s" % (
+                    task, row[3], row[6], self.known_of(task, said)))
         for task, attempt, before, cause in self.stoker.sql(
                 "SELECT LOWER(HEX(b.task_id)), b.number, a.number, a.cause FROM attempt a JOIN attempt b ON b.task_id = a.task_id"
                 " AND b.number = a.number + 1 WHERE NOT a.cause <=> 'node_lost' AND NOT a.cause <=> 'node_stopped'"):
             self.wrong.append("task %s has attempt %s, though attempt %s ended by %s" % (task, attempt, before, cause))
         return len(newest)
+
+    def known_of(self, task, said):
+        """What a person would ask next."""
+        attempts = self.stoker.sql("SELECT a.number, n.name, a.claimed_at, a.started_at, a.ended_at, a.cause, a.exit_code, a.note FROM attempt a"
+                                   " JOIN node n ON n.id = a.node_id WHERE a.task_id = UNHEX('%s')" % task)
+        return "its jobs said %s, its attempts are %s, its log is %r" % (
+            sorted(key[0::2] for key in said if key[1] == task), attempts, self.stoker.get("tasks/%s/log" % task).text[:300])
 
     def hear_logs(self, clients):
         """What was kept of a sample, byte by byte."""

@@ -70,6 +70,22 @@ check_words() {
 		report "words: no path of the place where it was written"
 }
 
+# Two who took the same next number merge without a conflict, and no database starts any more.
+check_migrations() {
+	files 'sql/[0-9]*.sql' | grep -v '\.logs\.sql$' | grep -oE '/[0-9]{4}' | uniq -d | report "migrations: each has a number of its own"
+}
+
+# Each promise names its test, as file:name in backquotes.
+check_guarantees() {
+	local named file name
+
+	grep -oE '`test_[a-z_]+\.(c|py):[a-z0-9_]+`' docs/guarantees.md | tr -d '`' | sort -u | while IFS=: read -r file name; do
+		named=$(files "tests/*/$file" | head -n 1)
+		[[ -n $named ]] && grep -qE "START_TEST\($name\)|def $name\(" "$named" || echo "$file has no test $name"
+	done | report "guarantees: each names a test that is there"
+	grep -E '^\|' docs/guarantees.md | grep -vE '^\| (promise|---)' | grep -v '`test_' | report "guarantees: none is without a test"
+}
+
 # IronWorker's clients keep to 27 rules; each has a test that bears its number.
 check_rules() {
 	local rule
@@ -232,7 +248,7 @@ check_elf() {
 }
 
 checks=("$@")
-(($#)) || checks=(rooms names words rules floors sql calls shell compilers cppcheck functions elf)
+(($#)) || checks=(rooms names words migrations guarantees rules floors sql calls shell compilers cppcheck functions elf)
 for check in "${checks[@]}"; do
 	"check_$check"
 done

@@ -108,7 +108,7 @@ static enum err pair_is_there(struct db *db, struct ctx *cx, void *arg, bool *ye
  * done: in every case the pair is there exactly once in the end. */
 START_TEST(a_connection_lost_anywhere_leaves_the_work_done_once)
 {
-	static const struct txn T = { add_pair, pair_is_there };
+	static const struct txn T = { "pair", add_pair, pair_is_there };
 
 	for (int n = 1; n <= 4; n++) {
 		for (int after = 0; after < 2; after++) {
@@ -129,7 +129,7 @@ END_TEST
 
 START_TEST(an_error_of_the_work_rolls_back)
 {
-	static const struct txn T = { add_pair, NULL };
+	static const struct txn T = { "pair", add_pair, NULL };
 	auto_ctx cx = { 0 };
 	struct db *db = given_connection(&cx);
 	struct pair p = { .runs = 0 };

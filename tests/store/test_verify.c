@@ -386,6 +386,13 @@ static const struct {
 	{ "I5", "@running", "UPDATE running SET attempt = attempt + 1 WHERE task_id = @running", false },
 	{ "I5", "@complete", "INSERT INTO running SELECT @node, id, attempt, lane_id, NULL FROM task WHERE id = @complete", false },
 	{ "I5", "@running", "UPDATE task SET node_session = x'00' WHERE id = @running", false },
+	{ "I7", "@complete", "INSERT INTO fire (schedule_id, nominal, outcome, due, at, task_id) VALUES (x'000000000000000000000007', NOW(6),"
+	  " 'fired', NOW(6), NOW(6), @complete)", false },
+	{ "I7", "@complete", "UPDATE task SET schedule_id = x'000000000000000000000007' WHERE id = @complete; INSERT INTO fire (schedule_id,"
+	  " nominal, outcome, due, at, task_id) VALUES (x'000000000000000000000007', NOW(6), 'fired', NOW(6), NOW(6), @complete),"
+	  " (x'000000000000000000000007', NOW(6) + INTERVAL 1 HOUR, 'fired', NOW(6), NOW(6), @complete)", false },
+	{ "I7", "000000000000000000000008", "INSERT INTO fire (schedule_id, nominal, outcome, due, at, task_id) VALUES"
+	  " (x'000000000000000000000007', NOW(6), 'fired', NOW(6), NOW(6), x'000000000000000000000008')", false },
 	{ "I8", "@complete", "DELETE FROM outbox WHERE task_id = @complete", false },
 	{ "I8", "@complete", "UPDATE outbox SET task_state = 'error' WHERE task_id = @complete", false },
 	{ "I8", "@complete", "UPDATE outbox SET next_at = NULL WHERE task_id = @complete", false },

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/crypt.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -157,6 +158,7 @@ static void begin(struct courier *c, struct delivery *d)
 	d->lane->open++;
 	d->is_suspect = !d->lane->proven;
 	c->suspects += d->is_suspect;
+	FAULT_POINT("deliver", "before_post");
 	http_pool_post(c->http, str_c(a, d->out.row.url), headers, d->body, on_done, d);
 }
 

@@ -2,6 +2,7 @@
 #include "worker/engine/engine.h"
 
 #include "base/buf.h"
+#include "base/fault_point.h"
 #include "worker/launcher/launch_request.h"
 
 #include <errno.h>
@@ -75,7 +76,11 @@ static bool send_one(struct engine *e, struct ask *a)
 		c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)a->fd_count);
 		memcpy(CMSG_DATA(c), a->fds, sizeof(int) * (size_t)a->fd_count);
 	}
-	return sendmsg(e->channel, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof a->rq;
+	FAULT_POINT("ask_launcher", "before_send");
+	if (sendmsg(e->channel, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof a->rq)
+		return false;
+	FAULT_POINT("ask_launcher", "after_send");
+	return true;
 }
 
 /* Sends what fits; the rest goes when the socket has room. A broken socket shows when it is read. */

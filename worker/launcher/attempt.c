@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/crypt.h"
+#include "base/fault_point.h"
 #include "worker/launcher/launcher.h"
 #include "worker/launcher/userns.h"
 #include "worker/monitor/cgroup.h"
@@ -292,8 +293,10 @@ enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt 
 		e = err_errno(cx, "open the folder of attempt %s", a->id);
 	if (!e)
 		e = write_request(cx, l, dir, a->request);
+	FAULT_POINT("launch", "before_monitor");
 	if (!e)
 		e = spawn(cx, l, a, dir, monitor);
+	FAULT_POINT("launch", "after_monitor");
 	if (e)
 		remove_folder(a->parent, a->id);
 	else
@@ -367,10 +370,13 @@ enum err attempt_remove(struct ctx *cx, struct launcher *l, int parent, const ch
 		return err_errno(cx, "open the folder of attempt %s", id);
 	if (dir >= 0 && attempt_is_watched(dir))
 		return err_set(cx, ERR_CONFLICT, "the monitor of attempt %s still lives", id);
+	FAULT_POINT("remove", "before_cgroup");
 	TRY(destroy_cgroup(cx, l, id));
+	FAULT_POINT("remove", "after_cgroup");
 	if (dir < 0)
 		return OK;
 	remove_folder(parent, id);
+	FAULT_POINT("remove", "after_folder");
 	if (faccessat(parent, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return err_set(cx, ERR_INTERNAL, "remove the folder of attempt %s: it holds other files", id);
 	return OK;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/fault_point.h"
 #include "worker/monitor/monitor.h"
 #include "worker/monitor/sandbox.h"
 
@@ -102,8 +103,10 @@ bool monitor_launch(struct monitor *m, const char *config, size_t n)
 		return fail_launch(m, step);
 	if (!make_channels(m, &far))
 		return fail_launch(m, "make the job's pipes");
+	FAULT_POINT("container", "before_create");
 	if (!spawn_runtime(m, &far))
 		return fail_launch(m, "start the container runtime");
+	FAULT_POINT("container", "after_create");
 	close(far.out);
 	close(far.err);
 	close(far.link);
@@ -143,10 +146,12 @@ void monitor_go(struct monitor *m)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof spec);
 	memcpy(CMSG_DATA(c), &spec, sizeof spec);
+	FAULT_POINT("go", "before_send");
 	m->started_us = now_us();
 	/* if init is gone, its end says more than this error could */
 	if (sendmsg(m->link, &h, MSG_NOSIGNAL) < 0)
 		m->failed_errno = errno;
+	FAULT_POINT("go", "after_send");
 	write_started(m);
 	m->start_due = !monitor_tell(m, MONITOR_STARTED);
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/fault_point.h"
 #include "worker/monitor/cgroup.h"
 #include "worker/monitor/monitor.h"
 
@@ -365,10 +366,12 @@ static void tell_exit(struct monitor *m)
 	int err;
 
 	monitor_verdict(m, &f);
+	FAULT_POINT("exit_file", "before_rename");
 	while ((err = exit_file_write(MONITOR_FD_JOB, &f, m->setup.runner_gid)) && err != -ENOENT) {
 		cgroup_destroy(m->setup.cgroup, m->setup.cgroup_v2, CLEAN_MS);
 		poll(NULL, 0, EXIT_RETRY_MS);
 	}
+	FAULT_POINT("exit_file", "after_rename");
 	monitor_tell(m, MONITOR_EXIT);
 }
 

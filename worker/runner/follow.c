@@ -4,6 +4,7 @@
 #include "worker/runner/inside.h"
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "worker/launcher/launch_request.h"
 
@@ -38,8 +39,11 @@ static void ship(struct job *j);
 static enum err append(struct log_work *l, struct db *logs)
 {
 	const struct log_chunk *c = &l->chunk;
-	enum err e = log_store_append(logs, &l->w.cx, &l->task, l->attempt, l->day, c, &l->head);
+	enum err e;
 
+	FAULT_POINT("ship", "before_commit");
+	e = log_store_append(logs, &l->w.cx, &l->task, l->attempt, l->day, c, &l->head);
+	FAULT_POINT("ship", "after_commit");
 	if (e != ERR_CONFLICT || l->head.next <= c->number)
 		return e;
 	l->elsewhere = l->head.next != c->number + 1 || l->head.bytes != c->first_byte + (int64_t)c->plain.n;
@@ -62,7 +66,12 @@ static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 		TRY(log_store_begin(logs, &w->cx, &l->task, l->attempt, l->day));
 	if (l->chunk.plain.n)
 		TRY(append(l, logs));
-	return l->close ? log_store_close(logs, &w->cx, &l->task, l->attempt) : OK;
+	if (!l->close)
+		return OK;
+	FAULT_POINT("close_log", "before_commit");
+	TRY(log_store_close(logs, &w->cx, &l->task, l->attempt));
+	FAULT_POINT("close_log", "after_commit");
+	return OK;
 }
 
 /* --- in the loop ----------------------------------------------------------------------------------- */
