@@ -122,7 +122,7 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 
 enum err callback_store_add(struct db *db, struct ctx *cx, const struct callback *c, const struct seal_key *key, struct str secret)
 {
-	static const struct txn ADDING = { add_work, add_done };
+	static const struct txn ADDING = { "add_callback", add_work, add_done };
 	struct adding a = { c, key, secret };
 	struct rows r;
 

@@ -72,7 +72,7 @@ static enum err run_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 enum err fire_store_run_now(struct db *db, struct ctx *cx, const char *zones, const struct id *project, const struct id *id,
                             struct str who, struct id *task)
 {
-	static const struct txn RUNNING = { run_work, run_done };
+	static const struct txn RUNNING = { "run_schedule", run_work, run_done };
 	struct running_now a = { .zones = zones, .project = project, .id = id, .who = who };
 
 	TRY(txn_run(db, cx, &RUNNING, &a));
@@ -173,7 +173,7 @@ static enum err backfill_work(struct db *db, struct ctx *cx, void *arg)
 enum err fire_store_backfill(struct db *db, struct ctx *cx, const char *zones, const struct id *project,
                              const struct id *id, int64_t from, int64_t to, struct str who, size_t *queued, size_t *left_alone)
 {
-	static const struct txn BACKFILLING = { backfill_work, NULL }; /* what has its task is left alone */
+	static const struct txn BACKFILLING = { "backfill", backfill_work, NULL }; /* what has its task is left alone */
 	struct backfilling b = { .zones = zones, .project = project, .id = id, .who = who, .from = from, .to = to };
 
 	if (to < from)

@@ -93,7 +93,7 @@ static enum err end_replaced(struct db *db, struct ctx *cx)
 
 enum err fire_store_release(struct db *db, struct ctx *cx, const char *zones, size_t *n)
 {
-	static const struct txn RELEASING = { release_work, NULL }; /* what began does not wait any more */
+	static const struct txn RELEASING = { "release", release_work, NULL }; /* what began does not wait any more */
 	struct rows r;
 
 	*n = 0;
@@ -156,7 +156,7 @@ static enum err rezone_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err fire_store_rezone(struct db *db, struct ctx *cx, const char *zones, size_t *moved)
 {
-	static const struct txn REZONING = { rezone_work, NULL }; /* harmless to repeat */
+	static const struct txn REZONING = { "rezone", rezone_work, NULL }; /* harmless to repeat */
 	struct timetables ts = { .folder = zones };
 	struct rows r;
 

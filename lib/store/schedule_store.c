@@ -347,7 +347,7 @@ static enum err pause_work(struct db *db, struct ctx *cx, void *arg)
 enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused,
                               struct str who, struct str why, bool *changed)
 {
-	static const struct txn PAUSING = { pause_work, NULL }; /* harmless to repeat */
+	static const struct txn PAUSING = { "pause_schedule", pause_work, NULL }; /* harmless to repeat */
 	struct pausing p = { .of = { .project = project, .id = id }, .paused = paused, .who = text_cut(who, WHO_BYTES),
 		             .why = text_cut(why, WHY_BYTES) };
 
