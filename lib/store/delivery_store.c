@@ -98,7 +98,7 @@ static enum err again_work(struct db *db, struct ctx *cx, void *arg)
 
 enum err delivery_store_again(struct db *db, struct ctx *cx, const struct id *project, const int64_t *ids, size_t n, int64_t *changed)
 {
-	static const struct txn AGAIN_ALL = { again_work, NULL };
+	static const struct txn AGAIN_ALL = { "redeliver", again_work, NULL };
 	struct redelivering a = { project, ids, n, 0 };
 
 	*changed = 0;
