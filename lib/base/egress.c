@@ -59,3 +59,119 @@ bool egress_is_public(const struct sockaddr *to)
 	}
 	return false;
 }
+
+/* --- what an operator allows -------------------------------------------------------------------------- */
+
+static bool read_net(struct ctx *cx, struct str text, struct egress_net *out)
+{
+	struct str rest = text, address;
+	struct egress_net net = { .family = AF_INET };
+	int64_t bits;
+	char *host;
+
+	str_cut(&rest, '/', &address);
+	host = str_c(&cx->arena, address);
+	if (inet_pton(AF_INET, host, net.address) != 1) {
+		net.family = AF_INET6;
+		if (inet_pton(AF_INET6, host, net.address) != 1)
+			return false;
+	}
+	bits = net.family == AF_INET ? 32 : 128;
+	if (address.n < text.n && (!str_int(rest, &bits) || bits < 0 || bits > (net.family == AF_INET ? 32 : 128)))
+		return false;
+	net.bits = (int)bits;
+	*out = net;
+	return true;
+}
+
+static bool is_name(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+		      s.p[i] == '-' || s.p[i] == '.' || s.p[i] == '_'))
+			return false;
+	return s.n > 0;
+}
+
+static char *lower(struct arena *a, struct str s)
+{
+	char *text = arena_copy(a, s.p, s.n);
+
+	for (char *p = text; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	return text;
+}
+
+enum err egress_list_read(struct ctx *cx, const char *text, struct egress_list *out)
+{
+	struct str rest = str_of(text), one;
+	size_t most = rest.n / 2 + 1;
+	struct egress_list list = { .nets = arena_array(&cx->arena, most, sizeof *list.nets),
+		                    .hosts = arena_array(&cx->arena, most, sizeof *list.hosts) };
+
+	while (str_cut(&rest, ',', &one)) {
+		one = str_trim(one);
+		if (!one.n)
+			continue;
+		if (read_net(cx, one, &list.nets[list.net_n]))
+			list.net_n++;
+		else if (is_name(one))
+			list.hosts[list.host_n++] = lower(&cx->arena, one);
+		else
+			return err_set(cx, ERR_INPUT, "\"" STR_FMT "\" is no network such as 10.1.0.0/16 and no name of a host", STR_ARG(one));
+	}
+	*out = list;
+	return OK;
+}
+
+static bool is_in(const struct egress_net *net, const unsigned char *address)
+{
+	int whole = net->bits / 8, rest = net->bits % 8;
+	unsigned char mask = (unsigned char)(0xff << (8 - rest));
+
+	return memcmp(net->address, address, (size_t)whole) == 0 &&
+	       (!rest || ((net->address[whole] ^ address[whole]) & mask) == 0);
+}
+
+static bool is_listed(const struct egress_list *list, const struct sockaddr *to)
+{
+	unsigned char address[16];
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (to->sa_family == AF_INET) {
+		memcpy(&in, to, sizeof in);
+		memcpy(address, &in.sin_addr, 4);
+	} else if (to->sa_family == AF_INET6) {
+		memcpy(&in6, to, sizeof in6);
+		memcpy(address, &in6.sin6_addr, 16);
+	} else {
+		return false;
+	}
+	for (size_t i = 0; i < list->net_n; i++)
+		if (list->nets[i].family == to->sa_family && is_in(&list->nets[i], address))
+			return true;
+	return false;
+}
+
+static bool is_named(const struct egress_list *list, const char *host)
+{
+	struct str h = str_of(host);
+
+	for (size_t i = 0; i < list->host_n; i++) {
+		struct str name = str_of(list->hosts[i]);
+
+		if (str_is_nocase(h, list->hosts[i]))
+			return true;
+		if (name.p[0] == '.' && (str_is_nocase(h, list->hosts[i] + 1) ||
+		    (h.n > name.n && str_is_nocase(str_bytes(h.p + h.n - name.n, name.n), list->hosts[i]))))
+			return true;
+	}
+	return false;
+}
+
+bool egress_may(const struct egress_list *list, const char *host, const struct sockaddr *to)
+{
+	return egress_is_public(to) || is_listed(list, to) || is_named(list, host);
+}

@@ -11,6 +11,7 @@ struct exchange {
 	struct http_pool *pool;
 	struct exchange *next, **back;
 	CURL *curl;
+	char *host; /* of the URL; curl's */
 	struct curl_slist *headers;
 	http_pool_done *done;
 	void *arg;
@@ -46,6 +47,7 @@ static void forget(struct exchange *x)
 	curl_multi_remove_handle(x->pool->multi, x->curl);
 	curl_easy_cleanup(x->curl);
 	curl_slist_free_all(x->headers);
+	curl_free(x->host);
 	*x->back = x->next;
 	if (x->next)
 		x->next->back = x->back;
@@ -56,7 +58,7 @@ static void forget(struct exchange *x)
 static struct str reason(const struct exchange *x, CURLcode rc)
 {
 	if (x->refused)
-		return STR_LIT("its address is not a public one (courier.allow_private)");
+		return STR_LIT("its address is not a public one (courier.allow)");
 	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
 		return STR_LIT("the headers of its answer are over 16 KiB");
 	return str_of(x->error[0] ? x->error : curl_easy_strerror(rc));
@@ -215,17 +217,37 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+static bool may_connect(const struct exchange *x, const struct sockaddr *to)
+{
+	static const struct egress_list NOTHING;
+	const struct http_pool_options *o = &x->pool->options;
+
+	return o->allow_private || (o->proxy && *o->proxy) || egress_may(o->allow ? o->allow : &NOTHING, x->host ? x->host : "", to);
+}
+
 /* The egress guard: the last moment at which the address is known and nothing is sent. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	struct exchange *x = arg;
 
 	(void)purpose;
-	if (!x->pool->options.allow_private && !egress_is_public(&to->addr)) {
+	if (!may_connect(x, &to->addr)) {
 		x->refused = true;
 		return CURL_SOCKET_BAD;
 	}
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* As curl will read the URL; a list of names needs nothing else. */
+static char *host_of(const char *url)
+{
+	CURLU *u = curl_url();
+	char *host = NULL;
+
+	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		curl_url_get(u, CURLUPART_HOST, &host, 0);
+	curl_url_cleanup(u);
+	return host;
 }
 
 static void set_up(struct exchange *x, const char *url, struct str body)
@@ -236,7 +258,7 @@ static void set_up(struct exchange *x, const char *url, struct str body)
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	curl_easy_setopt(c, CURLOPT_PROXY, o->proxy ? o->proxy : ""); /* never the environment's */
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	if (o->ca_file) {
 		curl_easy_setopt(c, CURLOPT_CAINFO, o->ca_file);
@@ -273,6 +295,7 @@ void http_pool_post(struct http_pool *p, const char *url, const char *const *hea
 	x->began_us = clock_boot_us();
 	for (; headers && *headers; headers++)
 		curl_slist_append(x->headers, *headers);
+	x->host = host_of(url);
 	set_up(x, url, body);
 	x->next = p->first;
 	x->back = &p->first;

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/egress.h"
 #include "base/loop.h"
 #include "base/str.h"
 
@@ -8,6 +9,8 @@ struct http_pool;
 
 struct http_pool_options {
 	bool allow_private; /* else only public addresses are called (egress.h), judged by the socket */
+	const struct egress_list *allow; /* what may be called besides; NULL = nothing */
+	const char *proxy;  /* its URL; "" or NULL = none. It connects, so that it has to guard, too */
 	int connect_ms, total_ms;
 	size_t answer_max;  /* bytes of an answer that are read: a longer one is cut off there (0 = all) */
 	const char *user_agent;

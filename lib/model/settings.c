@@ -82,6 +82,8 @@ static const struct conf_key KEYS[] = {
 	TEXT("courier", "retry_s", "5,300,1800,7200,18000,36000,50400,72000,86400", courier.retry_s, "seconds between tries of a callback, each plus or minus a fifth"),
 	TEXT("courier", "ca_file", "/etc/ssl/certs/ca-certificates.crt", courier.ca_file, "certificates (PEM) that receivers' are checked against"),
 	BOOL("courier", "allow_private", "no", courier.allow_private, "callbacks to loopback, link-local and private addresses"),
+	TEXT("courier", "allow", "", courier.allow, "networks and hosts that callbacks may go to besides public addresses: 10.1.0.0/16, hooks.intern, .corp.example"),
+	TEXT("courier", "proxy", "", courier.proxy, "URL of an HTTP proxy for callbacks, which then has to guard internal addresses; the environment's are never used"),
 	INT("courier", "connect_timeout_s", "3", 1, 60, courier.connect_timeout_s, "seconds to connect"),
 	INT("courier", "timeout_s", "15", 1, 300, courier.timeout_s, "seconds for a whole delivery"),
 	INT("courier", "parallel", "2048", 8, 65536, courier.parallel, "deliveries at the same time"),

@@ -42,7 +42,7 @@ struct settings {
 		char *folder;
 	} zones;
 	struct {
-		char *user, *retry_s, *ca_file;
+		char *user, *retry_s, *ca_file, *allow, *proxy;
 		bool allow_private;
 		int64_t connect_timeout_s, timeout_s, parallel, lane;
 	} courier;

@@ -88,6 +88,8 @@ static enum err open_http(struct courier *c, struct ctx *cx)
 {
 	struct http_pool_options options = {
 		.allow_private = c->set->courier.allow_private,
+		.allow = &c->allow,
+		.proxy = c->set->courier.proxy,
 		.connect_ms = (int)c->set->courier.connect_timeout_s * 1000,
 		.total_ms = (int)c->set->courier.timeout_s * 1000,
 		.answer_max = ANSWER_BYTES,
@@ -95,6 +97,8 @@ static enum err open_http(struct courier *c, struct ctx *cx)
 		.ca_file = c->set->courier.ca_file,
 	};
 
+	if (egress_list_read(cx, c->set->courier.allow, &c->allow))
+		return err_wrap(cx, "courier.allow");
 	c->http = http_pool_new(c->loop, &options);
 	return c->http ? OK : err_set(cx, ERR_INTERNAL, "start libcurl");
 }

@@ -14,6 +14,7 @@ struct courier {
 	const struct settings *set;
 	struct seal_key key;
 	bool has_key;
+	struct egress_list allow;
 	struct loop *loop;
 	struct store_pool *store;
 	struct http_pool *http;
