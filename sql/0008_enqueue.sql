@@ -5,27 +5,27 @@
 -- until nobody remembers an old revision before it answers that there is a new one (fcgi/targets.h).
 -- Rows that are not whole (applications by the view `queue`, programs of version 7 and older) go the
 -- long way, as before.
+-- The states of which callbacks registered for its project or code want to be told, as it was when it was
+-- queued: what is registered later is told of later tasks. (The trigger on updates must not look that up:
+-- a SELECT … INTO there adds one to the rows that an array of updates says it changed.)
+ALTER TABLE task ADD COLUMN IF NOT EXISTS hooks SMALLINT UNSIGNED NOT NULL DEFAULT 0
+;;
 CREATE OR REPLACE TRIGGER task_before_insert BEFORE INSERT ON task FOR EACH ROW
 BEGIN
-	DECLARE hooked INT;
-
-	-- whole: what the long way below would make of it; changes = 2 says that somebody registered a
-	-- callback for what is queued of this code
+	-- whole: what the long way below would make of it
 	IF NEW.lane_id > 0 AND NEW.not_after < UTC_TIMESTAMP(6) IS NOT TRUE AND NEW.created_at = UTC_TIMESTAMP(6)
 			AND NEW.updated_at = NEW.created_at AND NEW.due_at >= NEW.created_at
 			AND NEW.rank_at = NEW.due_at - INTERVAL NEW.priority * NEW.head_start_s SECOND
-			AND NEW.state = 'queued' AND NEW.changes IN (1, 2) AND NEW.attempt = 0 AND NEW.percent = 0
+			AND NEW.state = 'queued' AND NEW.changes = 1 AND NEW.attempt = 0 AND NEW.percent = 0
 			AND NEW.priority >= 0 AND (NEW.notify & 2047 = 0) = (NEW.callback IS NULL)
 			AND NEW.callback <> '' IS NOT FALSE AND NEW.label <> '' IS NOT FALSE
 			AND NEW.id <> x'000000000000000000000000'
 			AND COALESCE(NEW.started_at, NEW.ended_at, NEW.node_id, NEW.node_session, NEW.exit_code,
 				NEW.cause, NEW.note, NEW.msg, NEW.retry_task_id, NEW.code_name, NEW.cluster_name,
 				NEW.delay_s) IS NULL THEN
-		IF NEW.changes = 2 THEN
-			SELECT hooks INTO hooked FROM code WHERE id = NEW.code_id;
-			SET NEW.changes = 1;
-		END IF;
+		BEGIN END;
 	ELSE BEGIN
+		DECLARE hooked INT;
 		DECLARE found_project, found_code BINARY(12);
 		DECLARE found_lane, found_cluster, is_current INT;
 
@@ -121,7 +121,7 @@ BEGIN
 			NEW.rank_at = NEW.due_at - INTERVAL NEW.priority * NEW.head_start_s SECOND,
 			NEW.started_at = NULL, NEW.ended_at = NULL, NEW.node_id = NULL, NEW.node_session = NULL,
 			NEW.exit_code = NULL, NEW.cause = NULL, NEW.note = NULL, NEW.msg = NULL,
-			NEW.retry_task_id = NULL;
+			NEW.retry_task_id = NULL, NEW.hooks = IFNULL(hooked, 0);
 		SET NEW.code_name = NULL, NEW.cluster_name = NULL, NEW.delay_s = NULL,
 			NEW.payload = NULLIF(NEW.payload, '');
 	END; END IF;
@@ -137,7 +137,46 @@ BEGIN
 			VALUES (NEW.due_at, NEW.id, NEW.lane_id, NEW.rank_at, NEW.cluster_id, 0);
 	END IF;
 	INSERT INTO event (task_id, number, attempt, state, at) VALUES (NEW.id, 1, 0, 'queued', UTC_TIMESTAMP(6));
-	IF (NEW.notify | IFNULL(hooked, 0)) & 1 THEN
-		CALL outbox_add(NEW.id, 1, 1, NEW.project_id, NEW.code_id, NEW.notify, NEW.callback, IFNULL(hooked, 0));
+	IF (NEW.notify | NEW.hooks) & 1 THEN
+		CALL outbox_add(NEW.id, 1, 1, NEW.project_id, NEW.code_id, NEW.notify, NEW.callback, NEW.hooks);
+	END IF;
+END
+;;
+CREATE OR REPLACE TRIGGER task_before_update BEFORE UPDATE ON task FOR EACH ROW
+BEGIN
+	IF NEW.state <> OLD.state THEN
+		IF NOT CASE OLD.state
+			WHEN 'queued' THEN NEW.state IN ('preparing', 'cancelled', 'expired')
+			WHEN 'preparing' THEN NEW.state IN ('running', 'queued', 'error', 'cancelled', 'killed')
+			WHEN 'running' THEN NEW.state IN ('queued', 'complete', 'error', 'timeout',
+				'cancelled', 'killed')
+			ELSE 0 END THEN
+			SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31010,
+				MESSAGE_TEXT = 'a task cannot move from that state to this one';
+		END IF;
+		SET NEW.changes = OLD.changes + 1;
+	ELSEIF OLD.state > 3 AND NOT (NEW.cause <=> OLD.cause AND NEW.exit_code <=> OLD.exit_code
+			AND NEW.ended_at <=> OLD.ended_at) THEN
+		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31012,
+			MESSAGE_TEXT = 'a settled task keeps its end';
+	END IF;
+	IF NEW.attempt <> OLD.attempt + (OLD.state = 'queued' AND NEW.state = 'preparing') THEN
+		SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31011,
+			MESSAGE_TEXT = 'an attempt rises by one with each claim, and never otherwise';
+	END IF;
+	IF NEW.changes <> OLD.changes THEN
+		SET NEW.updated_at = UTC_TIMESTAMP(6);
+		INSERT INTO event (task_id, number, attempt, state, at, cause, note)
+			VALUES (NEW.id, NEW.changes, NEW.attempt, NEW.state, UTC_TIMESTAMP(6), NEW.cause, NEW.note);
+		IF NEW.state <> OLD.state AND NEW.state <> 'preparing' THEN
+			IF (NEW.notify | NEW.hooks) & (1 << (NEW.state - 1)) THEN
+				CALL outbox_add(NEW.id, NEW.changes, NEW.state, NEW.project_id, NEW.code_id, NEW.notify,
+					NEW.callback, NEW.hooks);
+			END IF;
+			IF (NEW.notify | NEW.hooks) & 1536 AND NEW.state IN ('error', 'timeout', 'killed') THEN
+				CALL outbox_add(NEW.id, NEW.changes, IF(NEW.retry_task_id IS NULL, 11, 10), NEW.project_id,
+					NEW.code_id, NEW.notify, NEW.callback, NEW.hooks);
+			END IF;
+		END IF;
 	END IF;
 END

@@ -140,7 +140,7 @@ static const struct sql RETRY_OF = {
 	"SELECT t.project_id, t.code_id, c.revision, t.lane_id, l.cluster_id, t.priority, t.head_start_s,"
 	" t.timeout_s, t.label, t.callback, t.original_task_id, t.retry, IFNULL(t.retries_delay_s, c.retries_delay_s),"
 	" t.traceparent, t.schedule_id, t.retries, t.retries_delay_s,"
-	" c.hooks & 1, t.notify FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
+	" c.hooks, t.notify FROM task t JOIN code c ON c.id = t.code_id JOIN lane l ON l.id = t.lane_id"
 	" WHERE t.id = ? AND c.deleted_at IS NULL AND t.retry < IFNULL(t.retries, c.retries)", "s" };
 /* Within the server: fifty failed tasks with large payloads would not fit into the runner. */
 static const struct sql RETRY_PAYLOAD = {
@@ -178,7 +178,7 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 	r->project = val_id(&v[0]);
 	r->target = (struct code_target){ .code_id = val_id(&v[1]), .revision = val_int(&v[2]),
 		                          .lane_id = val_int(&v[3]), .cluster_id = val_int(&v[4]),
-		                          .head_start_s = val_int(&v[6]), .tells_queued = val_int(&v[17]) != 0 };
+		                          .head_start_s = val_int(&v[6]), .hooks = val_int(&v[17]) };
 	r->order = (struct task_order){ .id = id_make(now), .priority = val_int(&v[5]), .timeout_s = val_int(&v[7]),
 		                        .label = val_str(&v[8]), .callback = val_str(&v[9]),
 		                        .delay_s = val_int(&v[12]), .traceparent = val_str(&v[13]),

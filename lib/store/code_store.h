@@ -19,7 +19,7 @@ struct code_target {
 	struct id code_id;
 	int64_t revision, lane_id, cluster_id, head_start_s, default_priority, timeout_s;
 	struct str callback;
-	bool tells_queued; /* a callback is registered for what is queued of it */
+	int64_t hooks; /* bits of the states of which registered callbacks are told (sql/0008) */
 };
 /* ERR_NOT_FOUND "code 'x' is not registered in this project"; ERR_INPUT for an unknown cluster.
  * Makes the lane, in its own statement, when the code was never queued in that cluster. */

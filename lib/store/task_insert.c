@@ -5,8 +5,8 @@
 const struct sql TASK_INSERT = {
 	"INSERT INTO task (id, project_id, code_id, revision, lane_id, cluster_id, priority, head_start_s,"
 	" timeout_s, label, callback, notify, payload, not_after, original_task_id, retry, traceparent,"
-	" schedule_id, retries, retries_delay_s, changes, created_at, updated_at, due_at, rank_at)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6),"
+	" schedule_id, retries, retries_delay_s, hooks, changes, created_at, updated_at, due_at, rank_at)"
+	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6),"
 	" UTC_TIMESTAMP(6) + INTERVAL ? SECOND, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)", "sssiiiiiissistsissiiiii" };
 
 /* Every settled state, when nothing was chosen: as the trigger has it. */
@@ -42,8 +42,7 @@ void task_insert_row(struct val *out, const struct id *project, const struct tas
 		text_or_null(order->traceparent), v_id_or_null(&order->schedule_id),
 		order->has_retries ? v_i(order->retries) : v_null(),
 		order->has_retries_delay ? v_i(order->retries_delay_s) : v_null(),
-		v_i(target->tells_queued ? 2 : 1), /* what the trigger makes of it: sql/0008 */
-		v_i(delay_s), v_i(delay_s - priority * target->head_start_s),
+		v_i(target->hooks), v_i(delay_s), v_i(delay_s - priority * target->head_start_s),
 	};
 
 	memcpy(out, v, sizeof v);

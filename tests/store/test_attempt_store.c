@@ -219,6 +219,36 @@ START_TEST(in_a_mixed_batch_the_lost_are_named_and_the_rest_settle)
 }
 END_TEST
 
+/* The server's count of changed rows decides who is lost: what triggers do meanwhile must not count. */
+START_TEST(ends_are_counted_right_whoever_is_told_of_them)
+{
+	static const struct sql REGISTER = {
+		"INSERT INTO callback (id, project_id, states, chosen, url) VALUES (?, ?, 2047, 2047, 'http://127.0.0.1/')", "ss" };
+	static const struct sql TOLD = { "SELECT COUNT(*) FROM outbox WHERE task_state = 'complete' AND project_id = ?", "s" };
+	struct world w = given_world(&f);
+	struct attempt_end ends[4] = { 0 };
+	struct id id = id_make(1);
+	struct claimed *c;
+	struct rows r;
+	bool lost[4];
+
+	fine(db_exec(f.db, &f.cx, &REGISTER, VALS(v_id(&id), v_id(&w.project))));
+	queue(&w, "a", 4, (struct task_order){ .callback = STR_LIT("http://127.0.0.1/") }, NULL);
+	c = claim(&w, 4, 4);
+	start(&w, c, 4);
+	for (int i = 0; i < 4; i++)
+		ends[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id,
+			                        { .state = TASK_COMPLETE, .cause = CAUSE_EXIT, .ran_us = 5000 }, 0 };
+	fine(attempt_store_settle(f.db, &f.cx, &w.node, ends, 2, lost));
+	ck_assert(!lost[0] && !lost[1]);
+	fine(attempt_store_settle(f.db, &f.cx, &w.node, ends, 4, lost));
+	ck_assert(lost[0] && lost[1] && !lost[2] && !lost[3]);
+	fine(db_query(f.db, &f.cx, &TOLD, VALS(v_id(&w.project)), &r));
+	ck_assert_int_eq(val_int(&row(&r, 0)[0]), 8);
+	check_laws(&f);
+}
+END_TEST
+
 START_TEST(a_failed_task_is_retried_as_a_new_one_linked_both_ways)
 {
 	struct world w = given_world(&f);
@@ -360,6 +390,7 @@ int main(void)
 	tcase_add_test(t, what_is_given_back_gets_its_next_attempt_in_its_old_place);
 	tcase_add_test(t, what_is_given_back_though_its_end_was_asked_for_is_cancelled);
 	tcase_add_test(t, in_a_mixed_batch_the_lost_are_named_and_the_rest_settle);
+	tcase_add_test(t, ends_are_counted_right_whoever_is_told_of_them);
 	tcase_add_test(t, a_failed_task_is_retried_as_a_new_one_linked_both_ways);
 	tcase_add_test(t, a_retry_waits_its_delay_and_timeouts_and_cancels_have_none);
 	tcase_add_test(t, settling_is_all_or_nothing_at_every_database_call);

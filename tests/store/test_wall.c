@@ -118,7 +118,8 @@ START_TEST(the_state_columns_have_the_states_of_the_model_in_their_order)
 {
 	static const struct sql TYPES = {
 		"SELECT CAST(column_type AS CHAR) FROM information_schema.columns WHERE table_schema = DATABASE()"
-		" AND (table_name, column_name) IN (('task', 'state'), ('event', 'state'), ('outbox', 'task_state'))", "" };
+		" AND (table_name, column_name) IN (('task', 'state'), ('event', 'state'), ('outbox', 'task_state'))"
+		" ORDER BY LENGTH(column_type)", "" };
 	char expected[256] = "enum(";
 	struct rows r;
 
@@ -127,11 +128,16 @@ START_TEST(the_state_columns_have_the_states_of_the_model_in_their_order)
 
 		snprintf(expected + at, sizeof expected - at, "%s'%s'", s ? "," : "", task_state_name((enum task_state)s));
 	}
-	expected[strlen(expected)] = ')';
 	fine(db_query(f.db, &f.cx, &TYPES, NULL, 0, &r));
 	ck_assert_uint_eq(r.n, 3);
-	for (size_t i = 0; i < 3; i++)
-		ck_assert_msg(str_is(val_str(&row(&r, i)[0]), expected), STR_FMT, STR_ARG(val_str(&row(&r, i)[0])));
+	for (size_t i = 0; i < 3; i++) {
+		struct str type = val_str(&row(&r, i)[0]);
+		/* callbacks are also told of what is no state */
+		struct str more = i == 2 ? STR_LIT(",'retried','dead','test')") : STR_LIT(")");
+
+		ck_assert_msg(type.n == strlen(expected) + more.n && !memcmp(type.p, expected, strlen(expected)) &&
+		              !memcmp(type.p + strlen(expected), more.p, more.n), STR_FMT, STR_ARG(type));
+	}
 }
 END_TEST
 

@@ -151,7 +151,8 @@ static const struct {
 	  " WHERE e.state <> t.state OR e.attempt <> t.attempt" },
 	{ "each final state that calls back has its outbox row",
 	  "SELECT COUNT(*) FROM task t WHERE t.ended_at IS NOT NULL AND t.callback IS NOT NULL AND 1 <>"
-	  " (SELECT COUNT(*) FROM outbox o WHERE o.task_id = t.id AND o.number = t.changes AND o.task_state = t.state)" },
+	  " (SELECT COUNT(*) FROM outbox o WHERE o.task_id = t.id AND o.number = t.changes AND o.task_state = t.state"
+	  " AND o.callback_id = x'000000000000000000000000')" },
 	{ "a retry and its origin point at each other",
 	  "SELECT COUNT(*) FROM task t LEFT JOIN task n ON n.id = t.retry_task_id WHERE t.retry_task_id IS NOT NULL"
 	  " AND (n.id IS NULL OR n.retry <> t.retry + 1 OR n.original_task_id <> IFNULL(t.original_task_id, t.id))" },
