@@ -59,7 +59,7 @@ tests = $(patsubst %.c,$O/%,$(wildcard tests/$(1)/test_*.c))
 BASE_A  := $O/base.a
 MODEL_A := $O/model.a
 STORE_A := $O/store.a
-BINS    := $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker)
+BINS    := $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker-layers stoker)
 
 .PHONY: all
 all: $(BINS)
@@ -91,6 +91,9 @@ $O/bin/stoker: $(call objs,cli cli/admin worker/image) $O/worker/launcher/userns
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
 	$(LINK) $(LIBS_LAUNCHER)
+$O/bin/stoker-layers: $(call objs,worker/layers) $(IMPORT_O) $(addprefix $O/worker/image/,image_store.o) \
+		$O/worker/launcher/userns.o $(MODEL_A) $(BASE_A)
+	$(LINK) -larchive $(LIBS_BASE)
 $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 	$(LINK) $(LIBS_UNPACK)
 

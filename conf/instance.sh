@@ -94,7 +94,7 @@ check_machine() {
 		complain "the program $program is missing: run make deps"
 		exit 1
 	done
-	for program in stoker stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack; do
+	for program in stoker stoker-api stoker-tail stoker-worker stoker-launcher stoker-monitor stoker-init stoker-unpack stoker-layers; do
 		[[ -x $O/bin/$program ]] && continue
 		complain "$O/bin/$program is missing: run make"
 		exit 1

@@ -72,7 +72,9 @@ GRANT SELECT ON project TO stoker_worker@localhost
 ;;
 GRANT SELECT, UPDATE ON code TO stoker_worker@localhost
 ;;
-GRANT SELECT ON revision TO stoker_worker@localhost
+GRANT SELECT, UPDATE (digest) ON revision TO stoker_worker@localhost
+;;
+GRANT SELECT ON credential TO stoker_worker@localhost
 ;;
 GRANT SELECT, DELETE ON package TO stoker_worker@localhost
 ;;

@@ -24,6 +24,10 @@ struct settings {
 		char *key_file;
 	} secrets;
 	struct {
+		char *plain_http, *cert_dir;
+		int64_t fetch_s, tries;
+	} images;
+	struct {
 		char *images;
 	} runtimes;
 	struct {

@@ -24,7 +24,7 @@ static int by_id(const void *a, const void *b)
 /* --- starts ------------------------------------------------------------------------------------ */
 
 static const struct sql TASK_START = {
-	"UPDATE task SET state = 'running', started_at = NOW(6) - INTERVAL ? MICROSECOND"
+	"UPDATE task SET state = 'running', note = NULL, started_at = NOW(6) - INTERVAL ? MICROSECOND"
 	" WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?", "isis" };
 static const struct sql ATTEMPT_START = {
 	"UPDATE attempt SET digest = IFNULL(?, digest), started_at ="
@@ -32,6 +32,16 @@ static const struct sql ATTEMPT_START = {
 	" WHERE task_id = ? AND number = ? AND node_session = ? AND ended_at IS NULL", "ssis" };
 static const struct sql TASK_RUNS_HERE = {
 	"SELECT 1 FROM task WHERE id = ? AND attempt = ? AND node_session = ? AND state = 'running'", "sis" };
+
+static const struct sql TASK_WAITS = {
+	"UPDATE task SET changes = changes + 1, note = ? WHERE id = ? AND state = 'preparing' AND attempt = ?"
+	" AND node_session = ?", "ssis" };
+
+enum err attempt_store_waits(struct db *db, struct ctx *cx, const struct node_claim *who, const struct id *task,
+                             int64_t attempt, struct str note)
+{
+	return db_exec(db, cx, &TASK_WAITS, VALS(v_s(note), v_id(task), v_i(attempt), v_s(who->session)));
+}
 
 struct start_batch {
 	const struct node_claim *who;

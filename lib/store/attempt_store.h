@@ -12,6 +12,10 @@ struct attempt_start {
 enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_claim *who,
                              const struct attempt_start *starts, size_t n, bool *lost);
 
+/* Notes what a task waits for on its node, while it is preparing; one that is not here any more is left. */
+enum err attempt_store_waits(struct db *db, struct ctx *cx, const struct node_claim *who, const struct id *task,
+                             int64_t attempt, struct str note);
+
 /* The end of attempts, in one transaction with event, outbox rows, limits, and the retry's new task
  * (IronWorker 8.3). A verdict of TASK_QUEUED gives the task back for its next attempt (or cancels it
  * if that was asked). Its end is told as an age, since what decides is the database's clock, and never

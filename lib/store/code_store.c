@@ -375,3 +375,30 @@ enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *projec
 	*changed = p.changed;
 	return OK;
 }
+
+/* --- the image's digest -------------------------------------------------------------------------- */
+
+static const struct sql DIGEST = { "SELECT digest FROM revision WHERE code_id = ? AND number = ?", "si" };
+static const struct sql FIX_DIGEST = {
+	"UPDATE revision SET digest = ? WHERE code_id = ? AND number = ? AND digest IS NULL", "ssi" };
+
+enum err code_store_digest(struct db *db, struct ctx *cx, const struct id *code, int64_t revision,
+                           unsigned char digest[SHA256_BYTES])
+{
+	struct rows r;
+	struct str found;
+
+	TRY(db_query(db, cx, &DIGEST, VALS(v_id(code), v_i(revision)), &r));
+	found = r.n ? val_str(&row(&r, 0)[0]) : (struct str){ 0 };
+	if (found.n != SHA256_BYTES)
+		return err_set(cx, ERR_NOT_FOUND, "no node has looked up the image of revision %lld yet", (long long)revision);
+	memcpy(digest, found.p, SHA256_BYTES);
+	return OK;
+}
+
+enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *code, int64_t revision,
+                               unsigned char digest[SHA256_BYTES])
+{
+	TRY(db_exec(db, cx, &FIX_DIGEST, VALS(v_s(str_bytes(digest, SHA256_BYTES)), v_id(code), v_i(revision))));
+	return code_store_digest(db, cx, code, revision, digest);
+}

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/crypt.h"
 #include "model/code.h"
 #include "model/task_state.h"
 #include "store/db.h"
@@ -52,3 +53,11 @@ enum err code_store_revision(struct db *db, struct ctx *cx, const struct id *pro
  * the newest 10,000 of each. */
 enum err code_store_stats(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                           int64_t from, int64_t to, int64_t counts[TASK_STATE_COUNT]);
+
+/* The digest of a revision's image, which the first node that asks a registry fixes for all. ERR_NOT_FOUND
+ * if none has yet. */
+enum err code_store_digest(struct db *db, struct ctx *cx, const struct id *code, int64_t revision,
+                           unsigned char digest[SHA256_BYTES]);
+/* Fixes it, unless another node was quicker: *digest becomes what holds. */
+enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *code, int64_t revision,
+                               unsigned char digest[SHA256_BYTES]);

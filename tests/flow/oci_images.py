@@ -1,11 +1,14 @@
 """Images made by hand and a registry of our own, for tests: nothing is fetched from elsewhere."""
 import hashlib
+import http.client
+import http.server
 import io
 import json
 import os
 import socket
 import subprocess
 import tarfile
+import threading
 
 import harness
 
@@ -82,7 +85,7 @@ class Registry:
     """docker-registry on a free port of the loopback; `more` is added to its configuration."""
 
     def __init__(self, folder, more=None):
-        os.makedirs(folder)
+        os.makedirs(folder, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.host = "127.0.0.1:%d" % free.getsockname()[1]
         config = {"version": 0.1, "log": {"accesslog": {"disabled": True}, "level": "error"},
@@ -107,3 +110,64 @@ class Registry:
     def close(self):
         self.process.terminate()
         self.process.wait()
+
+
+class Front(http.server.ThreadingHTTPServer):
+    """Stands before a registry, and has its moods: `moods` maps a part of a path to a function of the
+    handler and the answer's body, which returns the body, or None when it has answered itself."""
+
+    daemon_threads = True
+
+    def __init__(self, registry):
+        super().__init__(("127.0.0.1", 0), FrontHandler)
+        self.registry, self.moods, self.seen = registry.host, {}, []
+        self.host = "127.0.0.1:%d" % self.server_port
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class FrontHandler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        self.server.seen.append(self.path)
+        asked = http.client.HTTPConnection(self.server.registry, timeout=30)
+        asked.putrequest(self.command, self.path)
+        for name, value in self.headers.items():  # Accept comes several times
+            if name.lower() not in ("host", "accept-encoding"):
+                asked.putheader(name, value)
+        asked.endheaders()
+        reply = asked.getresponse()
+        body = reply.read()
+        for part, mood in list(self.server.moods.items()):
+            if part in self.path and body is not None:
+                body = mood(self, body)
+        if body is None:
+            return
+        self.send_response(reply.status)
+        for name, value in reply.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "date"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", reply.getheader("Content-Length", str(len(body)))
+                         if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = answer
+
+    def log_message(self, *_):
+        pass
+
+
+def refuse(status, words):
+    """A mood: an error of the registry."""
+    def mood(handler, _body):
+        handler.send_response(status)
+        text = json.dumps({"errors": [{"code": "TOOMANYREQUESTS" if status == 429 else "UNKNOWN", "message": words}]}).encode()
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+    return mood

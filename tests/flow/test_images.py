@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Images of layers, as registries and archives hold them: brought to a node, and run as they say."""
+import base64
 import json
 import os
 import shutil
+import subprocess
+import threading
 
 import harness
 import oci_images
@@ -110,6 +113,152 @@ class Images(harness.FlowTest):
         self.layout.add("deep", [layer({"file-%d" % n: b"%d" % n}) for n in range(130)])
         done = self.image_import("deep", "oci:%s:deep" % self.layout.folder)
         self.assertIn("130 layers, more than the limit of 128", done.stderr)
+
+
+class Pulls(harness.FlowTest):
+    """Nodes fetch what codes name: docker://SERVER/NAME:TAG."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = harness.scratch()
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.layout = oci_images.Layout(os.path.join(cls.folder, "layout"))
+        cls.registry = cls.start_registry("plain")
+        cls.front = oci_images.Front(cls.registry)
+        cls.addClassCleanup(cls.front.close)
+        cls.locked = cls.start_registry("locked", {"auth": {"htpasswd": {"realm": "locked", "path": cls.password_file()}}})
+        cls.tls = cls.start_registry("tls", {"http": cls.own_ca()})
+        cls.ENV = {"STOKER_IMAGES_PLAIN_HTTP": ",".join((cls.registry.host, cls.front.host, cls.locked.host)),
+                   "STOKER_IMAGES_CERT_DIR": os.path.join(cls.folder, "certs"), "STOKER_NODE_SLOTS": "2"}
+        super().setUpClass()
+        cls.addClassCleanup(harness.FlowTest.tearDownClass.__func__, cls)
+
+    @classmethod
+    def tearDownClass(cls):
+        pass  # the cleanups above also run if setUpClass fails half-way
+
+    @classmethod
+    def start_registry(cls, name, more=None):
+        registry = oci_images.Registry(os.path.join(cls.folder, name), more)
+        cls.addClassCleanup(registry.close)
+        return registry
+
+    @classmethod
+    def password_file(cls):
+        path = os.path.join(cls.folder, "htpasswd")
+        with open(path, "w") as file:  # ann:secret, by bcrypt
+            file.write("ann:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n")
+        return path
+
+    @classmethod
+    def own_ca(cls):
+        """A certificate that only certs/ca.crt vouches for."""
+        certs = os.path.join(cls.folder, "certs")
+        os.makedirs(certs)
+        key, crt = os.path.join(cls.folder, "key.pem"), os.path.join(certs, "ca.crt")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", key, "-out", crt, "-days", "2", "-subj", "/CN=registry", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+        for path in (cls.folder, certs, crt):
+            os.chmod(path, 0o755)
+        return {"tls": {"certificate": crt, "key": key}}
+
+    def push(self, registry, name, text, *options):
+        """An image that says `text`; its digest."""
+        tag = "%s-%d" % (name.replace("/", "-").replace(":", "-"), len(self.layout.manifests))
+        self.layout.add(tag, [layer(busybox("cat")), layer({"says": text.encode()})], Cmd=["/bin/cat", "/says"],
+                        Env=["PATH=/bin"])
+        written = os.path.join(self.folder, "digest")  # compressed on its way, it is another than in the layout
+        oci_images.skopeo("copy", "-q", "--dest-tls-verify=false", "--digestfile", written, *options,
+                          "oci:%s:%s" % (self.layout.folder, tag), "docker://%s/%s" % (registry.host, name))
+        with open(written) as file:
+            return file.read().strip()
+
+    def says(self, code, image):
+        if image:
+            self.stoker.code(code, "", image=image)
+        task = self.stoker.run_task(code, seconds=60)
+        return task, self.stoker.task_log(task["id"]).decode()
+
+    def test_one_fetch_however_many_wait_and_one_digest_a_revision(self):
+        digest = self.push(self.registry, "team/one:1", "first")
+        image = "docker://%s/team/one:1" % self.front.host
+        for code in ("one", "two"):
+            self.stoker.code(code, "", image=image)
+        tasks = [self.stoker.queue(code) for code in ("one", "two") * 5]
+        for task in tasks:
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+            self.assertEqual(self.stoker.task_log(task), b"first")
+        manifests = [path for path in self.front.seen if "/team/one/blobs/" in path]
+        self.assertEqual(len(manifests), len(set(manifests)))
+        hexes = {row for row in self.stoker.sql("SELECT LOWER(HEX(a.digest)) FROM attempt a JOIN task t ON t.id = a.task_id"
+                                                " JOIN code c ON c.id = t.code_id WHERE c.name IN ('one', 'two')")}
+        self.assertEqual(hexes, {(digest.split(":")[1],)})
+        self.push(self.registry, "team/one:1", "second")
+        self.assertEqual(self.says("one", None)[1], "first")
+        self.assertEqual(self.says("three", image)[1], "second")
+
+    def test_what_is_not_there_or_not_ours_ends_with_the_registrys_words(self):
+        task, _ = self.says("absent", "docker://%s/team/absent:1" % self.registry.host)
+        self.assertEqual((task["state"], task["cause"]), ("error", "image"))
+        self.assertIn("unknown", task["note"])
+        self.push(self.locked, "team/secret:1", "hidden", "--dest-creds", "ann:secret")
+        image = "docker://%s/team/secret:1" % self.locked.host
+        task, _ = self.says("locked", image)
+        self.assertEqual((task["state"], task["cause"]), ("error", "image"))
+        self.assertRegex(task["note"], "unauthorized|authentication required")
+        login = {"username": "ann", "password": "secret", "serveraddress": self.locked.host}
+        reply = self.stoker.post("credentials", {"auth": base64.b64encode(json.dumps(login).encode()).decode()})
+        self.assertEqual(reply.status, 200, reply)
+        self.assertEqual(self.says("opened", image)[1], "hidden")
+
+    def test_a_registry_with_a_ca_of_its_own(self):
+        self.push(self.tls, "team/tls:1", "encrypted")
+        task, log = self.says("tls", "docker://%s/team/tls:1" % self.tls.host)
+        self.assertEqual(log, "encrypted", task)
+
+    def test_a_registry_that_wants_to_be_left_alone_is_asked_again(self):
+        self.push(self.registry, "team/busy:1", "at last")
+        for status in (429, 503):
+            with self.subTest(status):
+                self.front.seen.clear()
+                self.front.moods["/team/busy/manifests"] = oci_images.refuse(status, "slow down, please")
+                code = "busy-%d" % status
+                self.stoker.code(code, "", image="docker://%s/team/busy:1" % self.front.host)
+                task = self.stoker.queue(code)
+                # skopeo itself is patient with 429; with 5xx the node is, and tells the words
+                reason = "waits for its image" if status == 429 else "waits for its image: "
+                waiting = harness.wait_for(lambda: reason in (self.stoker.task(task).get("note") or "") and
+                                           self.stoker.task(task), 30, "the reason to be told")
+                self.assertEqual(waiting["status"], "queued")
+                harness.wait_for(lambda: self.front.seen.count("/v2/team/busy/manifests/1") > 1, 30, "a second try")
+                del self.front.moods["/team/busy/manifests"]
+                self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+
+    def test_a_slow_registry_holds_no_slot(self):
+        self.push(self.registry, "team/slow:1", "slow")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.front.moods["/team/slow/blobs"] = lambda _, body: (gate.wait(60), body)[1]
+        self.stoker.code("slow", "", image="docker://%s/team/slow:1" % self.front.host)
+        slow = [self.stoker.queue("slow") for _ in range(2)]
+        for task in slow:
+            harness.wait_for(lambda t=task: "waits for its image" in (self.stoker.task(t).get("note") or ""), 30, "the note")
+        self.stoker.code("quick", "true")
+        for _ in range(3):
+            self.assertEqual(self.stoker.run_task("quick")["state"], "complete")
+        self.assertEqual({self.stoker.task(task)["status"] for task in slow}, {"queued"})
+        gate.set()
+        for task in slow:
+            done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+            self.assertEqual((done["state"], done["note"]), ("complete", ""))
+
+    def test_bytes_that_are_not_the_digests_are_refused(self):
+        self.push(self.registry, "team/wrong:1", "wrong")
+        self.front.moods["/team/wrong/blobs"] = lambda _, body: body[:-1] + b"!"
+        task, _ = self.says("wrong", "docker://%s/team/wrong:1" % self.front.host)
+        self.assertEqual((task["state"], task["cause"]), ("error", "image"))
+        self.assertRegex(task["note"], "[Dd]igest")
 
 
 if __name__ == "__main__":

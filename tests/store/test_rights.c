@@ -55,7 +55,7 @@ START_TEST(neither_account_can_change_what_was)
 	};
 	static const char *const NOT_WORKER[] = {
 		"SELECT * FROM token", "SELECT * FROM user", "SELECT * FROM member", "INSERT INTO token (id) VALUES ('')",
-		"UPDATE user SET admin = 1", "SELECT * FROM credential", "INSERT INTO schedule (id) VALUES ('')", "UPDATE calendar SET dates = ''", "INSERT INTO code (id) VALUES ('')",
+		"UPDATE user SET admin = 1", "DELETE FROM credential", "INSERT INTO schedule (id) VALUES ('')", "UPDATE calendar SET dates = ''", "INSERT INTO code (id) VALUES ('')",
 		"INSERT INTO package_piece VALUES ('', 1, '')", "UPDATE package SET bytes = 1",
 	};
 	MYSQL *api, *worker;

@@ -314,7 +314,7 @@ START_TEST(a_wrong_registration_is_named)
 		{ "{\"name\":\"x\",\"image\":\"/etc\"}", "field image" },
 		{ "{\"name\":\"x\",\"image\":\"a/../b\"}", "field image" },
 		{ "{\"name\":\"x\",\"image\":\"a\\nb\"}", "field image: must not have control" },
-		{ "{\"name\":\"x\",\"image\":\"docker://busybox\"}", "field image: 'docker://busybox' has a scheme" },
+		{ "{\"name\":\"x\",\"image\":\"docker://busybox\"}", "field image: 'docker://busybox' is no image of a registry" },
 		{ "{\"image\":\"x\",\"command\":\"sh -c 'unterminated\"}", "field command: the quote ' is not closed" },
 		{ "{\"image\":\"x\",\"command\":\"a\\u0000b\"}", "command" },
 		{ "{\"image\":\"x\",\"callback\":\"http://u:p@h/\"}", "callback" },

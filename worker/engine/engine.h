@@ -57,6 +57,9 @@ struct engine_events {
 	void (*launched)(void *arg, const struct attempt_key *key, enum engine_result how, int monitor, const char *why);
 	void (*removed)(void *arg, const struct attempt_key *key, enum engine_result how, const char *why);
 	void (*swept)(void *arg, int lost);
+	/* ENGINE_FAILED: that image is bad, here as anywhere; ENGINE_NODE: this node cannot now. `digest` is its
+	 * first 12 bytes. */
+	void (*unpacked)(void *arg, const unsigned char digest[12], enum engine_result how, const char *why);
 	/* The engine itself is gone: containers live on, but nothing can be launched. */
 	void (*broken)(void *arg, const char *why);
 };
@@ -82,6 +85,9 @@ struct engine_class {
 	/* Asks to remove what is left of an attempt whose monitor has ended; answered by `removed`, with
 	 * ENGINE_DONE also if nothing was there. */
 	void (*remove)(struct engine *e, const struct attempt_key *key);
+	/* Asks to make the image of that digest ready, whose layers the runner has fetched (image_fetch.h);
+	 * answered by `unpacked`, also if it is ready already. */
+	void (*unpack)(struct engine *e, const unsigned char digest[SHA256_BYTES]);
 	/* Asks to end what lost its monitor and to write its exit file; answered by `swept`. */
 	void (*sweep)(struct engine *e);
 };

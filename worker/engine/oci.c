@@ -218,6 +218,15 @@ static void oci_remove(struct engine *e, const struct attempt_key *key)
 	ask(e, ask_new(LAUNCH_REMOVE, key));
 }
 
+static void oci_unpack(struct engine *e, const unsigned char digest[SHA256_BYTES])
+{
+	struct ask *a = ask_new(LAUNCH_UNPACK, NULL);
+
+	memcpy(a->rq.digest, digest, sizeof a->rq.digest);
+	memcpy(a->rq.task, digest, sizeof a->rq.task);
+	ask(e, a);
+}
+
 static void oci_sweep(struct engine *e)
 {
 	ask(e, ask_new(LAUNCH_SWEEP, NULL));
@@ -263,6 +272,8 @@ static void answered(struct engine *e, const struct launch_reply *r)
 		e->events->launched(e->arg, &key, result_of(r->status), r->monitor, why);
 	else if (r->op == LAUNCH_REMOVE)
 		e->events->removed(e->arg, &key, result_of(r->status), why);
+	else if (r->op == LAUNCH_UNPACK)
+		e->events->unpacked(e->arg, r->task, result_of(r->status), why);
 	else if (r->op == LAUNCH_SWEEP)
 		e->events->swept(e->arg, r->monitor);
 }
@@ -360,5 +371,6 @@ const struct engine_class ENGINE_OCI = {
 	.launch = oci_launch,
 	.signal = oci_signal,
 	.remove = oci_remove,
+	.unpack = oci_unpack,
 	.sweep = oci_sweep,
 };

@@ -70,6 +70,20 @@ static enum err add_image(struct ctx *cx, int images, const char *name, const st
 	return e;
 }
 
+enum err image_add_layers(struct ctx *cx, int images, int layers, const unsigned char digest[SHA256_BYTES],
+                          const struct image_limits *limits)
+{
+	const struct image_source from = { .tar = -1, .layers = layers };
+	const char *folder;
+	char text[72];
+
+	image_digest_text(digest, text);
+	folder = arena_printf(&cx->arena, "sha256-%s", text + 7);
+	if (faccessat(images, folder, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return OK;
+	return add_image(cx, images, folder, &from, limits);
+}
+
 static enum err make_image_folders(struct ctx *cx, const char *node_dir, int *images, int *names)
 {
 	const char *path = arena_printf(&cx->arena, "%s/images", node_dir);

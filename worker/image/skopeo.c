@@ -36,15 +36,15 @@ enum err skopeo_judge(struct str words)
 		const char *text;
 		enum err means;
 	} rows[] = {
-		{ "toomanyrequests", ERR_BUSY },        { "too many requests", ERR_BUSY },
-		{ "Too Many Requests", ERR_BUSY },      { "status code 429", ERR_BUSY },
-		{ "status code 5", ERR_BUSY },          { "received unexpected HTTP status: 5", ERR_BUSY },
-		{ "StatusCode: 5", ERR_BUSY },          { "connection refused", ERR_BUSY },
-		{ "connection reset", ERR_BUSY },       { "i/o timeout", ERR_BUSY },
-		{ "TLS handshake timeout", ERR_BUSY },  { "unexpected EOF", ERR_BUSY },
-		{ "no such host", ERR_BUSY },           { "network is unreachable", ERR_BUSY },
-		{ "no route to host", ERR_BUSY },       { "server misbehaving", ERR_BUSY },
-		{ "Client.Timeout", ERR_BUSY },         { "no space left on device", ERR_INTERNAL },
+		{ "toomanyrequests", ERR_LIMIT },        { "too many requests", ERR_LIMIT },
+		{ "Too Many Requests", ERR_LIMIT },      { "status code 429", ERR_LIMIT },
+		{ "status code 5", ERR_LIMIT },          { "received unexpected HTTP status: 5", ERR_LIMIT },
+		{ "StatusCode: 5", ERR_LIMIT },          { "connection refused", ERR_LIMIT },
+		{ "connection reset", ERR_LIMIT },       { "i/o timeout", ERR_LIMIT },
+		{ "TLS handshake timeout", ERR_LIMIT },  { "unexpected EOF", ERR_LIMIT },
+		{ "no such host", ERR_LIMIT },           { "network is unreachable", ERR_LIMIT },
+		{ "no route to host", ERR_LIMIT },       { "server misbehaving", ERR_LIMIT },
+		{ "Client.Timeout", ERR_LIMIT },         { "no space left on device", ERR_INTERNAL },
 		{ "cannot allocate memory", ERR_INTERNAL },
 	};
 

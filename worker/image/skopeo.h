@@ -19,7 +19,7 @@ struct skopeo_ask {
 /* Whether a source is one of those above. */
 bool skopeo_knows(const char *source);
 /* ERR_INPUT: there is no such image, or not for us, or it is damaged: tried again it would be the same.
- * ERR_BUSY: the registry is away or wants to be left alone. ERR_INTERNAL: skopeo cannot be run here. */
+ * ERR_LIMIT: the registry is away or wants to be left alone. ERR_INTERNAL: skopeo cannot be run here. */
 enum err skopeo_copy(struct ctx *cx, const struct skopeo_ask *ask);
 /* The digest of what the source names now: of its list of platforms, if it has one. */
 enum err skopeo_digest(struct ctx *cx, const struct skopeo_ask *ask, unsigned char digest[SHA256_BYTES]);

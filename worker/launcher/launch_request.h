@@ -24,9 +24,14 @@ enum launch_op {
 	LAUNCH_PROBE = 1,  /* what can this host do: answered by struct launch_probe */
 	LAUNCH_LAUNCH = 2, /* start a monitor, which starts the container; with 1 to 3 fds */
 	LAUNCH_REMOVE = 3, /* an attempt whose monitor is gone: kill what is left, cgroup, folder */
+	LAUNCH_UNPACK = 5, /* make an image of fetched layers; see below */
 	LAUNCH_SWEEP = 4,  /* every attempt without a living monitor and without `exit`: kill what is
 	                    * left of it and write its `exit` with verdict lost; folders stay */
 };
+
+/* LAUNCH_UNPACK, with the digest: NODE/pulls/<64 hex>, layers that the runner fetched, becomes the image of
+ * that digest (worker/image), and goes. Answered when it is done, other requests meanwhile; the answer has
+ * the request's task. LAUNCH_FAILED: the image is bad; LAUNCH_NODE: this node cannot now. */
 
 enum launch_status {
 	LAUNCH_OK = 0,

@@ -104,6 +104,7 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	TRY(open_lease(cx, opt, l));
 	TRY(open_program(cx, "stoker-monitor", &l->monitor));
 	TRY(open_program(cx, "stoker-init", &l->init));
+	TRY(open_program(cx, "stoker-layers", &l->layers));
 	TRY(make_tables(cx, l));
 	attempt_find_holders(l);
 	return spec_parts_open(cx, &l->parts);

@@ -18,7 +18,7 @@ struct launcher {
 	struct spec_parts parts;
 	int node, jobs, images, packages; /* folders */
 	int lease;              /* the file, for the monitors */
-	int monitor, init;      /* the programs */
+	int monitor, init, layers; /* the programs */
 	int *userns;            /* per slot, -1 = not made yet */
 	struct owner *owners;   /* per slot, of the package mounted there last */
 	char (*holder)[40];     /* per slot, name of the last attempt in it; "" = none known */
@@ -79,6 +79,9 @@ enum err attempt_remove(struct ctx *cx, struct launcher *l, int parent, const ch
 
 /* Ends every attempt nobody watches any more (see LAUNCH_SWEEP); *lost gets how many. */
 enum err attempt_sweep(struct ctx *cx, struct launcher *l, int *lost);
+
+/* LAUNCH_UNPACK: a child answers to the socket `runner` when it is done. An error: there is none. */
+enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner);
 
 /* Starts a real container per installed runtime and fills l->probe and l->chosen. */
 void probe_host(struct ctx *cx, struct launcher *l);

@@ -141,7 +141,7 @@ static enum launch_status status_of(uint16_t op, enum err e)
 	case ERR_TOO_LARGE:
 		return LAUNCH_FAILED;
 	default:
-		return op == LAUNCH_LAUNCH ? LAUNCH_NODE : LAUNCH_FAILED;
+		return op == LAUNCH_LAUNCH || op == LAUNCH_UNPACK ? LAUNCH_NODE : LAUNCH_FAILED;
 	}
 }
 
@@ -241,6 +241,11 @@ static void answer(struct ctx *cx, struct launcher *l, const struct launch_reque
 		break;
 	case LAUNCH_REMOVE:
 		e = do_remove(cx, l, rq);
+		break;
+	case LAUNCH_UNPACK:
+		e = layers_unpack(cx, l, rq, RUNNER_FD);
+		if (!e)
+			return; /* the child answers */
 		break;
 	case LAUNCH_SWEEP:
 		e = attempt_sweep(cx, l, &out.reply.monitor);

@@ -58,6 +58,7 @@ struct runner {
 	struct engine *host;
 	struct store_pool *store;
 	struct package_cache *packages;
+	struct image_room *images;
 	struct lease *lease;
 	struct lease_view held; /* the lease as last told */
 	bool adopted;           /* the jobs of the runner before are sorted out */
@@ -132,6 +133,16 @@ void fault_over(struct runner *r);        /* a launch worked */
 
 /* --- payload.c */
 void payload_fetch(struct job *j);        /* then launch_with or launch_without */
+
+/* --- image.c */
+struct image_room;
+enum err images_open(struct ctx *cx, struct runner *r);
+void images_stop(struct runner *r);
+bool images_are_busy(const struct runner *r);
+void images_close(struct runner *r);
+/* False: the image is of a registry, and it waits for it now (JOB_PULLING). */
+bool image_is_there(struct job *j);
+void image_unpacked(struct runner *r, const unsigned char digest[12], enum engine_result how, const char *why);
 
 /* --- package.c */
 enum err package_open(struct ctx *cx, struct runner *r);

@@ -10,6 +10,7 @@ enum job_stage {
 	JOB_FOUND,     /* a folder of the runner before; whose it is, is being asked */
 	JOB_CLAIMED,   /* ours; waits for its launch */
 	JOB_UNPACKING, /* its package is being fetched, or waits for it */
+	JOB_PULLING,   /* its image is being fetched from a registry */
 	JOB_FETCHING,  /* its payload is being read */
 	JOB_LAUNCHING, /* the engine was asked */
 	JOB_FOLLOWED,  /* its monitor is there; output is read */
@@ -34,6 +35,7 @@ struct job {
 	struct claimed claim;    /* its texts in the arena; a large payload is read at its launch */
 	int64_t lane_id, day, timeout_s, memory_mb;
 	unsigned char digest[SHA256_BYTES];  /* of its image */
+	char pulled[72];                     /* "sha256:<hex>" of an image of a registry, once it is here */
 	bool has_package;
 	unsigned char package[SHA256_BYTES]; /* of its zip; kept on this node as long as the job is here */
 

@@ -164,7 +164,8 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 
 static bool has_not_begun(const struct job *j)
 {
-	return j->stage == JOB_CLAIMED || j->stage == JOB_UNPACKING || j->stage == JOB_FETCHING;
+	return j->stage == JOB_CLAIMED || j->stage == JOB_UNPACKING || j->stage == JOB_PULLING ||
+	       j->stage == JOB_FETCHING;
 }
 
 static void give_back(struct job *j, const char *why)
@@ -233,7 +234,7 @@ void launch_with(struct job *j, int payload)
 	r->launching++;
 	if (!package_image(j, &image))
 		refuse(j, CAUSE_IMAGE, "this node knows no image for the code's runtime or stack ([runtimes] images)");
-	else if (r->engine->prepare(r->host, &cx, image, &img) != OK)
+	else if (r->engine->prepare(r->host, &cx, *j->pulled ? str_of(j->pulled) : image, &img) != OK)
 		fail(j, cx.err == ERR_INTERNAL && is_want(errno), CAUSE_IMAGE, cx.message);
 	else if (ask(&cx, j, &img, payload, &taken) != OK)
 		fail(j, cx.err == ERR_INTERNAL, CAUSE_LAUNCH, cx.message);
@@ -256,7 +257,7 @@ void launch_next(struct runner *r)
 		return;
 	for (struct job *j = r->jobs; j && may_launch(r); j = next) {
 		next = j->next;
-		if (j->stage == JOB_CLAIMED && package_is_there(j) && slot_take(j))
+		if (j->stage == JOB_CLAIMED && image_is_there(j) && package_is_there(j) && slot_take(j))
 			payload_fetch(j);
 	}
 }

@@ -139,6 +139,11 @@ static void on_removed(void *arg, const struct attempt_key *key, enum engine_res
 		settle_removed(j, how, why);
 }
 
+static void on_unpacked(void *arg, const unsigned char digest[12], enum engine_result how, const char *why)
+{
+	image_unpacked(arg, digest, how, why);
+}
+
 static void on_swept(void *arg, int lost)
 {
 	if (lost > 0)
@@ -152,7 +157,7 @@ static void on_broken(void *arg, const char *why)
 }
 
 static const struct engine_events ENGINE_EVENTS = {
-	.launched = on_launched, .removed = on_removed, .swept = on_swept, .broken = on_broken,
+	.launched = on_launched, .removed = on_removed, .swept = on_swept, .unpacked = on_unpacked, .broken = on_broken,
 };
 
 /* --- the lease -------------------------------------------------------------------------------------- */
@@ -225,6 +230,7 @@ static void begin_end(struct runner *r, enum runner_end how)
 	r->ending = how;
 	claim_stop(r);
 	package_cache_stop(r->packages);
+	images_stop(r);
 	r->kill_us = clock_boot_us() + r->set->node.stop_grace_s * SECOND_US;
 	if (how == END_STOP)
 		for (struct job *j = r->jobs; j; j = next) {
@@ -336,6 +342,7 @@ static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 	if (!r->store)
 		return err_errno(cx, "start the store threads");
 	TRY(package_open(cx, r));
+	TRY(images_open(cx, r));
 	adopt_find(r);
 	loop_start(r->loop, &r->tick, SECOND_US, on_tick, r);
 	log_info("ready", "node=%s slots=%lld doorbell=%s runtime=" STR_FMT, r->set->node.name,
@@ -345,12 +352,14 @@ static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 
 static void close_all(struct runner *r)
 {
-	if ((r->store && store_pool_open(r->store)) || package_cache_is_busy(r->packages))
+	if ((r->store && store_pool_open(r->store)) || package_cache_is_busy(r->packages) ||
+	    images_are_busy(r))
 		_exit(r->failed != OK); /* a thread still waits for the database: nothing of it is ours to wait for */
 	while (r->jobs)
 		job_free(r->jobs);
 	store_pool_free(r->store);
 	package_cache_close(r->packages);
+	images_close(r);
 	envelope_key_free(r->key.key);
 	lease_free(r->lease);
 	if (r->engine)

@@ -1,0 +1,375 @@
+/* Images of registries: a task waits here, without a slot, until its own is unpacked on this node. Each
+ * revision's image is looked up once, each digest fetched once, however many wait: a thread asks database
+ * and registry, then the engine unpacks. */
+#include "worker/runner/inside.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/tree.h"
+#include "model/image_ref.h"
+#include "store/attempt_store.h"
+#include "worker/image/image_fetch.h"
+#include "worker/store_thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { THREADS = 3, PAUSE_LEAST_S = 1, PAUSE_MOST_S = 60, NOTE_BYTES = 400 };
+
+/* In this order; a step that fails for a while is done again. */
+enum image_step { IMAGE_RESOLVE, IMAGE_PULL, IMAGE_UNPACK, IMAGE_READY };
+
+struct image_entry {
+	struct image_entry *next;
+	struct runner *runner;
+	struct id project, code;
+	int64_t revision;
+	char *image;
+	enum image_step step;
+	bool is_asked;    /* a thread or the engine works on the step */
+	unsigned char digest[SHA256_BYTES];
+	int64_t tries;
+	struct loop_timer again;
+};
+
+struct image_room {
+	struct store_pool *pool;
+	struct image_entry *first;
+	atomic_bool stop;
+};
+
+/* --- the table ------------------------------------------------------------------------------------------- */
+
+static bool wants(const struct job *j, const struct image_entry *e)
+{
+	struct str image;
+
+	return package_image(j, &image) && id_equal(&j->claim.code_id, &e->code) && j->claim.revision == e->revision &&
+	       str_is(image, e->image);
+}
+
+static struct image_entry *find(const struct job *j)
+{
+	struct image_entry *e = j->runner->images->first;
+
+	while (e && !wants(j, e))
+		e = e->next;
+	return e;
+}
+
+static struct image_entry *add(struct job *j, struct str image)
+{
+	struct image_entry *e = calloc(1, sizeof *e);
+
+	if (!e || !(e->image = strndup(image.p, image.n)))
+		abort();
+	e->runner = j->runner;
+	e->project = j->claim.project_id;
+	e->code = j->claim.code_id;
+	e->revision = j->claim.revision;
+	e->next = j->runner->images->first;
+	j->runner->images->first = e;
+	return e;
+}
+
+static void drop(struct image_entry *e)
+{
+	struct image_entry **p = &e->runner->images->first;
+
+	while (*p != e)
+		p = &(*p)->next;
+	*p = e->next;
+	loop_stop(e->runner->loop, &e->again);
+	free(e->image);
+	free(e);
+}
+
+/* --- what a waiting task is told -------------------------------------------------------------------------- */
+
+struct note_work {
+	struct store_work w;
+	struct node_claim who;
+	unsigned char session[16];
+	struct attempt_key key;
+	char text[NOTE_BYTES];
+};
+
+static enum err note_run(struct store_work *w, struct db *tasks, struct db *logs)
+{
+	struct note_work *n = (struct note_work *)w;
+
+	(void)logs;
+	return attempt_store_waits(tasks, &w->cx, &n->who, &n->key.task, n->key.attempt, str_of(n->text));
+}
+
+static void note_done(void *arg, struct store_work *w)
+{
+	(void)arg;
+	store_work_free(w); /* one that is not stored only says less */
+}
+
+static void note(struct job *j, const char *text)
+{
+	struct runner *r = j->runner;
+	struct note_work *n = store_work_new(sizeof *n);
+
+	n->w.run = note_run;
+	n->w.done = note_done;
+	memcpy(n->session, r->held.session, sizeof n->session);
+	n->who = r->held.who;
+	n->who.session = str_bytes(n->session, sizeof n->session);
+	n->key = j->key;
+	snprintf(n->text, sizeof n->text, "%s", text);
+	store_pool_add(r->store, STORE_MOVE, 0, &n->w);
+}
+
+/* --- the end of a step -------------------------------------------------------------------------------------- */
+
+/* How those that wait for it go on; `e` is gone if it did not work. */
+static void settle(struct image_entry *e, enum err err, const char *why)
+{
+	struct runner *r = e->runner;
+	struct job *next;
+
+	for (struct job *j = r->jobs; j; j = next) {
+		next = j->next;
+		if (j->stage != JOB_PULLING || !wants(j, e))
+			continue;
+		if (err == OK)
+			j->stage = JOB_CLAIMED;
+		else if (err == ERR_INTERNAL)
+			launch_without(j, err, why);
+		else
+			launch_refused(j, CAUSE_IMAGE, why);
+	}
+	if (err)
+		drop(e);
+	launch_next(r);
+	runner_look_at_end(r);
+}
+
+static void begin(struct image_entry *e);
+
+static void on_again(void *arg)
+{
+	begin(arg);
+}
+
+/* The registry wants to be left alone: ever longer, and not all nodes at once. */
+static void try_later(struct image_entry *e, const char *why)
+{
+	struct runner *r = e->runner;
+	int64_t pause_s = e->tries > 6 ? PAUSE_MOST_S : PAUSE_LEAST_S << (e->tries ? e->tries - 1 : 0);
+	uint32_t random;
+	char text[NOTE_BYTES];
+
+	if (pause_s > PAUSE_MOST_S)
+		pause_s = PAUSE_MOST_S;
+	crypt_random(&random, sizeof random);
+	snprintf(text, sizeof text, "waits for its image: %.360s", why);
+	for (struct job *j = r->jobs; j; j = j->next)
+		if (j->stage == JOB_PULLING && wants(j, e))
+			note(j, text);
+	loop_start(r->loop, &e->again, pause_s * SECOND_US / 2 + (int64_t)(random % (uint32_t)(pause_s * SECOND_US)), on_again, e);
+}
+
+static void failed(struct image_entry *e, enum err err, const char *why)
+{
+	char text[NOTE_BYTES];
+
+	snprintf(text, sizeof text, "%s", why);
+	log_warn("image_failed", "image=%s try=%lld why=\"%s\"", e->image, (long long)e->tries + 1, text);
+	if (err == ERR_LIMIT) /* the registry's; of the database there is always another try */
+		e->tries++;
+	if (err == ERR_INPUT || err == ERR_INTERNAL || e->tries >= e->runner->set->images.tries)
+		settle(e, err, text);
+	else
+		try_later(e, text);
+}
+
+/* --- the steps ------------------------------------------------------------------------------------------------ */
+
+struct image_work {
+	struct store_work w;
+	struct runner *runner;
+	struct image_entry *entry; /* lives as long as it is asked */
+	struct image_wish wish;
+	enum image_step step;
+	unsigned char digest[SHA256_BYTES];
+};
+
+static enum err image_run(struct store_work *w, struct db *tasks, struct db *logs)
+{
+	struct image_work *i = (struct image_work *)w;
+	const struct image_source_of from = { tasks, i->runner->set, &i->runner->images->stop };
+
+	(void)logs;
+	if (i->step == IMAGE_RESOLVE)
+		return image_resolve(&w->cx, &from, &i->wish, i->digest);
+	return image_pull(&w->cx, &from, &i->wish, i->digest);
+}
+
+static void image_done(void *arg, struct store_work *w)
+{
+	struct image_work *i = (struct image_work *)w;
+	struct image_entry *e = i->entry;
+
+	(void)arg;
+	e->is_asked = false;
+	if (atomic_load(&i->runner->images->stop)) {
+		store_work_free(w);
+		return;
+	}
+	if (w->err) {
+		failed(e, w->err, w->cx.message);
+	} else {
+		memcpy(e->digest, i->digest, sizeof e->digest);
+		e->step = i->step == IMAGE_RESOLVE ? IMAGE_PULL : IMAGE_UNPACK;
+		begin(e);
+	}
+	store_work_free(w);
+}
+
+static void ask_thread(struct image_entry *e)
+{
+	struct image_work *i = store_work_new(sizeof *i);
+
+	i->w.run = image_run;
+	i->w.done = image_done;
+	i->runner = e->runner;
+	i->entry = e;
+	i->step = e->step;
+	i->wish = (struct image_wish){ .project = e->project, .code = e->code, .revision = e->revision,
+		                       .image = str_of(arena_text(&i->w.cx.arena, e->image)) };
+	memcpy(i->digest, e->digest, sizeof i->digest);
+	e->is_asked = true;
+	store_pool_add(e->runner->images->pool, STORE_ANY, e->code.b[11], &i->w);
+}
+
+/* Another revision's, of the same digest, that is being fetched or unpacked: its end is ours too. */
+static bool is_under_way(const struct image_entry *e)
+{
+	for (const struct image_entry *o = e->runner->images->first; o; o = o->next)
+		if (o != e && (o->is_asked || loop_is_waiting(&o->again)) && (o->step == IMAGE_PULL || o->step == IMAGE_UNPACK) &&
+		    memcmp(o->digest, e->digest, sizeof e->digest) == 0)
+			return true;
+	return false;
+}
+
+/* Those that left the fetching to one that has ended now. */
+static void wake_others(struct runner *r, const unsigned char *digest)
+{
+	struct image_entry *next;
+
+	for (struct image_entry *o = r->images->first; o; o = next) {
+		next = o->next;
+		if (o->step == IMAGE_PULL && !o->is_asked && !loop_is_waiting(&o->again) &&
+		    memcmp(o->digest, digest, SHA256_BYTES) == 0)
+			begin(o);
+	}
+}
+
+static void begin(struct image_entry *e)
+{
+	if (e->step != IMAGE_RESOLVE && image_is_unpacked(e->digest)) {
+		e->step = IMAGE_READY;
+		settle(e, OK, "");
+	} else if (e->step == IMAGE_UNPACK) {
+		e->is_asked = true;
+		e->runner->engine->unpack(e->runner->host, e->digest);
+	} else if (e->step == IMAGE_RESOLVE || !is_under_way(e)) {
+		ask_thread(e);
+	}
+}
+
+void image_unpacked(struct runner *r, const unsigned char digest[12], enum engine_result how, const char *why)
+{
+	unsigned char whole[SHA256_BYTES];
+	struct image_entry *e = r->images->first;
+
+	while (e && !(e->step == IMAGE_UNPACK && memcmp(e->digest, digest, 12) == 0))
+		e = e->next;
+	if (!e)
+		return;
+	memcpy(whole, e->digest, sizeof whole);
+	e->is_asked = false;
+	if (how == ENGINE_DONE) {
+		log_info("image_fetched", "image=%s", e->image);
+		begin(e);
+	} else {
+		e->step = IMAGE_PULL;
+		failed(e, how == ENGINE_FAILED ? ERR_INPUT : ERR_INTERNAL, why);
+	}
+	wake_others(r, whole);
+}
+
+/* --- asked by the launch ---------------------------------------------------------------------------------------- */
+
+bool image_is_there(struct job *j)
+{
+	struct image_entry *e;
+	struct str image;
+
+	if (*j->pulled || !package_image(j, &image) || !image_ref_is(image))
+		return true;
+	e = find(j);
+	if (e && e->step == IMAGE_READY && image_is_unpacked(e->digest)) {
+		memcpy(j->pulled, "sha256:", 7);
+		hex_format(e->digest, sizeof e->digest, j->pulled + 7);
+		return true;
+	}
+	j->stage = JOB_PULLING;
+	slot_give(j);
+	note(j, "waits for its image, which its node fetches");
+	claim_slot_freed(j->runner);
+	if (!e)
+		begin(add(j, image));
+	else if (e->step == IMAGE_READY) { /* somebody removed it */
+		e->step = IMAGE_PULL;
+		begin(e);
+	}
+	return false;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+enum err images_open(struct ctx *cx, struct runner *r)
+{
+	r->images = calloc(1, sizeof *r->images);
+	if (!r->images)
+		abort();
+	tree_remove(AT_FDCWD, IMAGE_PULLS); /* what an earlier runner left half done */
+	if (mkdir(IMAGE_PULLS, 0700) && errno != EEXIST)
+		return err_errno(cx, "make the folder for images that are fetched");
+	r->images->pool = store_pool_new(r->loop, r->set, THREADS, r);
+	return r->images->pool ? OK : err_errno(cx, "start the threads for images");
+}
+
+void images_stop(struct runner *r)
+{
+	if (!r->images)
+		return;
+	atomic_store(&r->images->stop, true);
+	for (struct image_entry *e = r->images->first; e; e = e->next)
+		loop_stop(r->loop, &e->again);
+}
+
+bool images_are_busy(const struct runner *r)
+{
+	return r->images && r->images->pool && store_pool_open(r->images->pool) > 0;
+}
+
+void images_close(struct runner *r)
+{
+	if (!r->images)
+		return;
+	if (r->images->pool)
+		store_pool_free(r->images->pool);
+	while (r->images->first)
+		drop(r->images->first);
+	free(r->images);
+}
