@@ -1,6 +1,7 @@
 #include "store/db.h"
 
 #include "base/clock.h"
+#include "store/db_error.h"
 
 #include <assert.h>
 #include <mysql.h>
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CACHE_MOST = 256 };
+enum { CACHE_MOST = 256, SERVERS_MOST = 16, PASSED_OVER_US = 5000000, AWAY_US = 30000000 };
 
 struct cached {
 	uint64_t hash;
@@ -28,6 +29,9 @@ struct db {
 	int64_t changed, statements;
 	unsigned err;
 	bool lost, unsure;
+	/* of the servers in the list the first one is preferred */
+	size_t server, first;           /* the one connected to; where to begin while `first_until_us` is ahead */
+	int64_t first_until_us, back_us; /* back_us: when to try the preferred one again */
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
 };
@@ -135,54 +139,26 @@ void db_fail_at(struct db *db, int n, bool after)
 
 /* --- errors ------------------------------------------------------------------------------------ */
 
-static bool is_lost(unsigned number)
+/* The next connection begins with the server behind this one, for a while. */
+static void pass_over(struct db *db)
 {
-	switch (number) {
-	case CR_CONNECTION_ERROR:
-	case CR_CONN_HOST_ERROR:
-	case CR_SERVER_GONE_ERROR:
-	case CR_SERVER_LOST:
-	case 2055: /* lost while reading */
-	case 1927: /* connection was killed */
-	case 1053: /* server shutdown in progress */
-	case 1047: /* Galera: not in the primary component */
-	case 1290: /* read only */
-	case 1836:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum err kind_of(unsigned number)
-{
-	switch (number) {
-	case 1062:  /* duplicate key */
-	case 31004: /* log_chunk: late, doubled, skipped or closed */
-		return ERR_CONFLICT;
-	case 31002: /* queue view: a name that does not exist */
-		return ERR_INPUT;
-	case 31001: /* the enqueue's deadline has passed */
-	case 31006: /* another revision by now (task_before_insert's long way) */
-	case 1213: case 1205: case 1020: case 1317: case 1969: /* may be tried again */
-	case 1040: case 1203: case 1226:                       /* too many connections */
-	case 1114: case 1021: case 1030:                       /* disk full */
-		return ERR_BUSY;
-	default:
-		return ERR_INTERNAL;
-	}
+	db->first = db->server + 1;
+	db->first_until_us = clock_boot_us() + PASSED_OVER_US;
 }
 
 static enum err failed(struct db *db, struct ctx *cx, unsigned number, const char *text)
 {
+	enum db_action action = db_error_action(number);
+
 	db->err = number;
-	db->lost = is_lost(number);
-	db->unsure = number == CR_SERVER_LOST || number == 2055;
+	db->lost = action == DB_RECONNECT || action == DB_NEXT;
+	db->unsure = db_error_is_unsure(number);
 	if (db->lost) {
+		pass_over(db);
 		disconnect(db);
 		return err_set(cx, ERR_BUSY, "the database does not answer: %s (%u)", text, number);
 	}
-	return err_set(cx, kind_of(number), "the database refuses: %s (%u)", text, number);
+	return err_set(cx, db_error_kind(action), "the database refuses: %s (%u)", text, number);
 }
 
 static enum err stmt_failed(struct db *db, struct ctx *cx, MYSQL_STMT *st)
@@ -253,16 +229,45 @@ static enum err connect_to(struct db *db, struct ctx *cx, const char *host, cons
 	return OK;
 }
 
+static size_t list_servers(struct ctx *cx, const char *hosts, const char *out[SERVERS_MOST])
+{
+	struct str rest = str_of(hosts), host;
+	size_t n = 0;
+
+	while (n < SERVERS_MOST && str_cut(&rest, ',', &host))
+		out[n++] = str_c(&cx->arena, str_trim(host));
+	return n;
+}
+
+/* Reads after own writes, whichever server of a cluster they meet; without a cluster it means nothing. */
+static enum err see_own_writes(struct db *db, struct ctx *cx)
+{
+	static const char SYNC[] = "SET SESSION wsrep_sync_wait=1";
+
+	if (mysql_real_query(db->my, SYNC, sizeof SYNC - 1) == 0)
+		return OK;
+	return my_failed(db, cx) == ERR_BUSY ? ERR_BUSY : OK;
+}
+
+/* In the order of the list, so that everybody writes to the same server of a cluster: certification
+ * would undo what is written on two at once. One that has just failed is asked last. */
 static enum err connect_any(struct db *db, struct ctx *cx, const char *password)
 {
-	struct str hosts = str_of(db->set->host), host;
+	const char *servers[SERVERS_MOST];
+	size_t n = list_servers(cx, db->set->host, servers);
+	size_t first = clock_boot_us() < db->first_until_us ? db->first : 0;
 	enum err e = ERR_BUSY;
 
 	if (*db->set->socket)
 		return connect_to(db, cx, NULL, password);
 	err_set(cx, ERR_BUSY, "neither database.socket nor database.host is set");
-	while (e != OK && str_cut(&hosts, ',', &host))
-		e = connect_to(db, cx, str_c(&cx->arena, str_trim(host)), password);
+	for (size_t i = 0; i < n && e != OK; i++) {
+		db->server = (first + i) % n;
+		e = connect_to(db, cx, servers[db->server], password);
+		if (e == OK && n > 1)
+			e = see_own_writes(db, cx);
+	}
+	db->back_us = clock_boot_us() + AWAY_US;
 	return e;
 }
 
@@ -282,6 +287,8 @@ enum err db_open(struct db *db, struct ctx *cx)
 {
 	char *password = NULL;
 
+	if (db->my && db->server && !db->in_txn && clock_boot_us() > db->back_us)
+		disconnect(db); /* back to the preferred server, if it is there again */
 	if (db->my)
 		return OK;
 	if (db->in_txn) {

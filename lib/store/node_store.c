@@ -4,6 +4,7 @@
 #include "base/fault_point.h"
 #include "model/cause.h"
 #include "model/node_loss.h"
+#include "store/db_error.h"
 #include "store/lane_count.h"
 #include "store/txn.h"
 
@@ -36,7 +37,7 @@ static const struct sql STOPS = { "SELECT task_id, attempt FROM running WHERE no
 
 static bool may_repeat(const struct db *db, int64_t began)
 {
-	return db_errno(db) == 1213 || db_errno(db) == 1205 || (db_is_lost(db) && clock_boot_us() - began < 500000);
+	return db_error_action(db_errno(db)) == DB_AGAIN || (db_is_lost(db) && clock_boot_us() - began < 500000);
 }
 
 /* For single statements that may be done twice, at once: an idle connection may have died unseen, which

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault_point.h"
 #include "base/text.h"
+#include "store/db_error.h"
 #include "store/task_insert.h"
 #include "store/task_row.h"
 #include "store/txn.h"
@@ -11,7 +12,7 @@
 
 /* --- queueing ---------------------------------------------------------------------------------- */
 
-enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, DUPLICATE = 1062, DEADLOCK = 1213, LOCK_WAIT = 1205 };
+enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, DUPLICATE = 1062 };
 
 /* A locking read waits for an insert that is under way on a connection we have lost. */
 static const struct sql IS_QUEUED = { "SELECT 1 FROM task WHERE id = ? AND project_id = ? LOCK IN SHARE MODE", "ss" };
@@ -116,7 +117,7 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 		} else if (db_is_lost(db)) {
 			if (clock_boot_us() >= until)
 				return e;
-		} else if (db_errno(db) != DEADLOCK && db_errno(db) != LOCK_WAIT) {
+		} else if (db_error_action(db_errno(db)) != DB_AGAIN) {
 			return e;
 		}
 	}

@@ -4,6 +4,7 @@
 #include "base/crypt.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "store/db_error.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -17,17 +18,10 @@ int64_t txn_retries(void)
 	return atomic_load(&retries);
 }
 
-/* reliability.md 5.5: what a whole new run may cure. */
+/* What a whole new run may cure. */
 static bool may_retry(const struct db *db)
 {
-	switch (db_errno(db)) {
-	case 1213: /* deadlock; on Galera also a failed certification */
-	case 1205: /* lock wait timeout */
-	case 1020: /* record changed since the snapshot */
-		return true;
-	default:
-		return db_is_lost(db);
-	}
+	return db_is_lost(db) || db_error_action(db_errno(db)) == DB_AGAIN;
 }
 
 static void pause_with_jitter(void)
