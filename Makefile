@@ -101,7 +101,7 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
 MONITOR_C := $(filter-out worker/monitor/init.c,$(wildcard worker/monitor/*.c))
 $O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
 $O/bin/stoker-init: worker/monitor/init.c $(wildcard worker/monitor/*.h)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $< -o $@
 

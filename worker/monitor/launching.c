@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/base/fault_point.h"
+#include "base/fault_point.h"
 #include "worker/monitor/monitor.h"
 #include "worker/monitor/sandbox.h"
 

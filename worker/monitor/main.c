@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/base/fault_point.h"
+#include "base/fault_point.h"
 #include "worker/monitor/cgroup.h"
 #include "worker/monitor/monitor.h"
 
