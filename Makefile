@@ -91,7 +91,7 @@ $O/bin/stoker: $(call objs,cli cli/admin worker/image) $O/worker/launcher/userns
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
 	$(LINK) $(LIBS_LAUNCHER)
-$O/bin/stoker-layers: $(call objs,worker/layers) $(IMPORT_O) $(addprefix $O/worker/image/,image_store.o) \
+$O/bin/stoker-layers: $(call objs,worker/layers) $(IMPORT_O) $(addprefix $O/worker/image/,image_store.o image_cache.o) \
 		$O/worker/launcher/userns.o $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_BASE)
 $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)

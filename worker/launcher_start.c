@@ -63,7 +63,8 @@ enum err launcher_start(struct ctx *cx, const struct settings *set, const struct
 		"--uid", arena_printf(a, "%u", runner->uid), "--gid", arena_printf(a, "%u", runner->gid),
 		"--uid-base", arena_printf(a, "%lld", (long long)set->node.uid_base),
 		"--slots", arena_printf(a, "%lld", (long long)set->node.slots),
-		"--cgroup", set->node.cgroup, "--runtime", set->node.runtime, "--isolation", set->node.isolation, NULL,
+		"--cgroup", set->node.cgroup, "--runtime", set->node.runtime, "--isolation", set->node.isolation,
+		"--images-mb", arena_printf(a, "%lld", (long long)set->images.cache_mb), NULL,
 	};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(cx, "make the launcher's channel");

@@ -50,6 +50,7 @@ static const struct conf_key KEYS[] = {
 	TEXT("images", "cert_dir", "", images.cert_dir, "folder with the CAs of registries (*.crt) besides the system's; empty = none"),
 	INT("images", "fetch_s", "3600", 1, 86400, images.fetch_s, "most seconds to fetch an image from its registry"),
 	INT("images", "tries", "8", 1, 100, images.tries, "times a registry is asked that is away or answers 429 or 5xx, 1 s apart and then ever longer up to 60"),
+	INT("images", "cache_mb", "20480", 0, 4294967294, images.cache_mb, "MiB that images of registries may take on a node; the least recently used go, never one that jobs run on"),
 	TEXT("runtimes", "images", "sh=busybox", runtimes.images, "runtimes and stacks of zip packages and the images they run in, such as sh=busybox, python=python:3.11, python-2.7=python:2.7; GET /2/stacks lists them"),
 	TEXT("node", "name", "", node.name, "name of this machine; empty = its host name"),
 	TEXT("node", "dir", "/var/lib/stoker/node", node.dir, "images, job folders, lease"),

@@ -25,7 +25,7 @@ struct settings {
 	} secrets;
 	struct {
 		char *plain_http, *cert_dir;
-		int64_t fetch_s, tries;
+		int64_t fetch_s, tries, cache_mb;
 	} images;
 	struct {
 		char *images;

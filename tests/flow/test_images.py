@@ -129,7 +129,7 @@ class Pulls(harness.FlowTest):
         cls.locked = cls.start_registry("locked", {"auth": {"htpasswd": {"realm": "locked", "path": cls.password_file()}}})
         cls.tls = cls.start_registry("tls", {"http": cls.own_ca()})
         cls.ENV = {"STOKER_IMAGES_PLAIN_HTTP": ",".join((cls.registry.host, cls.front.host, cls.locked.host)),
-                   "STOKER_IMAGES_CERT_DIR": os.path.join(cls.folder, "certs"), "STOKER_NODE_SLOTS": "2"}
+                   "STOKER_IMAGES_CERT_DIR": os.path.join(cls.folder, "certs"), "STOKER_NODE_SLOTS": "2", "STOKER_IMAGES_CACHE_MB": "5"}
         super().setUpClass()
         cls.addClassCleanup(harness.FlowTest.tearDownClass.__func__, cls)
 
@@ -252,6 +252,36 @@ class Pulls(harness.FlowTest):
         for task in slow:
             done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
             self.assertEqual((done["state"], done["note"]), ("complete", ""))
+
+    def test_a_killed_runner_costs_a_fetch_and_no_task(self):
+        self.push(self.registry, "team/killed:1", "after all")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.front.moods["/team/killed/blobs"] = lambda _, body: (gate.wait(60), body)[1]
+        self.stoker.code("killed", "", image="docker://%s/team/killed:1" % self.front.host)
+        task = self.stoker.queue("killed")
+        harness.wait_for(lambda: any("/team/killed/blobs" in path for path in self.front.seen), 30, "the fetch to begin")
+        old = self.stoker.kill("runner")
+        self.stoker.wait_restarted("runner", old)
+        gate.set()
+        done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+        self.assertEqual((done["state"], self.stoker.task_log(task)), ("complete", b"after all"))
+
+    def test_fetched_images_take_no_more_room_than_they_may(self):
+        digest = {}
+        for name in ("old", "used", "newer", "newest"):
+            digest[name] = self.push(self.registry, "team/%s:1" % name, name)
+        folder = {name: os.path.join(self.stoker.node, "images", value.replace(":", "-")) for name, value in digest.items()}
+        self.stoker.code("sleeper", "/bin/busybox sleep 1000", image="docker://%s/team/used:1" % self.registry.host)
+        sleeper = self.stoker.queue("sleeper")
+        self.stoker.wait_state(sleeper, "running")
+        self.assertEqual(self.says("old", "docker://%s/team/old:1" % self.registry.host)[1], "old")
+        for name in ("used", "old"):  # so that nobody thinks that a launch is under way
+            os.utime(os.path.join(folder[name], "fetched"), (1e9, 1e9))
+        self.assertEqual(self.says("newer", "docker://%s/team/newer:1" % self.registry.host)[1], "newer")
+        self.assertEqual([os.path.exists(folder[name]) for name in ("old", "used", "newer")], [False, True, True])
+        self.assertEqual(self.says("old", None)[1], "old")  # fetched again
+        self.stoker.post("tasks/%s/cancel" % sleeper)
 
     def test_bytes_that_are_not_the_digests_are_refused(self):
         self.push(self.registry, "team/wrong:1", "wrong")

@@ -9,6 +9,9 @@ char *image_file_name(struct arena *a, struct str name);
 /* Opens NODE/images or what is `below` it ("" for itself). ERR_NOT_FOUND if there is none. */
 enum err image_open_folder(struct ctx *cx, const char *node_dir, const char *below, int *fd);
 
+/* Whether an attempt that has not told its end yet runs on the image; `jobs` is NODE/jobs. */
+bool image_is_in_use(int jobs, const unsigned char digest[SHA256_BYTES]);
+
 /* For cleanup attributes; -1 is nothing. */
 void image_close(int *fd);
 

@@ -333,24 +333,19 @@ enum err image_list(struct ctx *cx, const char *node_dir, struct image_name **ou
 
 /* --- removal ------------------------------------------------------------------------------------ */
 
-/* Whether an attempt that has not told its end yet runs on the image. */
-static bool is_in_use(const char *node_dir, const unsigned char digest[SHA256_BYTES])
+bool image_is_in_use(int jobs, const unsigned char digest[SHA256_BYTES])
 {
-	char path[PATH_MAX];
+	int at = jobs < 0 ? -1 : openat(jobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = at < 0 ? NULL : fdopendir(at);
 	struct dirent *d;
 	bool found = false;
-	DIR *dir;
 
-	snprintf(path, sizeof path, "%s/jobs", node_dir);
-	dir = opendir(path);
 	while (dir && !found && (d = readdir(dir))) {
-		uint8_t bytes[sizeof(struct launch_request)];
 		struct launch_request rq;
 		int job = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		int fd = job < 0 ? -1 : openat(job, "request", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
 
-		found = n > 0 && launch_request_parse(bytes, (size_t)n, &rq) &&
+		found = fd >= 0 && read(fd, &rq, sizeof rq) == (ssize_t)sizeof rq &&
 		        memcmp(rq.digest, digest, SHA256_BYTES) == 0 && faccessat(job, "exit", F_OK, 0) != 0;
 		image_close(&fd);
 		image_close(&job);
@@ -358,6 +353,16 @@ static bool is_in_use(const char *node_dir, const unsigned char digest[SHA256_BY
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+static bool is_in_use(const char *node_dir, const unsigned char digest[SHA256_BYTES])
+{
+	__attribute__((cleanup(image_close))) int jobs = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/jobs", node_dir);
+	jobs = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return image_is_in_use(jobs, digest);
 }
 
 static enum err remove_files(struct ctx *cx, const char *node_dir, int images,

@@ -12,17 +12,21 @@
 #include "base/tree.h"
 #include "worker/launcher/launcher.h"
 
-enum { FD_LAYERS = 3, FD_IMAGES = 4, FD_FIRST_FREE = 16, STATUS_IMAGE = 1 };
+enum { FD_LAYERS = 3, FD_IMAGES = 4, FD_JOBS = 5, FD_FIRST_FREE = 16, STATUS_IMAGE = 1 };
 #define PULLS "pulls"
 
 static _Noreturn void become_layers(const struct launcher *l, int layers, int words, const char *hex)
 {
-	char *const argv[] = { (char *)"stoker-layers", (char *)hex, NULL }, *const envp[] = { NULL };
+	char most[32];
+	char *const argv[] = { (char *)"stoker-layers", (char *)hex, most, NULL }, *const envp[] = { NULL };
 	sigset_t none;
+
+	snprintf(most, sizeof most, "%llu", (unsigned long long)l->opt.images_mb << 20);
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(words, STDOUT_FILENO) >= 0 && dup2(layers, FD_LAYERS) >= 0 && dup2(l->images, FD_IMAGES) >= 0)
+	if (dup2(words, STDOUT_FILENO) >= 0 && dup2(layers, FD_LAYERS) >= 0 && dup2(l->images, FD_IMAGES) >= 0 &&
+	    dup2(l->jobs, FD_JOBS) >= 0)
 		execveat(l->layers, "", argv, envp, AT_EMPTY_PATH);
 	_exit(125);
 }

@@ -74,6 +74,8 @@ static enum err parse_option(struct ctx *cx, const char *name, const char *text,
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->uid_base);
 	if (strcmp(name, "slots") == 0)
 		return parse_number(cx, name, text, 4096, &opt->slots);
+	if (strcmp(name, "images-mb") == 0)
+		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->images_mb);
 	if (strcmp(name, "cgroup") == 0)
 		return parse_cgroup(cx, text, opt);
 	if (strcmp(name, "runtime") == 0) {
@@ -110,12 +112,13 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "gid", required_argument, NULL, 0 },     { "uid-base", required_argument, NULL, 0 },
 		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
 		{ "runtime", required_argument, NULL, 0 }, { "isolation", required_argument, NULL, 0 },
+		{ "images-mb", required_argument, NULL, 0 },
 		{ "probe", no_argument, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
 	int index, c;
 
-	*opt = (struct launcher_options){ .uid_base = 1048576, .slots = 16, .runtime = "auto" };
+	*opt = (struct launcher_options){ .uid_base = 1048576, .slots = 16, .images_mb = 20480, .runtime = "auto" };
 	while ((c = getopt_long(argc, argv, "", options, &index)) != -1) {
 		if (c != 0)
 			return err_set(cx, ERR_INPUT, "unknown option; the runner starts this program");
@@ -153,8 +156,11 @@ static enum err open_image(struct ctx *cx, const struct launcher *l,
 	hex_format(rq->digest, sizeof rq->digest, hex);
 	snprintf(name, sizeof name, "sha256-%s/rootfs", hex);
 	*rootfs = openat(l->images, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*rootfs >= 0)
+	snprintf(name, sizeof name, "sha256-%s/fetched", hex); /* its time tells the last use (image_cache.h) */
+	if (*rootfs >= 0) {
+		utimensat(l->images, name, NULL, AT_SYMLINK_NOFOLLOW);
 		return OK;
+	}
 	if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 		return err_set(cx, ERR_NOT_FOUND, "no image sha256:%s on this node", hex);
 	return err_errno(cx, "open the image sha256:%s", hex);

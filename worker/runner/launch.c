@@ -286,6 +286,8 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 		j->monitor_gone = true;
 		if (j->is_lost)
 			settle_drop(j);
+		else if (how == ENGINE_NO_IMAGE && *j->pulled) /* it went for want of room: fetched again with the next attempt */
+			give_back(j, "its image has been removed meanwhile");
 		else
 			fail(j, how == ENGINE_NODE, how == ENGINE_NO_IMAGE ? CAUSE_IMAGE : CAUSE_LAUNCH,
 			     *why ? why : "its image is not on this node");
