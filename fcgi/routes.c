@@ -12,6 +12,7 @@
 #include "fcgi/api/schedule_api.h"
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/task_api.h"
+#include "fcgi/api/trigger_api.h"
 #include "fcgi/page/log_page.h"
 #include "fcgi/page/overview_page.h"
 #include "fcgi/page/projects_page.h"
@@ -91,6 +92,17 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, callback_api_delivery),
 	API_ROW(POST, P "/deliveries/{id}/redeliver", AUTH_DEVELOPER, BODY_NONE, callback_api_redeliver),
 	API_ROW(POST, P "/deliveries/redeliver", AUTH_DEVELOPER, BODY_JSON, callback_api_redeliver_some),
+
+	API_ROW(GET, P "/triggers", AUTH_VIEWER, BODY_NONE, trigger_api_list),
+	API_ROW(POST, P "/triggers", AUTH_DEVELOPER, BODY_JSON, trigger_api_add),
+	API_ROW(GET, P "/triggers/{id}", AUTH_VIEWER, BODY_NONE, trigger_api_get),
+	API_ROW(PUT, P "/triggers/{id}", AUTH_DEVELOPER, BODY_JSON, trigger_api_change),
+	API_ROW(DELETE, P "/triggers/{id}", AUTH_DEVELOPER, BODY_NONE, trigger_api_delete),
+	API_ROW(POST, P "/triggers/{id}/rotate", AUTH_DEVELOPER, BODY_NONE, trigger_api_rotate),
+	API_ROW(POST, P "/triggers/{id}/pause", AUTH_DEVELOPER, BODY_NONE, trigger_api_pause),
+	API_ROW(POST, P "/triggers/{id}/resume", AUTH_DEVELOPER, BODY_NONE, trigger_api_resume),
+	API_ROW(GET, P "/triggers/{id}/requests", AUTH_VIEWER, BODY_NONE, trigger_api_requests),
+	API_ROW(POST, "/hooks/{token}", AUTH_NONE, BODY_PAYLOAD, trigger_api_receive),
 
 	API_ROW(GET, "/2/stacks", AUTH_KNOWN, BODY_NONE, service_api_stacks),
 	API_ROW(GET, "/2/clusters", AUTH_KNOWN, BODY_NONE, cluster_api_list),

@@ -131,3 +131,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON callback_key TO stoker_api@localhost
 GRANT SELECT ON receiver TO stoker_api@localhost
 ;;
 GRANT SELECT ON delivery TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON code_trigger TO stoker_api@localhost
+;;
+GRANT SELECT, INSERT, DELETE ON trigger_request TO stoker_api@localhost

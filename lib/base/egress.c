@@ -134,7 +134,7 @@ static bool is_in(const struct egress_net *net, const unsigned char *address)
 	       (!rest || ((net->address[whole] ^ address[whole]) & mask) == 0);
 }
 
-static bool is_listed(const struct egress_list *list, const struct sockaddr *to)
+bool egress_is_listed(const struct egress_list *list, const struct sockaddr *to)
 {
 	unsigned char address[16];
 	struct sockaddr_in in;
@@ -173,5 +173,22 @@ static bool is_named(const struct egress_list *list, const char *host)
 
 bool egress_may(const struct egress_list *list, const char *host, const struct sockaddr *to)
 {
-	return egress_is_public(to) || is_listed(list, to) || is_named(list, host);
+	return egress_is_public(to) || egress_is_listed(list, to) || is_named(list, host);
+}
+
+bool egress_address(const char *text, struct sockaddr_storage *out)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	*out = (struct sockaddr_storage){ 0 };
+	if (inet_pton(AF_INET, text, &in.sin_addr) == 1 ||
+	    (strncasecmp(text, "::ffff:", 7) == 0 && inet_pton(AF_INET, text + 7, &in.sin_addr) == 1)) {
+		memcpy(out, &in, sizeof in);
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, &in6.sin6_addr) != 1)
+		return false;
+	memcpy(out, &in6, sizeof in6);
+	return true;
 }

@@ -23,3 +23,7 @@ struct egress_list {
 enum err egress_list_read(struct ctx *cx, const char *text, struct egress_list *out);
 /* Public, in a net of the list, or connected to for a URL whose host the list names. */
 bool egress_may(const struct egress_list *list, const char *host, const struct sockaddr *to);
+/* In a net of the list. */
+bool egress_is_listed(const struct egress_list *list, const struct sockaddr *to);
+/* Reads an address as text, IPv4 or IPv6; IPv4 in IPv6 (::ffff:…) is IPv4. */
+bool egress_address(const char *text, struct sockaddr_storage *out);
