@@ -12,6 +12,7 @@ const struct command COMMANDS[] = {
 	{ "code register", CLI_HTTP, 1, 1, "NAME", "Register a code, or give it a new revision", code_register_command },
 	{ "code list", CLI_HTTP, 0, 0, "", "List codes", code_list_command },
 	{ "image import", CLI_SETTINGS, 2, 2, "NAME SOURCE", "Put an image into this node's own store (as root): FILE.tar of a root file system, docker-archive:FILE, oci:FOLDER, docker://REGISTRY/NAME", image_import_command },
+	{ "image build-stack", CLI_SETTINGS, 1, 2, "sh|python|ruby|php|node|perl [NAME]", "Make an image for a runtime of zip packages (as root), from the Debian packages installed here", image_build_stack_command },
 	{ "image list", CLI_SETTINGS, 0, 0, "", "List the images of this node's own store", image_list_command },
 	{ "config sample", 0, 0, 0, "", "Print the commented configuration file", config_sample_command },
 	{ "admin migrate", CLI_SETTINGS, 0, 0, "", "Bring the database's tables up to date", admin_migrate_command },

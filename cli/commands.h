@@ -11,6 +11,7 @@ enum err tasks_command(struct cli *c);
 enum err code_register_command(struct cli *c);
 enum err code_list_command(struct cli *c);
 enum err image_import_command(struct cli *c);
+enum err image_build_stack_command(struct cli *c);
 enum err image_list_command(struct cli *c);
 enum err config_sample_command(struct cli *c);
 enum err admin_migrate_command(struct cli *c);
