@@ -61,6 +61,14 @@ def scratch(prefix="stoker-test-"):
     return folder
 
 
+def link_of(path):
+    """Where a link leads; '' if it has gone meanwhile, as descriptors in /proc do."""
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
+
+
 def wait_for(check, seconds=20, what="a condition", every=0.05):
     """Returns the first true answer of check(); fails after so many seconds."""
     until = time.monotonic() + seconds

@@ -53,7 +53,7 @@ class WaitTest(harness.FlowTest):
     def waiting(self):
         """Connections that stoker-tail holds."""
         folder = "/proc/%d/fd" % self.stoker.pid("tail")
-        return sum(1 for fd in os.listdir(folder) if os.readlink(os.path.join(folder, fd)).startswith("socket:"))
+        return sum(1 for fd in os.listdir(folder) if harness.link_of(os.path.join(folder, fd)).startswith("socket:"))
 
 
 class Wait(WaitTest):
