@@ -42,7 +42,8 @@ enum err callback_check(struct ctx *cx, struct str url)
 	if (url.n > CALLBACK_URL_BYTES)
 		return err_set(cx, ERR_INPUT, "field callback: is longer than %d bytes", CALLBACK_URL_BYTES);
 	if (callback_code(url, &host))
-		return host.n ? OK : err_set(cx, ERR_INPUT, "field callback: code: needs the name of a code");
+		return host.n && !memchr(host.p, 0, host.n)
+		               ? OK : err_set(cx, ERR_INPUT, "field callback: code: needs the name of a code");
 	scheme = scheme_bytes(url);
 	if (!scheme || !is_printable(url))
 		return err_set(cx, ERR_INPUT, "field callback: must be an http or https URL, or code:NAME");

@@ -57,7 +57,8 @@ static void read_names(struct ctx *cx, struct str text)
 			must(words[i].n && !memchr(words[i].p, 0, words[i].n));
 	}
 	if (callback_check(cx, text) == OK && text.n)
-		must(text.n <= CALLBACK_URL_BYTES && text.n > 7 && str_is_nocase(str_bytes(text.p, 4), "http"));
+		must(text.n <= CALLBACK_URL_BYTES && text.n > 5 && !memchr(text.p, 0, text.n) &&
+		     (str_starts(text, "code:") || str_is_nocase(str_bytes(text.p, 4), "http")));
 }
 
 /* An IPv4 address is judged the same in each form in which IPv6 can carry it. */

@@ -79,6 +79,7 @@ check_migrations() {
 check_guarantees() {
 	local named file name
 
+	# shellcheck disable=SC2016 # these are Markdown's backquotes
 	grep -oE '`test_[a-z_]+\.(c|py):[a-z0-9_]+`' docs/guarantees.md | tr -d '`' | sort -u | while IFS=: read -r file name; do
 		named=$(files "tests/*/$file" | head -n 1)
 		[[ -n $named ]] && grep -qE "START_TEST\($name\)|def $name\(" "$named" || echo "$file has no test $name"
