@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints the lines of docs/performance.md: ratios measured side by side in one run. Nothing here
-fails a build. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim idle rss."""
+fails a build. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim callback idle rss."""
 import glob
 import json
 import os
@@ -204,7 +204,55 @@ def rss(_stoker, _bundles):
         print("%-28s %6.2f MB  floor <= 1.0 MB" % ("rss_job", (total() - nothing) / 200 / 1024), flush=True)
 
 
-PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "idle": idle, "rss": rss}
+CALLBACKS = 5000
+
+
+def callback_rows(stoker, task, first, urls, n):
+    """Rows as the trigger of `task` makes them, for a task that is over; one after the other for each URL."""
+    cases = " ".join("WHEN %d THEN '%s'" % (i, url) for i, url in enumerate(urls))
+    stoker.sql("INSERT INTO outbox (task_id, number, task_state, project_id, url, at, next_at) SELECT UNHEX('%s'), seq, 'complete',"
+               " UNHEX('%s'), CASE seq %% %d %s END, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM seq_%d_to_%d" %
+               (task, stoker.project, len(urls), cases, first, first + n - 1))
+
+
+def callback_rate(stoker, task, first, good, dead=()):
+    """Deliveries that are recorded, a second, by the database's clock; `dead` get as many rows as the good one."""
+    urls = [good] * len(dead) + list(dead) if dead else [good]
+    callback_rows(stoker, task, first, urls, CALLBACKS * (2 if dead else 1))
+    where = "FROM outbox WHERE url = '%s'" % good
+    harness.wait_for(lambda: stoker.sql("SELECT COUNT(*) %s AND state = 'waiting'" % where) == [("0",)], 120, "callbacks", every=0.2)
+    took, = stoker.sql("SELECT TIMESTAMPDIFF(MICROSECOND, MIN(at), MAX(delivered_at)) " + where)
+    for table in ("outbox", "receiver", "delivery"):
+        stoker.sql("DELETE FROM " + table)
+    return CALLBACKS / (int(took[0]) / 1e6)
+
+
+def callback(stoker, _bundles):
+    """With one courier; the peer is libcurl's multi interface, 8 at a time, without a record of anything."""
+    stoker.code("bench-told", "true")
+    task = stoker.run_task("bench-told")["id"]
+    ours, theirs, with_dead = [], [], []
+    receiver = subprocess.Popen([os.path.join(harness.BUILD, "tests", "bench", "bench_callback"), "serve"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        port, silent = receiver.stdout.readline().split()
+        good = "http://127.0.0.1:%s/hook" % port
+        dead = ["http://127.1.%d.%d:%s/x" % (i // 250, i % 250 + 1, silent) for i in range(100)]
+        callback_rate(stoker, task, 10, good)
+        for _ in range(ROUNDS):
+            theirs.append(float(program("bench_callback", "post", good, str(CALLBACKS))))
+            ours.append(callback_rate(stoker, task, 10, good))
+            with_dead.append(callback_rate(stoker, task, 10, good, dead))
+    finally:
+        receiver.stdin.close()
+        receiver.wait()
+    spread("callback_rate", ours, "deliveries/s")
+    spread("libcurl_multi_8", theirs, "posts/s")
+    ratio("callback_rate/webhook", ours, theirs, "0.05")
+    ratio("callback_dead", with_dead, ours, "0.8")
+
+
+PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "callback": callback, "idle": idle, "rss": rss}
 
 
 def main():
