@@ -13,6 +13,7 @@
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/task_api.h"
 #include "fcgi/api/trigger_api.h"
+#include "fcgi/page/callbacks_page.h"
 #include "fcgi/page/log_page.h"
 #include "fcgi/page/overview_page.h"
 #include "fcgi/page/projects_page.h"
@@ -147,6 +148,11 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, UI "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log/raw", AUTH_VIEWER, BODY_NONE, log_page_raw, NULL),
 	PAGE_ROW(POST, UI "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_FORM, task_page_cancel, NULL),
+	PAGE_ROW(GET, UI "/callbacks", AUTH_VIEWER, BODY_NONE, callbacks_page, "Callbacks"),
+	PAGE_ROW(POST, UI "/callbacks/{id}/test", AUTH_DEVELOPER, BODY_FORM, callbacks_page_test, NULL),
+	PAGE_ROW(GET, UI "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, delivery_page, NULL),
+	PAGE_ROW(POST, UI "/deliveries/{id}/redeliver", AUTH_DEVELOPER, BODY_FORM, delivery_page_again, NULL),
+	PAGE_ROW(GET, UI "/triggers/{id}", AUTH_VIEWER, BODY_NONE, trigger_page, NULL),
 	PAGE_ROW(GET, "/worker/projects/{project}/tasks/{id}", AUTH_NONE, BODY_NONE, task_page_worker_link, NULL),
 };
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof *ROUTES;

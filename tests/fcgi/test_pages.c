@@ -1,3 +1,4 @@
+#include "fcgi/page/callbacks_page.h"
 #include "fcgi/page/error_page.h"
 #include "fcgi/page/log_page.h"
 #include "fcgi/page/overview_page.h"
@@ -410,6 +411,62 @@ START_TEST(log_page_is_clean)
 }
 END_TEST
 
+static struct delivery_entry given_delivery(const char *state)
+{
+	return (struct delivery_entry){ .id = 7, .tries = 3, .status = 503, .took_ms = 20, .task_id = { { 1, 2 } }, .kind = STR_LIT("error"),
+		                        .state = str_of(state), .url = str_of(HOSTILE), .error = str_of(HOSTILE), .at = ago(60),
+		                        .next_at = ago(-60), .delivered_at = TIME_NONE };
+}
+
+START_TEST(callbacks_deliveries_and_triggers_are_clean)
+{
+	struct callback callbacks[] = {
+		{ .name = str_of(HOSTILE), .url = str_of(HOSTILE), .code_name = str_of(HOSTILE), .states = 0x7ff, .paused_at = TIME_NONE,
+		  .disabled_at = TIME_NONE, .failing_at = ago(9), .failures = 5 },
+		{ .url = STR_LIT("https://x/"), .paused_at = TIME_NONE, .disabled_at = ago(3), .failing_at = TIME_NONE },
+	};
+	struct delivery_entry deliveries[] = { given_delivery("waiting"), given_delivery("exhausted") };
+	struct trigger triggers[] = { { .name = str_of(HOSTILE), .code_name = str_of(HOSTILE), .paused_at = TIME_NONE, .created_at = ago(9) } };
+	struct callbacks_view v = { callbacks, deliveries, triggers, 2, 2, 1, STR_LIT("failing"), 7, "done", true };
+	struct page p;
+
+	open_page(&p, OURS "/callbacks?state=failing", "callbacks");
+	callbacks_page_fill(&p, &v);
+	send_page(&p, "callbacks");
+	ck_assert(shows("failing, 5 times in a row") && shows("given up") && shows("Send test"));
+	end_request();
+	v = (struct callbacks_view){ .state = STR_LIT("") };
+	open_page(&p, OURS "/callbacks", "callbacks");
+	callbacks_page_fill(&p, &v);
+	send_page(&p, "callbacks-none");
+	ck_assert(shows("No callback is registered") && shows("No trigger is made"));
+	end_request();
+}
+END_TEST
+
+START_TEST(one_delivery_and_one_trigger_are_clean)
+{
+	struct delivery_try tries[] = { { .number = 1, .at = ago(5), .status = 503, .took_ms = 20, .address = STR_LIT("192.0.2.1"),
+		                          .error = str_of(HOSTILE), .answer = str_of(HOSTILE) } };
+	struct delivery_view d = { given_delivery("waiting"), tries, 1, "It is due now.", true };
+	struct trigger_note notes[] = { { .at = ago(5), .address = STR_LIT("192.0.2.1"), .verdict = STR_LIT("refused"), .reason = str_of(HOSTILE),
+		                          .delivery = str_of(HOSTILE), .body = str_of(HOSTILE), .task_id = { { 1 } } } };
+	struct trigger_view t = { { .name = str_of(HOSTILE), .code_name = str_of(HOSTILE), .options = str_of(HOSTILE), .paused_at = TIME_NONE }, notes, 1 };
+	struct page p;
+
+	open_page(&p, OURS "/deliveries/7", "delivery");
+	delivery_page_fill(&p, &d);
+	send_page(&p, "delivery");
+	ck_assert(shows("Redeliver") && shows("192.0.2.1"));
+	end_request();
+	open_page(&p, OURS "/triggers/x", "trigger");
+	trigger_page_fill(&p, &t);
+	send_page(&p, "trigger");
+	ck_assert(shows("refused"));
+	end_request();
+}
+END_TEST
+
 START_TEST(projects_are_clean)
 {
 	struct frame f = { .projects = given_frame()->projects, .project_count = 2, .read_us = ago(0) };
@@ -589,6 +646,8 @@ int main(void)
 	tcase_add_test(t, task_page_of_every_state_is_clean);
 	tcase_add_test(t, log_page_is_clean);
 	tcase_add_test(t, projects_are_clean);
+	tcase_add_test(t, callbacks_deliveries_and_triggers_are_clean);
+	tcase_add_test(t, one_delivery_and_one_trigger_are_clean);
 	tcase_add_test(t, signin_goes_on_to_our_own_pages_only);
 	tcase_add_test(t, every_error_has_a_page);
 	tcase_add_test(t, every_page_has_the_headers_of_pages);

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Callbacks: none is lost, none waits for another's dead receiver, each is tried by the plan."""
+import hashlib
+import hmac
 import json
 import os
 import subprocess
 import time
+import urllib.parse
 
 import harness
 import receivers
@@ -233,6 +236,30 @@ class Registered(harness.FlowTest):
         self.assertEqual(entry["queued_task_id"], second["id"])
         self.stoker.post("deliveries/%d/redeliver" % entry["id"])
         harness.wait_for(lambda: "100 tasks" in self.stoker.get("deliveries/%d" % entry["id"]).json.get("error", ""), 15, "the chain to be cut")
+
+    def page(self, path, form=None):
+        """As a browser that is signed in."""
+        headers = {"Cookie": "stoker=" + self.stoker.token, "Sec-Fetch-Site": "same-origin"}
+        if form is None:
+            return self.stoker.request("GET", "/ui/p/%s/%s" % (self.stoker.project, path), headers=headers, token=False)
+        csrf = hmac.new(self.stoker.token.encode(), b"csrf", hashlib.sha256).hexdigest()
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return self.stoker.request("POST", "/ui/p/%s/%s" % (self.stoker.project, path),
+                                   urllib.parse.urlencode(dict(form, csrf=csrf)).encode(), headers, token=False)
+
+    def test_the_page_shows_them_sends_a_test_and_redelivers(self):
+        callback = self.register("/paged", name="for the page")
+        page = self.page("callbacks")
+        self.assertEqual(page.status, 200)
+        self.assertIn("for the page", page.text)
+        self.assertNotIn(callback["secret"], page.text)
+        self.assertEqual(self.page("callbacks/%s/test" % callback["id"], {}).status, 303)
+        self.wait_sent("/paged", 1)
+        entry, = self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]
+        harness.wait_for(lambda: "127.0.0.1" in self.page("deliveries/%d" % entry["id"]).text, 10, "the try on its page")
+        self.assertEqual(self.page("deliveries/%d/redeliver" % entry["id"], {}).status, 303)
+        self.wait_sent("/paged", 2)
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
 
     def test_what_is_wrong_is_refused_by_name(self):
         for body, field in (({}, "url"), ({"url": "ftp://x"}, "url"), ({"url": "http://u@h/"}, "url"), ({"url": "http:///x"}, "url"),
