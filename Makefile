@@ -172,7 +172,7 @@ lint:
 	@tests/lint/lint.sh
 BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))
 bench:
-	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(BENCH_BINS) && tests/bench/bench.py
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(BENCH_BINS) $O/tests/escape/hostile && tests/bench/bench.py
 clean:
 	rm -rf build build-asan $(FUZZ_O)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Prints the lines of docs/performance.md: ratios measured side by side in one run. Nothing here
-fails a build. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim callback idle rss."""
+fails a build. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim callback idle rss
+floods sleepers."""
 import glob
 import json
 import os
@@ -13,6 +14,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests", "flow"))
 import harness  # noqa: E402
+import scale  # noqa: E402
 
 ROUNDS = 5
 JOBS = int(os.environ.get("BENCH_JOBS", "1000"))
@@ -252,7 +254,8 @@ def callback(stoker, _bundles):
     ratio("callback_dead", with_dead, ours, "0.8")
 
 
-PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "callback": callback, "idle": idle, "rss": rss}
+PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "callback": callback, "idle": idle, "rss": rss,
+         "floods": scale.floods, "sleepers": scale.sleepers}
 
 
 def main():

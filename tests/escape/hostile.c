@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,6 +148,30 @@ static int look_around(void)
 	return 0;
 }
 
+static void put_line(char *to, uint64_t number, char end)
+{
+	to[15] = end;
+	for (int i = 14; i >= 0; i--, number /= 10)
+		to[i] = (char)('0' + number % 10);
+}
+
+/* Numbered lines of 16 bytes, ended as asked, in writes of `block` bytes, until `bytes` are written:
+ * whoever reads them knows which are missing. */
+static int flood(uint64_t bytes, size_t block, char end)
+{
+	static char room[1 << 16];
+	uint64_t n = 0;
+
+	while (n < bytes) {
+		for (size_t at = 0; at < sizeof room; at += 16)
+			put_line(room + at, (n + at) / 16, end);
+		for (size_t at = 0; at < sizeof room && n < bytes; at += block, n += block)
+			if (write(1, room + at, block) != (ssize_t)block)
+				return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "all";
@@ -156,6 +181,8 @@ int main(int argc, char **argv)
 		return 1;
 	if (strcmp(what, "wait") == 0)
 		wait_for_ever();
+	if (strcmp(what, "flood") == 0 && argc == 5)
+		return flood(strtoull(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), argv[4][0] == 'n' ? '\n' : '.');
 	if (strcmp(what, "daemon") == 0)
 		return leave_a_daemon();
 	if (strcmp(what, "look") == 0)
