@@ -7,6 +7,7 @@
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
 #   make storm      twenty large storms of faults over whole instances
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
+#   make oracle     cron expressions and time zones against other hands
 #   make bench      ratios against physical limits and peers, side by side
 
 .DEFAULT_GOAL := all
@@ -141,6 +142,9 @@ EVIDENCE := $O/tests/faults/evidence_runtime
 $(EVIDENCE): tests/faults/evidence_runtime.c
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE $(STATIC_FLAGS) -static $< -o $@
 
+$O/tests/oracle/cron_times: $O/tests/oracle/cron_times.o $(MODEL_A) $(BASE_A)
+	$(LINK) -lm $(LIBS_BASE)
+
 TESTS_C := $(EVIDENCE) $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
 
 # as many compilers as cores, unless the caller has said how many
@@ -157,11 +161,16 @@ down status:
 check:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory $(JOBS) all tests-built fuzz-built && tests/run.sh
 .PHONY: tests-built
-tests-built: $(TESTS_C) $O/tests/escape/hostile faults-built
+tests-built: $(TESTS_C) $O/tests/escape/hostile $O/tests/oracle/cron_times faults-built
 # beside it the same programs with their fault points
 .PHONY: faults-built
 faults-built:
 	@$(MAKE) --no-print-directory FAULTS=1 O=$O-faults all $O-faults/tests/faults/evidence_runtime
+.PHONY: oracle
+# cron and time zones against croner, cron-parser and GNU date: every distinct zone (a part of it is in check)
+oracle:
+	@conf/deps.sh build test && $(MAKE) --no-print-directory $O/tests/oracle/cron_times
+	@cd tests/oracle && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && node oracle.js $(CURDIR)/$O/tests/oracle/cron_times all
 check-asan:
 	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
 .PHONY: storm

@@ -490,9 +490,15 @@ static bool find_in_gap(const struct cron *c, const struct zone_span *before, co
 static bool find_in_span(const struct cron *c, const struct zone *z, const struct rules *r, const struct zone_span *span,
                          int64_t from, struct cron_time *out)
 {
+	enum { WIDEST_S = 3 * DAY_S }; /* no two offsets are further apart */
 	struct zone_span before = *span, after = *span;
 	int64_t low = from + span->offset, high = INT64_MAX, local, repeat_to = INT64_MIN, repeat_from = INT64_MAX;
 
+	if ((span->from == INT64_MIN || from - span->from > WIDEST_S) && cron_next_local(c, low, &local) &&
+	    (span->to == INT64_MAX || local - span->offset < span->to - WIDEST_S)) {
+		*out = (struct cron_time){ .at = local - span->offset }; /* far from both ends: the usual case */
+		return true;
+	}
 	if (span->from != INT64_MIN)
 		before = zone_span_at(z, span->from - 1);
 	if (span->to != INT64_MAX) {
