@@ -17,6 +17,8 @@
 #include "fcgi/page/log_page.h"
 #include "fcgi/page/overview_page.h"
 #include "fcgi/page/projects_page.h"
+#include "fcgi/page/schedule_form_page.h"
+#include "fcgi/page/schedule_page.h"
 #include "fcgi/page/signin_page.h"
 #include "fcgi/page/task_page.h"
 #include "fcgi/page/tasks_page.h"
@@ -148,6 +150,18 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, UI "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log/raw", AUTH_VIEWER, BODY_NONE, log_page_raw, NULL),
 	PAGE_ROW(POST, UI "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_FORM, task_page_cancel, NULL),
+	PAGE_ROW(GET, UI "/schedules", AUTH_VIEWER, BODY_NONE, schedules_page, "Schedules"),
+	PAGE_ROW(GET, UI "/schedules/new", AUTH_DEVELOPER, BODY_NONE, schedule_form_page_new, NULL),
+	PAGE_ROW(POST, UI "/schedules/new", AUTH_DEVELOPER, BODY_FORM, schedule_form_page_make, NULL),
+	PAGE_ROW(GET, UI "/schedules/{id}", AUTH_VIEWER, BODY_NONE, schedule_page, NULL),
+	PAGE_ROW(GET, UI "/schedules/{id}/edit", AUTH_DEVELOPER, BODY_NONE, schedule_form_page_edit, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/edit", AUTH_DEVELOPER, BODY_FORM, schedule_form_page_change, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/run", AUTH_DEVELOPER, BODY_FORM, schedule_page_run, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/pause", AUTH_DEVELOPER, BODY_FORM, schedule_page_pause, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/resume", AUTH_DEVELOPER, BODY_FORM, schedule_page_resume, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/backfill", AUTH_DEVELOPER, BODY_FORM, schedule_page_backfill, NULL),
+	PAGE_ROW(POST, UI "/schedules/{id}/cancel", AUTH_DEVELOPER, BODY_FORM, schedule_page_cancel, NULL),
+	PAGE_ROW(GET, "/worker/projects/{project}/scheduled_jobs/{id}", AUTH_NONE, BODY_NONE, schedule_page_worker_link, NULL),
 	PAGE_ROW(GET, UI "/callbacks", AUTH_VIEWER, BODY_NONE, callbacks_page, "Callbacks"),
 	PAGE_ROW(POST, UI "/callbacks/{id}/test", AUTH_DEVELOPER, BODY_FORM, callbacks_page_test, NULL),
 	PAGE_ROW(GET, UI "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, delivery_page, NULL),

@@ -50,7 +50,7 @@ static enum err reply_preview(struct request *rq, struct reply *rp, const struct
 	for (size_t i = 0; i < p->n; i++)
 		json_array_append_new(times, nominal_to_json(&rq->cx.arena, &p->timetable, &p->times[i]));
 	return reply_json(rp, 200, json_pack("{s:s, s:b, s:o}", "words",
-	                                     timetable_words(&rq->cx.arena, &p->timetable, &p->schedule), "spread_by_id",
+	                                     schedule_words(&rq->cx.arena, &p->schedule), "spread_by_id",
 	                                     p->timetable.has_cron && p->timetable.cron.is_spread, "times", times));
 }
 

@@ -79,11 +79,15 @@ static const char *interval_words(struct arena *a, int64_t seconds)
 	return arena_printf(a, "every %lld %ss", (long long)(seconds / UNITS[i].seconds), UNITS[i].name);
 }
 
-const char *timetable_words(struct arena *a, const struct timetable *t, const struct schedule *s)
+const char *schedule_words(struct arena *a, const struct schedule *s)
 {
-	struct str zone = zone_name(t->zone);
+	struct str zone = s->time_zone.n ? s->time_zone : STR_LIT("UTC");
+	auto_ctx cx = { 0 };
+	struct cron c;
 
-	if (t->has_cron)
-		return arena_printf(a, "%s, " STR_FMT, cron_words(a, &t->cron, s->cron), STR_ARG(zone));
-	return t->run_every_s ? interval_words(a, t->run_every_s) : "once";
+	if (!s->cron.n)
+		return s->run_every_s ? interval_words(a, s->run_every_s) : "once";
+	if (cron_parse(&cx, s->cron, &s->id, &c))
+		return arena_copy(a, s->cron.p, s->cron.n);
+	return arena_printf(a, "%s, " STR_FMT, cron_words(a, &c, s->cron), STR_ARG(zone));
 }

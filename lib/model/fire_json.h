@@ -11,5 +11,5 @@ json_t *nominal_to_json(struct arena *a, const struct timetable *t, const struct
 const char *nominal_local(struct arena *a, const struct zone *z, int64_t at);
 /* What is unusual about a time: a clock change, an excluded date; "" = nothing. In the arena. */
 const char *nominal_note(struct arena *a, const struct timetable *t, const struct nominal *n);
-/* "at 09:00 on Monday to Friday, Europe/Berlin", "every 90 s", "once"; in the arena. */
-const char *timetable_words(struct arena *a, const struct timetable *t, const struct schedule *s);
+/* "at 09:00 on Monday to Friday, Europe/Berlin", "every 90 seconds", "once"; in the arena. */
+const char *schedule_words(struct arena *a, const struct schedule *s);

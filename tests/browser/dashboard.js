@@ -203,7 +203,11 @@ const SCENARIOS = {
 		const failed = await queue('broken'), slow = await queue('sleeper');
 		await state(failed, 'error');
 		await state(slow, 'running');
-		const pages = { overview: OURS, tasks: `${OURS}/tasks`, 'task-failed': `${OURS}/tasks/${failed}`, 'task-running': `${OURS}/tasks/${slow}`,
+		const nightly = (await api('POST', '/schedules', { schedules: [{ code_name: 'quick', cron: '30 2 * * *', time_zone: 'Europe/Berlin', label: 'nightly' }] })).schedules[0].id;
+		await api('POST', `/schedules/${nightly}/run`);
+		await api('POST', `/schedules/${nightly}/pause`, { reason: 'db migration' });
+		const pages = { overview: OURS, schedules: `${OURS}/schedules`, schedule: `${OURS}/schedules/${nightly}`, 'schedule-new': `${OURS}/schedules/new`,
+			'schedule-edit': `${OURS}/schedules/${nightly}/edit`, tasks: `${OURS}/tasks`, 'task-failed': `${OURS}/tasks/${failed}`, 'task-running': `${OURS}/tasks/${slow}`,
 			log: `${OURS}/tasks/${failed}/log`, projects: '/ui/?all=1', missing: `${OURS}/tasks/000000000000000000000000`, 'filter-wrong': `${OURS}/tasks?q=a:b` };
 		const violations = [];
 		for (const colorScheme of ['light', 'dark']) {
@@ -242,6 +246,52 @@ const SCENARIOS = {
 		console.log(`task list: ${bytes} bytes with what is cached, ${cached} of them static`);
 		assert(Math.max(bytes, cached) < 60000);
 		await api('POST', `/tasks/${slow}/cancel`);
+	},
+
+	// 11.24, and 11.4 as far as schedules go: without JavaScript
+	async schedules() {
+		const page = await person({ javaScriptEnabled: false });
+		await signIn(page, `${OURS}/schedules/new`);
+		await page.selectOption('#f-code', 'quick');
+		await page.fill('#f-cron', '61 * * * *');
+		await page.click('text=Check');
+		assert.match(await text(page, '#wrong'), /field cron: minute: 61 is not within 0 to 59/);
+		assert.strictEqual(await page.inputValue('#f-cron'), '61 * * * *');
+		await page.fill('#f-cron', '30 2 * * *');
+		await page.fill('#f-zone', 'Europe/Berlin');
+		await page.fill('#f-start', '2031-03-29T12:00:00Z');
+		await page.fill('#f-label', 'by the form');
+		await page.click('text=Check');
+		assert.match(await text(page, '#preview'), /at 02:30 every day, Europe\/Berlin/);
+		const asked = await api('POST', '/schedules/preview', { cron: '30 2 * * *', time_zone: 'Europe/Berlin', start_at: '2031-03-29T12:00:00Z' });
+		const rows = await page.locator('#preview tbody tr').allInnerTexts();
+		assert.strictEqual(rows.length, asked.times.length);
+		asked.times.forEach((t, i) => assert(rows[i].includes(t.local_time) && rows[i].includes(t.zone) && rows[i].includes(t.note), rows[i]));
+		await page.click('text=Save');
+		await page.waitForSelector('text=Saved.');
+		await page.click('text=Run now');
+		await page.waitForSelector('text=A task was queued');
+		const id = page.url().match(/schedules\/([0-9a-f]{24})/)[1];
+		const fires = (await api('GET', `/schedules/${id}/fires`)).fires;
+		assert.deepStrictEqual([fires.length, fires[0].outcome], [1, 'run_now']);
+		assert.strictEqual(await page.locator('.ledger a').count(), 1);
+		await page.fill('#reason', 'db migration');
+		await page.click('button:has-text("Pause")');
+		await page.waitForSelector('text=db migration');
+		await page.click('button:has-text("Resume")');
+		await page.waitForSelector('text=It goes on.');
+		await page.click('text=Edit');
+		assert.strictEqual(await page.inputValue('#f-cron'), '30 2 * * *');
+		await page.fill('#f-cron', '');
+		await page.fill('#f-every', '90');
+		await page.click('text=Save');
+		await page.waitForSelector('text=every 90 seconds');
+		await page.click('button.danger');
+		await page.waitForSelector('text=Cancel this schedule?');
+		assert.strictEqual((await api('GET', `/schedules/${id}`)).status, 'scheduled');
+		await page.click('button.danger');
+		await page.waitForSelector('text=Cancelled.');
+		assert.strictEqual((await api('GET', `/schedules/${id}`)).status, 'cancelled');
 	},
 
 	// Not a test: the pictures of the README, into STOKER_PICTURES.

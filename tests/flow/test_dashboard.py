@@ -194,6 +194,9 @@ class Dashboard(harness.FlowTest):
     def test_hostile_output_is_text(self):
         self.browse("hostile_output")
 
+    def test_a_schedule_is_made_asked_and_ended_without_javascript(self):
+        self.browse("schedules")
+
     def test_every_page_in_light_and_dark_at_desk_and_phone_width(self):
         self.browse("every_page")
 
