@@ -8,6 +8,8 @@
 
 /* --- fires that wait --------------------------------------------------------------------------- */
 
+static const struct sql ANY_WAIT = {
+	"SELECT EXISTS (SELECT 1 FROM schedule FORCE INDEX (waiting) WHERE waiting > 0)", "" };
 static const struct sql ENDED = {
 	"SELECT s.id FROM schedule s FORCE INDEX (waiting) LEFT JOIN task t ON t.id = s.last_task_id"
 	" WHERE s.waiting > 0 AND (t.id IS NULL OR t.ended_at IS NOT NULL) LIMIT ?", "i" };
@@ -97,6 +99,9 @@ enum err fire_store_release(struct db *db, struct ctx *cx, const char *zones, si
 	struct rows r;
 
 	*n = 0;
+	TRY(db_query(db, cx, &ANY_WAIT, NULL, 0, &r));
+	if (!val_int(&row(&r, 0)[0]))
+		return OK;
 	TRY(end_replaced(db, cx));
 	TRY(db_query(db, cx, &ENDED, VALS(v_i(FIRE_ROWS_MOST)), &r));
 	for (size_t i = 0; i < r.n; i++) {

@@ -376,14 +376,15 @@ static enum err take_back_work(struct db *db, struct ctx *cx, void *arg)
 enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
 {
 	static const struct txn TXN = { "take_back", take_back_work, NULL }; /* what was moved is not moved again */
-	bool grace;
+	bool grace = false;
 	struct rows r;
 
 	*taken = 0;
-	TRY(in_grace(db, cx, &grace));
+	TRY(db_query(db, cx, &DEAD_NODES, NULL, 0, &r));
+	if (r.n)
+		TRY(in_grace(db, cx, &grace));
 	if (grace)
 		return OK;
-	TRY(db_query(db, cx, &DEAD_NODES, NULL, 0, &r));
 	for (size_t i = 0; i < r.n; i++) {
 		struct take_back b = { .node_id = val_int(&row(&r, i)[0]), .session = val_str(&row(&r, i)[1]) };
 

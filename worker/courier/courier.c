@@ -9,7 +9,7 @@
 
 enum {
 	ANSWER_BYTES = 65536,
-	PAUSE_BUSY_US = 2000, PAUSE_LEAST_US = 20000, PAUSE_MOST_US = 500000,
+	PAUSE_BUSY_US = 2000, PAUSE_LEAST_US = 20000, PAUSE_MOST_US = 1000000,
 	END_MOST_US = 5000000, TIDY_US = 60000000,
 	STORE_THREADS = 2,
 };
@@ -29,7 +29,7 @@ static void on_poll(void *arg)
 	courier_fetch(c);
 }
 
-/* Quick while there is work, half a second at rest. */
+/* Quick while there is work, a second at rest. */
 void courier_poll_soon(struct courier *c, int64_t in_us)
 {
 	if (c->fetching || c->ending)

@@ -25,11 +25,16 @@ struct firing {
 	struct loop_watch *on_stop_told; /* of `stop`; NULL before it is watched */
 };
 
-/* Those that are due in time come first, always: one page of those behind, then they are asked for again. */
-static enum err fire(struct firing *f, struct ctx *cx, bool *more)
+/* Those that are due in time come first, always: one page of those behind, then they are asked for again.
+ * At rest the first question is the only one; *wait_us is its answer. */
+static enum err fire(struct firing *f, struct ctx *cx, int64_t *wait_us, bool *more)
 {
 	struct fired on_time, late;
 
+	*more = false;
+	TRY(fire_store_wait(f->db, cx, wait_us));
+	if (*wait_us > 0)
+		return OK;
 	TRY(fire_store_due(f->db, cx, f->set->zones.folder, FIRE_ON_TIME, &on_time));
 	*more = on_time.schedules > 0;
 	if (on_time.more)
@@ -54,11 +59,9 @@ static void on_time(void *arg)
 	struct firing *f = arg;
 	int64_t pause = f->set->scheduler.poll_ms * 1000, wait = INT64_MAX;
 	auto_ctx cx = { 0 };
-	bool more = false;
-	enum err e = fire(f, &cx, &more);
+	bool more;
+	enum err e = fire(f, &cx, &wait, &more);
 
-	if (e == OK && !more)
-		e = fire_store_wait(f->db, &cx, &wait);
 	tell(e, &f->last, "firing_failed", &cx);
 	if (wait < SOON_US)
 		wait = SOON_US; /* another scheduler has it */
