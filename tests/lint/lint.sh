@@ -105,7 +105,7 @@ lib/base        base
 lib/model       base model
 lib/store       base model store
 fcgi            base model store fcgi
-worker/monitor  worker/monitor worker/launcher/launch_request.h
+worker/monitor  worker/monitor worker/launcher/launch_request.h base/fault_point.h
 worker/launcher base worker/launcher worker/monitor worker/engine
 worker          base model store worker
 cli             base model store cli worker/image
