@@ -12,6 +12,7 @@
  * Exit status: 0 ended as asked, 1 could not go on (the sentence is on stderr), 2 called wrongly. */
 #include "base/log.h"
 #include "base/version.h"
+#include "store/schema_store.h"
 #include "worker/launcher_start.h"
 #include "worker/role.h"
 
@@ -57,6 +58,18 @@ static enum err drop_rights(struct ctx *cx, const struct settings *set, const st
 	return account_become(cx, &who);
 }
 
+/* Nobody works on a schema that wants newer programs. A database that is away is no reason not to begin:
+ * there may be jobs to look after; with its first lease or round the role asks again. */
+static enum err check_schema(struct ctx *cx, const struct settings *set)
+{
+	struct db *db = db_new(set, DB_TASKS, DB_WAIT_API_S);
+	enum err e = schema_store_check(db, cx);
+	bool is_away = e != OK && db_is_lost(db);
+
+	db_free(db);
+	return is_away ? OK : e;
+}
+
 static enum err work(struct ctx *cx, const struct role *role, const char *file)
 {
 	struct settings set;
@@ -65,6 +78,7 @@ static enum err work(struct ctx *cx, const struct role *role, const char *file)
 	TRY(settings_read(cx, file, &set));
 	TRY(drop_rights(cx, &set, role, &launcher));
 	raise_descriptors();
+	TRY(check_schema(cx, &set));
 	return role->play(cx, &set, launcher);
 }
 

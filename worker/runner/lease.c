@@ -4,6 +4,7 @@
 #include "base/crypt.h"
 #include "base/log.h"
 #include "store/node_store.h"
+#include "store/schema_store.h"
 #include "worker/runner/probe.h"
 
 #include <errno.h>
@@ -225,6 +226,7 @@ static enum err round_of(struct lease *ls, struct db *db, struct ctx *cx, enum w
 {
 	switch (ls->view.state) {
 	case LEASE_NONE:
+		TRY(schema_store_check(db, cx));
 		return ls->has_session ? take_over(ls, db, cx) : begin(ls, db, cx);
 	case LEASE_HELD:
 		return wish == WISH_HOLD ? renew(ls, db, cx, ls->set->runner.lease_s) : give(ls, db, cx, wish);

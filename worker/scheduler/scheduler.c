@@ -8,6 +8,7 @@
 #include "store/node_store.h"
 #include "store/package_store.h"
 #include "store/ready_store.h"
+#include "store/schema_store.h"
 #include "worker/scheduler/firing.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct scheduler {
 	const struct settings *set;
 	struct loop *loop;
 	struct db *tasks, *logs;
+	bool knows_schema; /* it was asked once */
 	struct loop_timer round;
 	int64_t partitions_at_us, packages_at_us;
 	enum err last, last_logs, last_packages; /* what the round before gave: a fault is told once */
@@ -51,6 +53,9 @@ static enum err round_of(struct scheduler *s, struct ctx *cx)
 {
 	bool grace = false;
 
+	if (!s->knows_schema)
+		TRY(schema_store_check(s->tasks, cx));
+	s->knows_schema = true;
 	TRY(node_store_beat(s->tasks, cx, s->set->runner.lease_s, &grace));
 	if (!grace)
 		TRY(take_back(s, cx));
