@@ -116,7 +116,7 @@ static int spawn(const struct skopeo_ask *ask, char *const *argv, int out, int e
 	why = why ? why : posix_spawn_file_actions_adddup2(&fds, out, 1);
 	why = why ? why : posix_spawn_file_actions_adddup2(&fds, err, 2);
 	why = why ? why : posix_spawn_file_actions_addclosefrom_np(&fds, 3);
-	why = why ? why : posix_spawnp(pid, "skopeo", &fds, &attr, argv, envp);
+	why = why ? why : posix_spawnp(pid, argv[0], &fds, &attr, argv, envp);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&fds);
 	if (!why)
@@ -221,6 +221,12 @@ static enum err run(struct ctx *cx, const struct skopeo_ask *ask, char *const *a
 
 /* --- what it is asked ---------------------------------------------------------------------------------- */
 
+/* It dies with us: what is fetched for nobody is only in the way of the next. */
+#define SKOPEO(command, option)                                                                     \
+	{ (char *)"setpriv", (char *)"--pdeathsig", (char *)"KILL", (char *)"--no-new-privs", (char *)"skopeo", \
+	  (char *)"--insecure-policy", (char *)command, (char *)option }
+enum { SKOPEO_WORDS = 8 };
+
 static size_t add_access(struct arena *a, const struct skopeo_ask *ask, bool is_copy, char **argv, size_t n)
 {
 	if (ask->is_plain)
@@ -235,8 +241,8 @@ static size_t add_access(struct arena *a, const struct skopeo_ask *ask, bool is_
 enum err skopeo_copy(struct ctx *cx, const struct skopeo_ask *ask)
 {
 	__attribute__((cleanup(run_end))) struct run r = { .out = -1, .err = -1, .said = { { .ceiling = WORDS_MAX }, { .ceiling = WORDS_MAX } } };
-	char *argv[ARGS_MAX] = { (char *)"skopeo", (char *)"--insecure-policy", (char *)"copy", (char *)"--quiet" };
-	size_t n = add_access(&cx->arena, ask, true, argv, 4);
+	char *argv[ARGS_MAX] = SKOPEO("copy", "--quiet");
+	size_t n = add_access(&cx->arena, ask, true, argv, SKOPEO_WORDS);
 
 	argv[n++] = arena_text(&cx->arena, ask->source);
 	argv[n] = arena_printf(&cx->arena, "dir:%s", ask->folder);
@@ -246,8 +252,8 @@ enum err skopeo_copy(struct ctx *cx, const struct skopeo_ask *ask)
 enum err skopeo_digest(struct ctx *cx, const struct skopeo_ask *ask, unsigned char digest[SHA256_BYTES])
 {
 	__attribute__((cleanup(run_end))) struct run r = { .out = -1, .err = -1, .said = { { .ceiling = MANIFEST_MAX }, { .ceiling = WORDS_MAX } } };
-	char *argv[ARGS_MAX] = { (char *)"skopeo", (char *)"--insecure-policy", (char *)"inspect", (char *)"--raw" };
-	size_t n = add_access(&cx->arena, ask, false, argv, 4);
+	char *argv[ARGS_MAX] = SKOPEO("inspect", "--raw");
+	size_t n = add_access(&cx->arena, ask, false, argv, SKOPEO_WORDS);
 
 	argv[n] = arena_text(&cx->arena, ask->source);
 	TRY(run(cx, ask, argv, &r));
