@@ -154,6 +154,7 @@ void reply_error(struct request *rq, struct reply *rp)
 	const char *msg = said_to_clients(rq, status);
 
 	rp->more = NULL;
+	rp->stream = NULL;
 	buf_clear(&rp->headers);
 	if (status == 401)
 		reply_header(rp, "WWW-Authenticate", STR_LIT("OAuth realm=\"stoker\""));
@@ -183,7 +184,7 @@ static bool send_head(const struct request *rq, struct reply *rp, const struct r
 
 	buf_printf(&head, "Status: %d %s\r\n", status, reason_of(status));
 	buf_printf(&head, "Content-Type: %s\r\n", rp->type ? rp->type : "application/json");
-	if (!rp->more && status != 304)
+	if (!rp->more && !rp->stream && status != 304)
 		buf_printf(&head, "Content-Length: %zu\r\n", rp->body.n);
 	buf_printf(&head, "X-Request-Id: %s\r\n", rq->cx.trace);
 	buf_str(&head, buf_view(&rp->headers));

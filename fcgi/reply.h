@@ -1,6 +1,8 @@
 #pragma once
 #include "fcgi/request.h"
 
+struct stream_place;
+
 /* The answer. Built whole, sent once: an error on the way replaces all of it. Only logs come in
  * pieces: `more` refills the body after each was sent, when the status is out already. */
 struct reply {
@@ -20,6 +22,8 @@ struct reply {
 	const struct id *awaited; /* tasks, in the ctx's arena */
 	size_t awaited_count;
 	int wait_s;
+	/* Set by a handler whose answer goes on when it was sent (api/stream_api.h): events, by fcgi/tail. */
+	const struct stream_place *stream;
 };
 
 /* Where the answer goes: false when nobody listens any more. */

@@ -11,6 +11,7 @@
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/schedule_api.h"
 #include "fcgi/api/service_api.h"
+#include "fcgi/api/stream_api.h"
 #include "fcgi/api/task_api.h"
 #include "fcgi/api/trigger_api.h"
 #include "fcgi/page/callbacks_page.h"
@@ -61,6 +62,7 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/tasks/{id}", AUTH_VIEWER, BODY_NONE, task_api_get),
 	API_ROW(GET, P "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_api_log),
 	API_ROW(GET, P "/tasks/{id}/outlog", AUTH_VIEWER, BODY_NONE, log_api_outlog),
+	API_ROW(GET, P "/tasks/{id}/log/stream", AUTH_VIEWER, BODY_NONE, stream_api_log),
 	API_ROW(POST, P "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, task_api_cancel),
 	API_ROW(POST, P "/tasks/{id}/progress", AUTH_DEVELOPER, BODY_JSON, task_api_progress),
 	API_ROW(POST, P "/tasks/{id}/retry", AUTH_DEVELOPER, BODY_JSON, task_api_retry),
@@ -149,6 +151,7 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, UI "/tasks/{id}", AUTH_VIEWER, BODY_NONE, task_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log/raw", AUTH_VIEWER, BODY_NONE, log_page_raw, NULL),
+	PAGE_ROW(GET, UI "/tasks/{id}/log/stream", AUTH_VIEWER, BODY_NONE, stream_api_news, NULL),
 	PAGE_ROW(POST, UI "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_FORM, task_page_cancel, NULL),
 	PAGE_ROW(GET, UI "/schedules", AUTH_VIEWER, BODY_NONE, schedules_page, "Schedules"),
 	PAGE_ROW(GET, UI "/schedules/new", AUTH_DEVELOPER, BODY_NONE, schedule_form_page_new, NULL),

@@ -62,6 +62,7 @@ void conn_close(struct conn *c)
 	struct tail *t = c->tail;
 
 	wait_end(c);
+	stream_end(c);
 	loop_stop(t->loop, &c->timer);
 	loop_remove(t->loop, c->on_fd);
 	close(c->fd);
@@ -80,21 +81,50 @@ void conn_close(struct conn *c)
 }
 
 /* --- out ------------------------------------------------------------------------------------------- */
-/* False: the connection is gone. */
-static bool flush(struct conn *c)
+/* Bytes that were taken; -1: nobody listens. */
+static ssize_t send_some(struct conn *c)
+{
+	ssize_t n;
+
+	do
+		n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
+	return n > 0 ? n : -1;
+}
+
+/* A stream that has nothing more to send only listens; what was sent takes no room. */
+static void go_on(struct conn *c)
+{
+	buf_drop(&c->out, c->sent);
+	c->sent = 0;
+	if (!c->out.n)
+		buf_free(&c->out);
+	loop_change(c->tail->loop, c->on_fd, EPOLLIN | EPOLLRDHUP | (c->out.n ? EPOLLOUT : 0u));
+}
+
+bool conn_flush(struct conn *c)
 {
 	while (c->sent < c->out.n) {
-		ssize_t n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_some(c);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return true;
-		if (n <= 0)
+		if (n < 0) {
+			conn_close(c);
+			return false;
+		}
+		if (!n)
 			break;
 		c->sent += (size_t)n;
+		c->sent_in_all += (size_t)n;
 	}
-	conn_close(c); /* all is sent, or nobody listens */
+	if (c->stage == CONN_STREAMS) {
+		go_on(c);
+		return true;
+	}
+	if (c->sent < c->out.n)
+		return true;
+	conn_close(c); /* all is sent */
 	return false;
 }
 
@@ -103,7 +133,7 @@ static void write_out(struct conn *c)
 	c->stage = CONN_WRITES;
 	free_body(c);
 	loop_start(c->tail->loop, &c->timer, PEER_US, on_silence, c);
-	if (flush(c))
+	if (conn_flush(c))
 		loop_change(c->tail->loop, c->on_fd, EPOLLOUT);
 }
 
@@ -122,8 +152,27 @@ void conn_answer(struct conn *c)
 	wait_end(c);
 	exchange_end(&c->rq, &c->rp, &sink);
 	c->is_held = false;
+	conn_finish(c);
+}
+
+void conn_finish(struct conn *c)
+{
 	record_put_end(&c->out, c->request, RECORD_DONE);
 	write_out(c);
+}
+
+/* The head now, and then what comes. */
+static void answer_and_stream(struct conn *c)
+{
+	struct reply_sink sink = { put_answer, NULL, c };
+	struct stream_place at = *c->rp.stream;
+
+	free_body(c);
+	exchange_end(&c->rq, &c->rp, &sink);
+	c->is_held = false;
+	arena_release(&c->arena);
+	stream_begin(c, &at);
+	conn_flush(c);
 }
 
 /* What does not get as far as an exchange. */
@@ -187,6 +236,8 @@ static void begin_exchange(struct conn *c)
 	if (exchange_begin(t->process, &c->rq, &c->rp, &source)) {
 		free_body(c);
 		wait_begin(c);
+	} else if (c->rp.stream) {
+		answer_and_stream(c);
 	} else {
 		conn_answer(c);
 	}
@@ -251,7 +302,7 @@ static void take_all(struct conn *c)
 	while ((how = record_take(&rest, &r)) == RECORD_TAKEN) {
 		if (c->stage == CONN_READS && !take(c, &r))
 			return;
-		if (c->stage == CONN_WAITS && r.type == RECORD_ABORT)
+		if ((c->stage == CONN_WAITS || c->stage == CONN_STREAMS) && r.type == RECORD_ABORT)
 			how = RECORD_BROKEN;
 		if (how == RECORD_BROKEN)
 			break;
@@ -284,8 +335,8 @@ static void on_ready(void *arg, uint32_t events)
 {
 	struct conn *c = arg;
 
-	if (c->stage == CONN_WRITES)
-		flush(c);
+	if (c->stage == CONN_WRITES || (c->stage == CONN_STREAMS && events == EPOLLOUT))
+		conn_flush(c);
 	else if (events)
 		read_more(c);
 }

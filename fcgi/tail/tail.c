@@ -63,6 +63,8 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 		next = c->next;
 		if (c->stage == CONN_WAITS)
 			conn_answer(c);
+		else if (c->stage == CONN_STREAMS)
+			stream_finish(&c->stream); /* without its event: the client comes back, to the next process */
 	}
 	loop_start(t->loop, &t->last, LAST_US, on_last, t);
 	if (!t->count)
@@ -94,6 +96,7 @@ static enum err open_all(struct ctx *cx, struct tail *t)
 	if (!t->loop || !loop_signals(t->loop, SIGNALS, on_signal, t))
 		return err_errno(cx, "make an event loop");
 	t->watch = watch_new(t->loop, t->process);
+	t->feed = feed_new(t->process, t->watch);
 	/* clients that come together are let in together */
 	TRY(listener_open(cx, "tail.socket", t->set->tail.socket, t->set->tail.watchers + CONNS_BESIDES, &t->listener));
 	t->on_listener = loop_add(t->loop, t->listener.fd, EPOLLIN, on_connection, t);
@@ -105,6 +108,7 @@ static void close_all(struct tail *t)
 	t->ending = false; /* tail_left has nothing to end any more */
 	while (t->conns)
 		conn_close(t->conns);
+	feed_free(t->feed);
 	if (t->watch)
 		watch_free(t->watch);
 	if (t->loop)

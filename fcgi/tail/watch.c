@@ -13,6 +13,8 @@ struct watch {
 	struct watcher *first;
 	struct loop_timer timer;
 	struct ctx cx; /* of one poll */
+	int64_t (*then)(void *arg, int64_t pause_us);
+	void *then_arg;
 };
 
 static void on_poll(void *arg);
@@ -33,6 +35,12 @@ void watch_free(struct watch *w)
 	loop_stop(w->loop, &w->timer);
 	ctx_release(&w->cx);
 	free(w);
+}
+
+void watch_then(struct watch *w, int64_t (*then)(void *arg, int64_t pause_us), void *arg)
+{
+	w->then = then;
+	w->then_arg = arg;
 }
 
 static void start(struct watch *w, int64_t in_us)
@@ -138,6 +146,8 @@ static void on_poll(void *arg)
 		if (e == OK) {
 			tell(w, found, found_n);
 			pause = w->process->set->tail.poll_ms * 1000;
+			if (w->then)
+				pause = w->then(w->then_arg, pause);
 		}
 	}
 	ctx_reset(&w->cx);

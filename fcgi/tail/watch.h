@@ -21,6 +21,8 @@ struct watcher {
 /* The process must outlive it: its connection is used. */
 struct watch *watch_new(struct loop *l, struct process *process);
 void watch_free(struct watch *w);
+/* What is done after each poll that went well; it says when the next one is due, `pause` as a rule. */
+void watch_then(struct watch *w, int64_t (*then)(void *arg, int64_t pause_us), void *arg);
 /* `on_change` may remove its own watcher. */
 void watch_add(struct watch *w, struct watcher *one);
 /* Of one that watches nothing too. */

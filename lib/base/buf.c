@@ -75,6 +75,15 @@ void buf_clear(struct buf *b)
 		b->p[0] = 0;
 }
 
+void buf_drop(struct buf *b, size_t n)
+{
+	if (!n)
+		return;
+	memmove(b->p, b->p + n, b->n - n);
+	b->n -= n;
+	b->p[b->n] = 0;
+}
+
 void buf_free(struct buf *b)
 {
 	free(b->p);

@@ -22,6 +22,8 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 char *buf_room(struct buf *b, size_t n);
 /* Empties it and keeps its memory. */
 void buf_clear(struct buf *b);
+/* Drops the first `n` bytes; `full` stays as it is. */
+void buf_drop(struct buf *b, size_t n);
 /* Frees its memory; may be used again. */
 void buf_free(struct buf *b);
 static inline struct str buf_view(const struct buf *b)

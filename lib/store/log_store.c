@@ -1,4 +1,4 @@
-#include "store/log_store.h"
+#include "store/log_row.h"
 
 #include "base/clock.h"
 #include "base/gzip.h"
@@ -10,7 +10,7 @@ enum { REFUSED = 31004, DUPLICATE = 1062 };
 
 /* --- log_head ------------------------------------------------------------------------------------ */
 
-#define HEAD_COLUMNS "SELECT attempt, day, next, bytes, `lines`, kept, closed FROM log_head WHERE task_id = ? "
+#define HEAD_COLUMNS "SELECT " LOG_HEAD_COLUMNS " FROM log_head WHERE task_id = ? "
 
 static const struct sql HEADS = { HEAD_COLUMNS "ORDER BY attempt", "s" };
 static const struct sql HEAD = { HEAD_COLUMNS "AND attempt = ?", "si" };
@@ -23,7 +23,7 @@ static const struct sql CLOSE_EARLIER = {
 	" AND attempt < (SELECT m.newest FROM (SELECT MAX(attempt) AS newest FROM log_head WHERE task_id = ?) m)", "ss" };
 static const struct sql CLOSE = { "UPDATE log_head SET closed = 1 WHERE task_id = ? AND attempt = ?", "si" };
 
-static void head_from_row(const struct val *v, struct log_head *out)
+void log_head_from_row(const struct val *v, struct log_head *out)
 {
 	*out = (struct log_head){ .attempt = val_int(&v[0]), .day = val_int(&v[1]), .next = val_int(&v[2]),
 		                  .bytes = val_int(&v[3]), .lines = val_int(&v[4]), .kept = val_int(&v[5]),
@@ -48,7 +48,7 @@ enum err log_store_head(struct db *db, struct ctx *cx, const struct id *task, in
 	TRY(db_query(db, cx, &HEAD, VALS(v_id(task), v_i(attempt)), &r));
 	if (!r.n)
 		return err_set(cx, ERR_NOT_FOUND, "there is no log of attempt %lld", (long long)attempt);
-	head_from_row(row(&r, 0), out);
+	log_head_from_row(row(&r, 0), out);
 	return OK;
 }
 
@@ -60,7 +60,7 @@ enum err log_store_heads(struct db *db, struct ctx *cx, const struct id *task, s
 	*out = arena_array(&cx->arena, r.n, sizeof **out);
 	*n = r.n;
 	for (size_t i = 0; i < r.n; i++)
-		head_from_row(row(&r, i), &(*out)[i]);
+		log_head_from_row(row(&r, i), &(*out)[i]);
 	return OK;
 }
 
@@ -144,7 +144,7 @@ static const struct sql ADD = {
 static const struct sql SIZES = {
 	"SELECT bytes " OF_ATTEMPT "AND number >= ? ORDER BY number LIMIT ?", "isiii" };
 static const struct sql READ = {
-	"SELECT number, first_byte, first_line, line_count, first_at, pieces, body " OF_ATTEMPT
+	"SELECT " LOG_CHUNK_COLUMNS " " OF_ATTEMPT
 	"AND number >= ? ORDER BY number LIMIT ?", "isiii" };
 static const struct sql PLACE = {
 	"SELECT first_byte + bytes, first_line + line_count " OF_ATTEMPT "AND number = ?", "isii" };
@@ -198,7 +198,7 @@ static enum err count_below(struct db *db, struct ctx *cx, const struct id *task
 	return OK;
 }
 
-static enum err chunk_from_row(struct ctx *cx, const struct val *v, struct log_chunk *out)
+enum err log_chunk_from_row(struct ctx *cx, const struct val *v, struct log_chunk *out)
 {
 	enum { CHUNK_BYTES = 64 << 20 };
 	auto_buf plain = { .ceiling = CHUNK_BYTES };
@@ -226,7 +226,7 @@ enum err log_store_read(struct db *db, struct ctx *cx, const struct id *task, co
 	*out = arena_array(&cx->arena, r.n, sizeof **out);
 	*n = r.n;
 	for (size_t i = 0; i < r.n; i++)
-		TRY(chunk_from_row(cx, row(&r, i), &(*out)[i]));
+		TRY(log_chunk_from_row(cx, row(&r, i), &(*out)[i]));
 	return OK;
 }
 

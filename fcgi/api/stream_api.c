@@ -1,0 +1,64 @@
+#include "fcgi/api/stream_api.h"
+
+#include "store/log_store.h"
+#include "store/task_store.h"
+
+/* "2-1048576" */
+static enum err parse_place(struct request *rq, struct stream_place *place)
+{
+	struct str text = str_trim(request_header(rq, "Last-Event-ID")), attempt;
+
+	if (!text.n)
+		request_query(rq, "after", &text);
+	if (!text.n)
+		return OK;
+	str_cut(&text, '-', &attempt);
+	if (!str_int(attempt, &place->attempt) || !str_int(text, &place->byte) || place->attempt < 0 || place->byte < 0)
+		return err_set(&rq->cx, ERR_INPUT, "Last-Event-ID: must be that of an event of this stream, such as 1-4096");
+	return OK;
+}
+
+/* The chunk to go on with; of an attempt without a log the first. */
+static enum err find_chunk(struct request *rq, struct stream_place *place)
+{
+	struct log_head head;
+	enum err e;
+
+	if (!place->byte)
+		return OK;
+	e = log_store_head(rq->logs, &rq->cx, &place->task, place->attempt, &head);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	TRY(e);
+	return log_store_seek(rq->logs, &rq->cx, &place->task, &head, place->byte, &place->chunk);
+}
+
+static enum err serve(struct request *rq, struct reply *rp, bool is_news)
+{
+	struct stream_place *place = arena_take(&rq->cx.arena, sizeof *place);
+	struct task task;
+
+	place->is_news = is_news;
+	TRY(request_id(rq, "id", "task", &place->task));
+	TRY(parse_place(rq, place));
+	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &place->task, &task));
+	if (!rq->process->may_wait)
+		return err_set(&rq->cx, ERR_BUSY, "this log is not streamed at the moment, read /log?offset=N instead");
+	TRY(find_chunk(rq, place));
+	reply_text(rp, 200, STR_LIT("retry: 2000\n\n"));
+	rp->type = "text/event-stream";
+	reply_header(rp, "X-Accel-Buffering", STR_LIT("no")); /* nginx: hand on what comes */
+	if (rq->method == METHOD_GET)
+		rp->stream = place;
+	return OK;
+}
+
+enum err stream_api_log(struct request *rq, struct reply *rp)
+{
+	return serve(rq, rp, false);
+}
+
+enum err stream_api_news(struct request *rq, struct reply *rp)
+{
+	return serve(rq, rp, true);
+}

@@ -1,0 +1,17 @@
+#pragma once
+#include "fcgi/reply.h"
+
+/* Where a reader of a stream stands: the byte of that attempt that comes next, counted in what the job
+ * wrote, and the chunk that holds it. */
+struct stream_place {
+	struct id task;
+	int64_t attempt, chunk, byte; /* attempt 0 = the first there is */
+	bool is_news;                 /* not the output: only that there is more */
+};
+
+/* GET P/tasks/{id}/log/stream: the output as server-sent events, while it is written; resumed behind
+ * Last-Event-ID (or ?after=, for who cannot send that header) "ATTEMPT-BYTE". It leaves rp->stream for
+ * stoker-tail to go on with; where there is no place for that, 503: the log is polled instead. */
+enum err stream_api_log(struct request *rq, struct reply *rp);
+/* The same for the dashboard, which renders output on the server: event `news` when there is more. */
+enum err stream_api_news(struct request *rq, struct reply *rp);

@@ -1,0 +1,291 @@
+#include "fcgi/tail/feed.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "fcgi/tail/event.h"
+#include "fcgi/tail/tail.h"
+#include "store/log_follow.h"
+
+struct feed {
+	struct process *process;
+	struct watch *watch;
+	struct stream *first;
+	struct ctx cx; /* of one round */
+	bool is_failing;
+};
+
+/* After a round that failed; and when there is more to be read at once. */
+static const int64_t AGAIN_US = 1000000, SOON_US = 1000;
+
+static int64_t on_polled(void *arg, int64_t pause);
+
+struct feed *feed_new(struct process *process, struct watch *watch)
+{
+	struct feed *f = calloc(1, sizeof *f);
+
+	if (!f)
+		abort();
+	f->process = process;
+	f->watch = watch;
+	watch_then(watch, on_polled, f);
+	return f;
+}
+
+void feed_free(struct feed *f)
+{
+	if (!f)
+		return;
+	ctx_release(&f->cx);
+	free(f);
+}
+
+static void on_change(void *arg)
+{
+	(void)arg; /* a round follows each poll */
+}
+
+void feed_add(struct feed *f, struct stream *s)
+{
+	s->next = f->first;
+	s->back = &f->first;
+	if (s->next)
+		s->next->back = &s->next;
+	f->first = s;
+	s->task = (struct task_standing){ s->at.task, TASK_QUEUED, 0 };
+	s->watcher = (struct watcher){ .tasks = &s->task, .n = 1, .on_change = on_change, .arg = s };
+	watch_add(f->watch, &s->watcher);
+}
+
+void feed_remove(struct feed *f, struct stream *s)
+{
+	if (!s->back)
+		return;
+	*s->back = s->next;
+	if (s->next)
+		s->next->back = s->back;
+	s->back = NULL;
+	watch_remove(f->watch, &s->watcher);
+}
+
+/* --- how long are they ------------------------------------------------------------------------------ */
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct id)); /* both begin with one */
+}
+_Static_assert(offsetof(struct log_standing, task) == 0, "so that by_id can look for one in them");
+
+/* The tasks of all that can take something, each once. */
+static struct id *followed(struct feed *f, size_t *n)
+{
+	size_t room = 0, all = 0;
+	struct id *ids;
+
+	for (const struct stream *s = f->first; s; s = s->next)
+		room++;
+	ids = arena_array(&f->cx.arena, room, sizeof *ids);
+	for (const struct stream *s = f->first; s; s = s->next)
+		if (stream_has_room(s))
+			ids[all++] = s->at.task;
+	qsort(ids, all, sizeof *ids, by_id);
+	*n = 0;
+	for (size_t i = 0; i < all; i++)
+		if (!*n || !id_equal(&ids[*n - 1], &ids[i]))
+			ids[(*n)++] = ids[i];
+	return ids;
+}
+
+/* The heads of one task. */
+static const struct log_standing *heads_of(const struct id *task, const struct log_standing *all, size_t *n)
+{
+	const struct log_standing *any = bsearch(task, all, *n, sizeof *all, by_id), *end = all + *n;
+	size_t count = 0;
+
+	*n = 0;
+	if (!any)
+		return NULL;
+	while (any > all && id_equal(&any[-1].task, task))
+		any--;
+	while (any + count < end && id_equal(&any[count].task, task))
+		count++;
+	*n = count;
+	return any;
+}
+
+/* The next attempt's log, when there is nothing more to come of this one. */
+static const struct log_head *next_attempt(const struct stream *s, const struct log_standing *heads, size_t n)
+{
+	bool is_open = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (heads[i].head.attempt > s->at.attempt)
+			return is_open ? NULL : &heads[i].head;
+		is_open = heads[i].head.attempt == s->at.attempt && (!heads[i].head.closed || s->at.chunk < heads[i].head.next);
+	}
+	return NULL;
+}
+
+static bool is_over(const struct stream *s)
+{
+	return s->watcher.is_gone || task_state_is_settled(s->task.state);
+}
+
+/* Where the reader stands in what there is now; true: it has been told the end. */
+static bool look(struct stream *s, const struct log_standing *all, size_t n)
+{
+	const struct log_standing *heads = heads_of(&s->at.task, all, &n);
+	const struct log_head *next;
+
+	while ((next = next_attempt(s, heads, n)))
+		s->at = (struct stream_place){ .task = s->at.task, .attempt = next->attempt, .is_news = s->at.is_news };
+	s->until = 0;
+	for (size_t i = 0; i < n; i++)
+		if (heads[i].head.attempt == s->at.attempt) {
+			s->day = heads[i].head.day;
+			s->until = heads[i].head.next;
+			if (s->at.is_news && s->at.chunk < s->until) {
+				s->at.chunk = s->until;
+				s->at.byte = heads[i].head.bytes;
+				stream_put_news(s);
+			}
+		}
+	s->wants = s->at.chunk < s->until;
+	if (s->wants || !is_over(s))
+		return false;
+	stream_put_end(s, s->watcher.is_gone ? NULL : task_state_wire(s->task.state));
+	return true;
+}
+
+/* --- what is new ------------------------------------------------------------------------------------ */
+static bool is_at(const struct stream *s, const struct log_place *p, int64_t number)
+{
+	return s->at.chunk == number && s->at.attempt == p->attempt && id_equal(&s->at.task, &p->task);
+}
+
+/* At most LOG_FOLLOW_PLACES different places that readers want. */
+static size_t places(const struct feed *f, struct log_place *out)
+{
+	size_t n = 0, i;
+
+	for (const struct stream *s = f->first; s && n < LOG_FOLLOW_PLACES; s = s->next) {
+		for (i = 0; i < n && !is_at(s, &out[i], out[i].number); i++)
+			;
+		if (s->wants && i == n) {
+			out[n] = (struct log_place){ .task = s->at.task, .attempt = s->at.attempt, .day = s->day };
+			out[n++].number = s->at.chunk;
+		}
+	}
+	return n;
+}
+
+/* A chunk to all that stand before it; its events are made once for all that stand at the same byte. */
+static void hand_out(struct feed *f, const struct log_place *p, const struct log_chunk *c)
+{
+	auto_ctx cx = { 0 };
+	auto_buf events = { 0 };
+	int64_t from = -1;
+
+	for (struct stream *s = f->first; s; s = s->next) {
+		if (s->at.is_news || !is_at(s, p, c->number) || !stream_has_room(s))
+			continue;
+		if (from != s->at.byte) {
+			from = s->at.byte;
+			buf_clear(&events);
+			event_put_chunk(&events, &cx.arena, p->attempt, c, from);
+		}
+		stream_put(s, buf_view(&events));
+		s->at.chunk++;
+		if (s->at.byte < c->first_byte + (int64_t)c->plain.n)
+			s->at.byte = c->first_byte + (int64_t)c->plain.n;
+	}
+}
+
+/* Wanted, and so asked for. What has gone with its day is passed over. */
+static void ask_no_more(struct feed *f, const struct log_place *p)
+{
+	for (struct stream *s = f->first; s; s = s->next) {
+		if (!s->wants || s->at.attempt != p->attempt || !id_equal(&s->at.task, &p->task) || s->at.chunk < p->number ||
+		    s->at.chunk > p->number + (int64_t)p->n)
+			continue;
+		if (!p->n)
+			s->at.chunk = s->until;
+		s->wants = false;
+	}
+}
+
+static enum err read_round(struct feed *f, bool *more)
+{
+	struct log_place at[LOG_FOLLOW_PLACES];
+	size_t n;
+
+	while ((n = places(f, at))) {
+		auto_ctx cx = { 0 };
+
+		if (log_follow_read(f->process->logs, &cx, at, n))
+			return err_set(&f->cx, cx.err, "%s", cx.message);
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; k < at[i].n; k++)
+				hand_out(f, &at[i], &at[i].chunks[k]);
+		for (size_t i = 0; i < n; i++)
+			ask_no_more(f, &at[i]);
+		*more = true;
+	}
+	return OK;
+}
+
+static enum err look_all(struct feed *f)
+{
+	struct log_standing *heads = NULL;
+	struct stream *next;
+	size_t n, found = 0;
+	struct id *ids = followed(f, &n);
+
+	TRY(log_follow_heads(f->process->logs, &f->cx, ids, n, &heads, &found));
+	for (struct stream *s = f->first; s; s = next) {
+		next = s->next;
+		s->wants = false;
+		if (stream_has_room(s) && look(s, heads, found))
+			stream_finish(s);
+	}
+	return OK;
+}
+
+/* More than a sip is to be read at once; the end of a log is told in the round after its last chunk. */
+static bool is_behind(const struct feed *f)
+{
+	for (const struct stream *s = f->first; s; s = s->next)
+		if (stream_has_room(s) && (s->at.chunk < s->until || is_over(s)))
+			return true;
+	return false;
+}
+
+static void send_all(struct feed *f)
+{
+	struct stream *next;
+
+	for (struct stream *s = f->first; s; s = next) {
+		next = s->next;
+		stream_send(s);
+	}
+}
+
+static int64_t on_polled(void *arg, int64_t pause)
+{
+	struct feed *f = arg;
+	bool more = false;
+	enum err e;
+
+	if (!f->first)
+		return pause;
+	e = look_all(f);
+	if (e == OK)
+		e = read_round(f, &more);
+	if (e != OK && !f->is_failing)
+		log_warn("feed", "error=\"%s\"", f->cx.message);
+	f->is_failing = e != OK;
+	ctx_reset(&f->cx);
+	send_all(f);
+	if (e != OK)
+		return AGAIN_US;
+	return more && is_behind(f) ? SOON_US : pause;
+}

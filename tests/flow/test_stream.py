@@ -1,0 +1,274 @@
+"""Logs that are followed: exact at any byte, cheap for many, and whole whatever dies meanwhile."""
+import base64
+import http.client
+import json
+import os
+import random
+import socket
+import threading
+import time
+
+import harness
+
+
+class Stream:
+    """One connection to a log's stream; events as (id, name, data)."""
+
+    def __init__(self, stoker, task, after=None, timeout=30, path=None):
+        self.connection = http.client.HTTPConnection("127.0.0.1", stoker.port, timeout=timeout)
+        headers = {"Authorization": "OAuth " + stoker.token}
+        if after:
+            headers["Last-Event-ID"] = after
+        self.connection.request("GET", path or "/2/projects/%s/tasks/%s/log/stream" % (stoker.project, task), None, headers)
+        self.reply = self.connection.getresponse()
+        self.status = self.reply.status
+
+    def __iter__(self):
+        fields = {}
+        for line in self.reply:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+            elif "event" in fields:
+                yield fields["id"], fields["event"], json.loads(fields["data"])
+                fields = {}
+
+    def close(self):
+        self.connection.close()
+
+
+def bytes_of(data):
+    return data["text"].encode() if "text" in data else base64.b64decode(data["base64"])
+
+
+class Follower(threading.Thread):
+    """Follows as a client should: comes back with the last id whenever the stream breaks off."""
+
+    def __init__(self, stoker, task):
+        super().__init__(daemon=True)
+        self.stoker, self.task = stoker, task
+        self.output, self.connections, self.last, self.end = b"", 0, None, None
+        self.socket = None
+        self.start()
+
+    def once(self):
+        stream = Stream(self.stoker, self.task, self.last)
+        try:
+            if stream.status != 200:
+                return
+            self.connections += 1
+            self.socket = stream.connection.sock
+            for self.last, name, data in stream:
+                if name == "output":
+                    self.output += bytes_of(data)
+                elif name == "end":
+                    self.end = data
+        finally:
+            stream.close()
+
+    def run(self):
+        while self.end is None:
+            try:
+                self.once()
+            except (OSError, http.client.HTTPException):
+                pass
+            if self.end is None:
+                time.sleep(0.1)
+
+
+class StreamTest(harness.FlowTest):
+    def setUp(self):
+        self.stoker.code("hello", "echo hello")
+
+    def events(self, task, after=None):
+        stream = Stream(self.stoker, task, after)
+        self.assertEqual(stream.status, 200)
+        found = list(stream)
+        stream.close()
+        return found
+
+
+class Streams(StreamTest):
+    def test_what_is_written_comes_with_stream_and_time_and_the_end(self):
+        self.stoker.code("both", "sh -c 'echo out; sleep 1; echo err >&2; sleep 1; exit 3'")
+        stream = Stream(self.stoker, self.stoker.queue("both"))
+        self.assertEqual((stream.status, stream.reply.headers["content-type"]), (200, "text/event-stream"))
+        came = [(time.time(), event) for event in stream]
+        events = [event for _, event in came]
+        self.assertEqual([(i, name) for i, name, _ in events], [("1-4", "output"), ("1-8", "output"), ("1-8", "end")])
+        self.assertEqual([(d["attempt"], d["byte"], d["stream"], d["text"]) for _, _, d in events[:2]],
+                         [(1, 0, "stdout", "out\n"), (1, 4, "stderr", "err\n")])
+        self.assertEqual(events[2][2], {"status": "error"})
+        self.assertRegex(events[0][2]["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertLess(events[0][2]["at"], events[1][2]["at"])
+        self.assertGreater(came[1][0] - came[0][0], 0.5)  # as it is written, not at the end
+
+    def test_resumed_at_any_byte_it_is_exact(self):
+        command = "sh -c 'head -c 150000 /dev/urandom; printf \"\\0\\n\\303\\244 \\033[1m\\377\"; seq 1 20000; echo x >&2'"
+        self.stoker.code("bytes", command)
+        task = self.stoker.run_task("bytes")["id"]
+        whole = self.stoker.task_log(task)
+        self.assertGreater(len(whole), 250000)
+        dice = random.Random(8)
+        for start in [0, 1, 65535, 65536, len(whole) - 1, len(whole), len(whole) + 5] + [dice.randrange(len(whole)) for _ in range(40)]:
+            at, got = start, b""
+            events = self.events(task, "1-%d" % start)
+            for event_id, name, data in events[:-1]:
+                self.assertEqual((name, data["byte"]), ("output", at))
+                got += bytes_of(data)
+                at = start + len(got)
+                self.assertEqual(event_id, "1-%d" % at)
+            self.assertEqual(got, whole[start:], "from byte %d" % start)
+            self.assertEqual(events[-1][1:], ("end", {"status": "complete"}))
+
+    def test_broken_off_again_and_again_nothing_is_lost_or_doubled(self):
+        self.stoker.code("seq", "sh -c 'seq 1 30000; sleep 1; seq 30001 40000'")
+        task, got, last, dice = self.stoker.queue("seq"), b"", None, random.Random(3)
+        name = None
+        while name != "end":
+            stream = Stream(self.stoker, task, last)
+            for left in range(dice.randrange(1, 12), 0, -1):
+                last, name, data = next(iter(stream), (last, None, None))
+                got += bytes_of(data) if name == "output" else b""
+                if name == "end":
+                    break
+            stream.close()
+        self.assertEqual(got, b"".join(b"%d\n" % i for i in range(1, 40001)))
+
+    def test_over_the_limit_a_gap_is_told(self):
+        self.stoker.code("flood", "sh -c 'yes 0123456789 | head -c 12000000; echo the end'")
+        task = self.stoker.run_task("flood", seconds=60)["id"]
+        events = self.events(task)
+        gaps = [(i, data) for i, name, data in events if name == "gap"]
+        self.assertEqual(len(gaps), 1)
+        head = b"".join(bytes_of(d) for i, name, d in events if name == "output" and d["byte"] < gaps[0][1]["byte"])
+        tail = b"".join(bytes_of(d) for i, name, d in events if name == "output" and d["byte"] > gaps[0][1]["byte"])
+        self.assertEqual(gaps[0][1]["byte"], len(head))
+        self.assertEqual(len(head) + gaps[0][1]["missing"] + len(tail), 12000008)
+        self.assertTrue(tail.endswith(b"the end\n"))
+        log = self.stoker.task_log(task)
+        self.assertTrue(log.startswith(head) and log.endswith(tail))
+        behind = self.events(task, gaps[0][0])  # the gap's own id leads behind it
+        self.assertEqual(b"".join(bytes_of(d) for _, name, d in behind if name == "output"), tail)
+
+    def test_who_may_not_and_what_is_not_there(self):
+        task = self.stoker.queue("hello")
+        path = "tasks/%s/log/stream" % task
+        self.assertEqual(self.stoker.get(path, token=False).status, 401)
+        self.assertEqual(self.stoker.get("tasks/%s/log/stream" % ("0" * 24)).status, 404)
+        for bad in ("x", "1", "1-", "-1-3", "1--3", "1-2-3"):
+            self.assertEqual(self.stoker.get(path, headers={"Last-Event-ID": bad}).status, 400, bad)
+        self.assertEqual(self.stoker.get(path + "?after=nothing").status, 400)
+
+    def test_without_stoker_tail_it_says_what_to_do(self):
+        task, old = self.stoker.run_task("hello")["id"], self.stoker.pid("tail")
+        keeper = self.stoker.pid("keeper")
+        os.kill(keeper, harness.signal.SIGSTOP)
+        try:
+            self.stoker.kill("tail")
+            harness.wait_for(lambda: not harness.process_exists(old), 10, "stoker-tail to end")
+            reply = self.stoker.get("tasks/%s/log/stream" % task)
+        finally:
+            os.kill(keeper, harness.signal.SIGCONT)
+        self.assertEqual(reply.status, 503)
+        self.assertIn("retry-after", reply.headers)
+        self.assertIn("read /log?offset=N instead", reply.json["msg"])
+        self.stoker.wait_restarted("tail", old)
+
+    def test_there_is_a_sign_of_life_in_silence(self):
+        task = self.stoker.queue("hello", delay=3600)
+        stream, began = Stream(self.stoker, task), time.monotonic()
+        lines = iter(stream.reply)
+        self.assertEqual([next(lines), next(lines)], [b"retry: 2000\n", b"\n"])
+        self.assertEqual(next(lines), b":\n")
+        self.assertTrue(13 < time.monotonic() - began < 20)
+        self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).status, 200)
+        self.assertEqual([event[1:] for event in stream], [("end", {"status": "cancelled"})])
+
+
+class Crowd(StreamTest):
+    ENV = {"STOKER_API_PROCESSES": "2"}
+
+    def statements_a_second(self, seconds=3):
+        def count():
+            return int(self.stoker.sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'")[0][1])
+        before, began = count(), time.monotonic()
+        time.sleep(seconds)
+        return (count() - before) / (time.monotonic() - began)
+
+    def stuck(self, task):
+        """Asks and never reads."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", self.stoker.port))
+        client.sendall(("GET /2/projects/%s/tasks/%s/log/stream HTTP/1.1\r\nHost: x\r\nAuthorization: OAuth %s\r\n\r\n"
+                        % (self.stoker.project, task, self.stoker.token)).encode())
+        return client
+
+    def test_two_hundred_and_one_that_is_stuck_cost_what_one_costs(self):
+        # much at first, for who does not read it; then a line five times a second
+        self.stoker.code("tick", "sh -c 'seq 1 300000; i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); echo tick $i; sleep 0.2; done'")
+        task = self.stoker.queue("tick")
+        one = Follower(self.stoker, task)
+        harness.wait_for(lambda: b"tick 5\n" in one.output, 20, "the job to tick")
+        alone = self.statements_a_second()
+        stuck = self.stuck(task)
+        crowd = [Follower(self.stoker, task) for _ in range(199)]
+        harness.wait_for(lambda: all(b"tick 5\n" in f.output for f in crowd), 40, "all to catch up")
+        together = self.statements_a_second()
+        lengths = [len(f.output) for f in crowd + [one]]
+        harness.wait_for(lambda: all(len(f.output) > n for f, n in zip(crowd + [one], lengths)), 5, "all to go on beside the stuck one")
+        print("\nstatements a second: one reader %.1f, 200 and a stuck one %.1f" % (alone, together))
+        self.assertGreater(alone, 5)
+        self.assertLessEqual(together, alone + 5)
+        self.assertEqual(self.stoker.post("tasks/%s/cancel" % task).status, 200)
+        for follower in crowd + [one]:
+            follower.join(20)
+            self.assertEqual((follower.end, follower.connections), ({"status": "cancelled"}, 1))
+        self.assertEqual({hash(f.output) for f in crowd}, {hash(self.stoker.task_log(task))})
+        stuck.close()
+        began = self.statements_a_second()
+        self.assertLess(began, alone - 5)  # nobody watches, nothing is asked
+
+
+class Places(StreamTest):
+    ENV = {"STOKER_TAIL_WATCHERS": "2"}
+
+    def test_over_the_cap_one_polls(self):
+        task = self.stoker.queue("hello", delay=3600)
+        held = [Stream(self.stoker, task) for _ in range(2)]
+        self.assertEqual([s.status for s in held], [200, 200])
+        self.assertEqual(self.stoker.get("tasks/%s/log/stream" % task).status, 503)
+        for stream in held:
+            stream.close()
+        harness.wait_for(lambda: Stream(self.stoker, task).status == 200, 5, "a place to be free")
+
+
+class Survival(StreamTest):
+    def test_a_log_survives_everybody_who_carries_it(self):
+        """Runner, stoker-tail, the follower itself and MariaDB die in turn, twice."""
+        last = 12000
+        self.stoker.code("count", "sh -c 'i=0; while [ $i -lt %d ]; do i=$((i+1)); echo $i; [ $((i %% 40)) = 0 ] && sleep 0.1; done'" % last)
+        task = self.stoker.queue("count")
+        follower = Follower(self.stoker, task)
+        harness.wait_for(lambda: follower.output, 20, "the job to print")
+        for role in ("runner", "tail", "mariadb", "follower") * 2:
+            self.assertIsNone(follower.end, "the job was over before all had been killed")
+            seen = len(follower.output)
+            if role == "follower":
+                follower.socket.shutdown(socket.SHUT_RDWR)
+            else:
+                self.stoker.wait_restarted(role, self.stoker.kill(role), 30)
+            harness.wait_for(lambda: len(follower.output) > seen, 40, "the follower to hear more after the death of " + role)
+        follower.join(90)
+        self.assertEqual(follower.end, {"status": "complete"})
+        want = b"".join(b"%d\n" % i for i in range(1, last + 1))
+        self.assertEqual(self.stoker.task_log(task), want)
+        self.assertEqual(follower.output, want)
+        self.assertGreaterEqual(follower.connections, 3)
+        self.assertEqual(self.stoker.task(task)["attempts"], 1)
+
+
+del StreamTest
+if __name__ == "__main__":
+    harness.main()
