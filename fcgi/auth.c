@@ -117,6 +117,9 @@ enum err auth_look_up(struct request *rq, struct str token, const struct id *pro
 	struct token_entry *e;
 
 	token_hash(token, hash);
+	/* in the cache the zero id means that no project was asked for: as a project it has no entry */
+	if (project && id_is_zero(project))
+		return token_store_find(rq->db, &rq->cx, hash, project, &rq->who);
 	e = cache_find(cache, hash, &key);
 	if (e && e->until_us > clock_boot_us()) {
 		rq->who = e->who;

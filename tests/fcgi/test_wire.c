@@ -527,6 +527,28 @@ START_TEST(nobody_gives_more_than_they_have)
 }
 END_TEST
 
+START_TEST(the_zero_project_is_nobodys)
+{
+	const char *zero = "/2/projects/000000000000000000000000";
+	char path[100];
+
+	snprintf(path, sizeof path, "%s/codes", zero);
+	for (int i = 0; i < 2; i++) { /* the token is in the cache, once without and once with a project */
+		auto_asked without = ask("GET", "/2/clusters", developer.s, NULL);
+		auto_asked list = ask("GET", path, developer.s, NULL);
+		auto_asked code = ask("POST", path, developer.s, "{\"name\":\"nobodys\",\"image\":\"busybox\"}");
+		auto_asked checked = ask("GET", "/1/authentication?project_id=000000000000000000000000", developer.s, NULL);
+		auto_asked page = ask("GET", zero, developer.s, NULL);
+
+		ck_assert_int_eq(without.status, 200);
+		ck_assert_int_eq(list.status, 404);
+		ck_assert_int_eq(code.status, 404);
+		ck_assert_int_eq(checked.status, 403);
+		ck_assert_int_eq(page.status, 404);
+	}
+}
+END_TEST
+
 START_TEST(a_project_is_shared_and_ended)
 {
 	auto_asked made = ask("POST", "/1/projects", admin.s, "{\"name\":\"short-lived\"}");
@@ -693,6 +715,22 @@ START_TEST(errors_outside_of_ironworkers_paths_are_problem_details)
 }
 END_TEST
 
+START_TEST(too_long_a_path_or_query_is_told_as_its_place_tells)
+{
+	char path[10000];
+	const int n = (int)sizeof path - 20;
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof path, "/%s%s%0*d", i & 1 ? "2/projects" : "nothing", i & 2 ? "?x=" : "/", n, 0);
+		auto_asked long_one = get(path);
+
+		ck_assert_int_eq(long_one.status, 400);
+		ck_assert_ptr_nonnull(strstr(long_one.headers, i & 1 ? "application/json" : "application/problem+json"));
+		ck_assert_ptr_nonnull(strstr(asked_msg(&long_one), "is longer than"));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("wire");
@@ -713,6 +751,7 @@ int main(void)
 	tcase_add_test(t, stacks_are_an_array);
 	tcase_add_test(t, people_are_made_sign_in_and_go);
 	tcase_add_test(t, nobody_gives_more_than_they_have);
+	tcase_add_test(t, the_zero_project_is_nobodys);
 	tcase_add_test(t, a_project_is_shared_and_ended);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
@@ -721,5 +760,6 @@ int main(void)
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
 	tcase_add_test(t, who_has_the_newest_gets_it_not_again);
 	tcase_add_test(t, errors_outside_of_ironworkers_paths_are_problem_details);
+	tcase_add_test(t, too_long_a_path_or_query_is_told_as_its_place_tells);
 	return run_api_tests("wire", t);
 }
