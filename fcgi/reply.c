@@ -143,9 +143,11 @@ static enum err reply_problem(struct request *rq, struct reply *rp, int status, 
 	return OK;
 }
 
+/* By the text: a path or query that is too long has not been split. */
 static bool is_ironworkers(const struct request *rq)
 {
-	return rq->segment_count && (str_is(rq->segment[0], "2") || str_is(rq->segment[0], "1"));
+	return str_starts(rq->path, "/2/") || str_starts(rq->path, "/1/") || str_is(rq->path, "/2") ||
+	       str_is(rq->path, "/1");
 }
 
 void reply_error(struct request *rq, struct reply *rp)

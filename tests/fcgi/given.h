@@ -67,7 +67,7 @@ MAYBE void end_process(void)
 /* "P/…" is below our project. */
 MAYBE const char *uri_of(const char *path)
 {
-	static char uri[4096];
+	static char uri[16384];
 
 	if (path[0] == 'P')
 		snprintf(uri, sizeof uri, "/2/projects/%s%s", id_format(&ours.id).s, path + 1);
