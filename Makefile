@@ -5,6 +5,7 @@
 #   make deps       install what a fresh Debian 12 lacks (root)
 #   make check      every test;  make check-asan  the same under ASan and UBSan
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
+#   make mutants    takes each wall of the product out of a copy: somebody must notice
 #   make storm      twenty large storms of faults over whole instances
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
 #   make oracle     cron expressions and time zones against other hands
@@ -173,6 +174,9 @@ oracle:
 	@cd tests/oracle && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && node oracle.js $(CURDIR)/$O/tests/oracle/cron_times all
 check-asan:
 	@$(MAKE) --no-print-directory O=build-asan SANITIZE=address,undefined check
+.PHONY: mutants
+mutants:
+	@conf/deps.sh build run test && tests/faults/mutants.py
 .PHONY: storm
 storm:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) faults-built && \

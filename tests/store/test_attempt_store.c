@@ -219,6 +219,25 @@ START_TEST(in_a_mixed_batch_the_lost_are_named_and_the_rest_settle)
 }
 END_TEST
 
+/* The session is the same: the number alone tells the old attempt from the new one. */
+START_TEST(an_old_attempt_of_the_same_node_can_say_nothing)
+{
+	struct world w = given_world(&f);
+	struct claimed old, *c;
+
+	queue(&w, "a", 1, (struct task_order){ 0 }, NULL);
+	old = *claim(&w, 1, 1);
+	start(&w, &old, 1);
+	ck_assert(settle(&w, &old, 1, TASK_QUEUED, CAUSE_NODE_STOPPED));
+	c = claim(&w, 1, 1);
+	start(&w, c, 1);
+	ck_assert(!settle(&w, &old, 1, TASK_COMPLETE, CAUSE_EXIT));
+	ck_assert(!settle(&w, &old, 1, TASK_QUEUED, CAUSE_NODE_STOPPED));
+	ck_assert_int_eq(stored(&w, &c->task_id).state, TASK_RUNNING);
+	ck_assert(settle(&w, c, 1, TASK_COMPLETE, CAUSE_EXIT));
+}
+END_TEST
+
 /* The server's count of changed rows decides who is lost: what triggers do meanwhile must not count. */
 START_TEST(ends_are_counted_right_whoever_is_told_of_them)
 {
@@ -390,6 +409,7 @@ int main(void)
 	tcase_add_test(t, what_is_given_back_gets_its_next_attempt_in_its_old_place);
 	tcase_add_test(t, what_is_given_back_though_its_end_was_asked_for_is_cancelled);
 	tcase_add_test(t, in_a_mixed_batch_the_lost_are_named_and_the_rest_settle);
+	tcase_add_test(t, an_old_attempt_of_the_same_node_can_say_nothing);
 	tcase_add_test(t, ends_are_counted_right_whoever_is_told_of_them);
 	tcase_add_test(t, a_failed_task_is_retried_as_a_new_one_linked_both_ways);
 	tcase_add_test(t, a_retry_waits_its_delay_and_timeouts_and_cancels_have_none);
