@@ -36,8 +36,8 @@ static void set_up(void)
 	store_fixture_open(&f);
 	run_in(&f, f.db, "DELETE FROM schedule");
 	run_in(&f, f.db, "DELETE FROM fire");
-	w = given_world(&f);
 	clock_is("2031-01-01T00:00:00Z");
+	w = given_world(&f);
 }
 
 static void tear_down(void)
@@ -580,6 +580,85 @@ START_TEST(a_zone_that_is_gone_is_said_and_holds_nobody_up)
 }
 END_TEST
 
+/* --- cost -------------------------------------------------------------------------------------- */
+
+/* What a scheduler does at each wake when nothing is due: statements, and rows that the server read for them. */
+static void idle_cost(int64_t *statements, int64_t *reads)
+{
+	static const char READS[] = "SELECT SUM(VARIABLE_VALUE) FROM information_schema.SESSION_STATUS"
+	                            " WHERE VARIABLE_NAME LIKE 'HANDLER_READ%'";
+	struct fired fired;
+	int64_t wait, before = number_in(&f, f.db, READS);
+
+	*statements = db_statements(f.db);
+	fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_ON_TIME, &fired));
+	fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_LATE, &fired));
+	fine(fire_store_wait(f.db, &f.cx, &wait));
+	ck_assert_int_gt(wait, 0);
+	*statements = db_statements(f.db) - *statements;
+	*reads = number_in(&f, f.db, READS) - before;
+}
+
+START_TEST(idle_schedules_cost_the_same_whether_ten_or_a_hundred_thousand)
+{
+	int64_t few_statements, few_reads, many_statements, many_reads;
+
+	for (int i = 0; i < 10; i++)
+		given("\"cron\":\"0 0 1 1 *\",\"time_zone\":\"Europe/Berlin\"");
+	idle_cost(&few_statements, &few_reads);
+	run_in(&f, f.db, "INSERT INTO schedule (id, project_id, code_id, start_at, next_at)"
+	                 " SELECT UNHEX(LPAD(HEX(seq), 24, '0')), project_id, code_id, start_at, next_at + INTERVAL seq SECOND"
+	                 " FROM seq_1_to_100000 JOIN (SELECT * FROM schedule LIMIT 1) one");
+	idle_cost(&many_statements, &many_reads);
+	ck_assert_int_eq(few_statements, many_statements);
+	ck_assert_int_le(many_reads, few_reads + 10);
+}
+END_TEST
+
+/* performance.md: the burst against the same number of tasks queued by hundreds, side by side. */
+START_TEST(a_burst_fires_in_a_small_multiple_of_the_time_of_its_enqueues)
+{
+	enum { BURST = 3000 };
+	int64_t began, fired_us, queued_us;
+
+	given("\"run_every\":60,\"start_at\":\"2031-01-01T00:00:30Z\"");
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "INSERT INTO schedule (id, project_id, code_id, cluster_name, start_at, next_at, run_every_s)"
+	                              " SELECT UNHEX(LPAD(HEX(seq), 24, '0')), project_id, code_id, cluster_name, start_at, next_at, 60"
+	                              " FROM seq_1_to_%d JOIN (SELECT * FROM schedule LIMIT 1) one", BURST - 1));
+	clock_is("2031-01-01T00:00:30Z");
+	began = clock_boot_us();
+	ck_assert_uint_eq(fire_all(f.db), BURST);
+	fired_us = clock_boot_us() - began;
+	began = clock_boot_us();
+	for (int i = 0; i < BURST; i += 100)
+		queue(&w, "timed", 100, (struct task_order){ .priority = 0 }, NULL);
+	queued_us = clock_boot_us() - began;
+	printf("%d due at once: fired in %lld ms, %.1f times their enqueues by hundreds\n", BURST, (long long)(fired_us / 1000),
+	       (double)fired_us / (double)queued_us);
+	ck_assert_int_lt(fired_us, 6 * queued_us);
+}
+END_TEST
+
+START_TEST(a_retry_is_of_the_schedule_too_and_goes_by_its_number)
+{
+	struct id id = given("\"retries\":1,\"retries_delay\":0,\"overlap\":\"skip\",\"run_every\":60");
+	struct claimed *c;
+
+	fire_all(f.db);
+	c = begin_run();
+	ck_assert(settle(&w, c, 1, TASK_ERROR, CAUSE_EXIT));
+	ck_assert_int_eq(count("task WHERE schedule_id", &id), 2);
+	clock_is("2031-01-01T00:01:00Z"); /* its retry waits: the run is not over */
+	fire_all(f.db);
+	c = begin_run();
+	ck_assert(settle(&w, c, 1, TASK_ERROR, CAUSE_EXIT));
+	ck_assert_int_eq(count("task WHERE schedule_id", &id), 2);
+	clock_is("2031-01-01T00:02:00Z");
+	fire_all(f.db);
+	ck_assert_str_eq(ledger(&id), "00:00:00 fired,00:01:00 overlap,00:02:00 fired");
+}
+END_TEST
+
 /* --- plans ------------------------------------------------------------------------------------- */
 
 static void must_read_by(const struct sql *sql, const struct val *v, size_t n, const char *index)
@@ -637,8 +716,11 @@ int main(void)
 	tcase_add_test(t, a_backfill_of_several_pages_queues_each_time_once);
 	tcase_add_test(t, a_zone_file_that_was_exchanged_is_picked_up);
 	tcase_add_test(t, a_zone_that_is_gone_is_said_and_holds_nobody_up);
+	tcase_add_test(t, a_retry_is_of_the_schedule_too_and_goes_by_its_number);
+	tcase_add_test(t, a_burst_fires_in_a_small_multiple_of_the_time_of_its_enqueues);
 	tcase_add_test(t, what_is_due_is_read_by_its_index_and_never_sorted);
-	suite_add_tcase(s, t);
+	tcase_add_test(t, idle_schedules_cost_the_same_whether_ten_or_a_hundred_thousand);
+	suite_add_tcase(s, t); /* the last one leaves much to purge */
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
