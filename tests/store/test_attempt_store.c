@@ -268,6 +268,44 @@ START_TEST(ends_are_counted_right_whoever_is_told_of_them)
 }
 END_TEST
 
+static void settle_with_one_started(struct world *w, int n, struct str callback)
+{
+	struct attempt_end ends[6] = { 0 };
+	struct claimed *c;
+	bool lost[6];
+
+	queue(w, "a", (size_t)n, (struct task_order){ .callback = callback }, NULL);
+	c = claim(w, (size_t)n, n);
+	start(w, c, 1);
+	for (int i = 0; i < n; i++)
+		ends[i] = (struct attempt_end){ c[i].task_id, c[i].attempt, c[i].lane_id,
+			                        { .state = TASK_ERROR, .cause = CAUSE_LAUNCH, .exit_code = -1 }, 0 };
+	fine(attempt_store_settle(f.db, &f.cx, &w->node, ends, (size_t)n, lost));
+	for (int i = 0; i < n; i++)
+		ck_assert_int_eq(stored(w, &c[i].task_id).state, TASK_ERROR);
+}
+
+/* One of each batch was started; with whatever callbacks add, no size of the batch may make it look whole. */
+START_TEST(what_callbacks_write_hides_no_row_that_an_array_missed)
+{
+	static const struct sql REGISTER = {
+		"INSERT INTO callback (id, project_id, states, chosen, url) VALUES (?, ?, 2047, 2047, 'http://127.0.0.1/')", "ss" };
+
+	for (int registered = 0; registered <= 2; registered++) {
+		struct world w = given_world(&f);
+
+		for (int i = 0; i < registered; i++) {
+			struct id id = id_make(1);
+
+			fine(db_exec(f.db, &f.cx, &REGISTER, VALS(v_id(&id), v_id(&w.project))));
+		}
+		for (int i = 0; i < 10; i++)
+			settle_with_one_started(&w, 2 + i / 2, i % 2 ? STR_LIT("http://127.0.0.1/") : STR_LIT(""));
+		check_laws(&f);
+	}
+}
+END_TEST
+
 START_TEST(a_failed_task_is_retried_as_a_new_one_linked_both_ways)
 {
 	struct world w = given_world(&f);
@@ -411,6 +449,7 @@ int main(void)
 	tcase_add_test(t, in_a_mixed_batch_the_lost_are_named_and_the_rest_settle);
 	tcase_add_test(t, an_old_attempt_of_the_same_node_can_say_nothing);
 	tcase_add_test(t, ends_are_counted_right_whoever_is_told_of_them);
+	tcase_add_test(t, what_callbacks_write_hides_no_row_that_an_array_missed);
 	tcase_add_test(t, a_failed_task_is_retried_as_a_new_one_linked_both_ways);
 	tcase_add_test(t, a_retry_waits_its_delay_and_timeouts_and_cancels_have_none);
 	tcase_add_test(t, settling_is_all_or_nothing_at_every_database_call);
