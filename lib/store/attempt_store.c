@@ -270,10 +270,16 @@ static enum err settle_array(struct db *db, struct ctx *cx, struct end_batch *b)
 	return err_set(cx, ERR_CONFLICT, "settle: not all attempts are this node's any more");
 }
 
+/* Ended from outside, or nobody saw how. */
+static bool gave_no_verdict(const struct verdict *v)
+{
+	return v->state == TASK_QUEUED || v->state == TASK_CANCELLED || v->cause == CAUSE_MONITOR_LOST;
+}
+
 /* Somebody asked for its end and the job gave no verdict of its own: that is why it ended. */
 static void note_who_cancelled(struct verdict *v, struct str who)
 {
-	if (v->state != TASK_QUEUED && v->state != TASK_CANCELLED)
+	if (!gave_no_verdict(v))
 		return;
 	v->state = TASK_CANCELLED;
 	v->cause = CAUSE_CANCELLED;
@@ -459,7 +465,7 @@ static enum err settle_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 static bool all_ended_by_themselves(const struct end_batch *b)
 {
 	for (size_t i = 0; i < b->n; i++)
-		if (b->ends[i].verdict.state == TASK_QUEUED || b->ends[i].verdict.state == TASK_CANCELLED)
+		if (gave_no_verdict(&b->ends[i].verdict))
 			return false;
 	return true;
 }

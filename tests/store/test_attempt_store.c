@@ -181,20 +181,25 @@ END_TEST
 
 START_TEST(what_is_given_back_though_its_end_was_asked_for_is_cancelled)
 {
+	static const enum task_state ENDS[] = { TASK_QUEUED, TASK_KILLED };
+	static const enum cause CAUSES_OF[] = { CAUSE_NODE_STOPPED, CAUSE_MONITOR_LOST };
 	struct world w = given_world(&f);
 	enum task_state state;
 	struct claimed *c;
 	struct task t;
 	struct str bell;
 
-	queue(&w, "a", 1, (struct task_order){ 0 }, NULL);
-	c = claim(&w, 1, 1);
-	start(&w, c, 1);
-	fine(task_store_cancel(f.db, &f.cx, &w.project, &c->task_id, STR_LIT("eve"), &state, &bell));
-	ck_assert(settle(&w, c, 1, TASK_QUEUED, CAUSE_NODE_STOPPED));
-	t = stored(&w, &c->task_id);
-	ck_assert_int_eq(t.state, TASK_CANCELLED);
-	ck_assert(str_is(t.note, "cancelled by eve"));
+	for (size_t i = 0; i < 2; i++) {
+		queue(&w, "a", 1, (struct task_order){ .has_retries = true, .retries = 1 }, NULL);
+		c = claim(&w, 1, 1);
+		start(&w, c, 1);
+		fine(task_store_cancel(f.db, &f.cx, &w.project, &c->task_id, STR_LIT("eve"), &state, &bell));
+		ck_assert(settle(&w, c, 1, ENDS[i], CAUSES_OF[i]));
+		t = stored(&w, &c->task_id);
+		ck_assert_int_eq(t.state, TASK_CANCELLED);
+		ck_assert(str_is(t.note, "cancelled by eve"));
+		ck_assert(id_is_zero(&t.retry_task_id));
+	}
 }
 END_TEST
 
