@@ -926,6 +926,40 @@ END_TEST
 
 /* --- limits --------------------------------------------------------------------------------------- */
 
+static int kill_children(pid_t of)
+{
+	char path[64];
+	int pid, killed = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)of, (int)of);
+	f = fopen(path, "re");
+	ck_assert_msg(f, "%s: %s", path, strerror(errno));
+	while (fscanf(f, "%d", &pid) == 1)
+		killed += kill(pid, SIGKILL) == 0;
+	fclose(f);
+	return killed;
+}
+
+START_TEST(who_is_killed_before_the_job_began_did_not_fail)
+{
+	struct node n;
+	struct job j = job_of();
+	struct exit_file f;
+
+	node_open(&n);
+	j.rq.flags = LAUNCH_WAIT_FOR_GO;
+	launch(&n, &j, "echo went");
+	wait_event(&n, &j, MONITOR_CREATED);
+	ck_assert_int_ge(kill_children(j.reply.monitor), 1);
+	f = wait_end(&n, &j);
+	ck_assert_int_eq(f.verdict, EXIT_LAUNCH_FAILED);
+	ck_assert_uint_eq(f.node_fault, 1);
+	check_nothing_left(&n, &j);
+	node_close(&n);
+}
+END_TEST
+
 START_TEST(out_of_memory_is_told_apart_of_the_main_process_and_of_a_child)
 {
 	struct node n;
@@ -1372,6 +1406,7 @@ int main(void)
 	tcase_add_test(t, a_job_may_use_its_grace);
 	tcase_add_test(t, orders_end_a_job_each_with_its_own_verdict);
 	tcase_add_test(t, a_container_waits_for_go);
+	tcase_add_test(t, who_is_killed_before_the_job_began_did_not_fail);
 	tcase_add_test(t, out_of_memory_is_told_apart_of_the_main_process_and_of_a_child);
 	tcase_add_test(t, processes_and_scratch_are_bounded);
 	tcase_add_test(t, a_job_sees_what_it_is_given_and_has_no_rights);

@@ -26,6 +26,18 @@ static bool words_tell_node_fault(const char *words)
 	return false;
 }
 
+/* Somebody killed the runtime, its child or stoker-init before anything of the job began: whoever kills all of
+ * a node does. Of its child crun only notices that it says no more. At the job's own memory limit it is the job's. */
+static bool was_killed(const struct monitor *m, const struct exit_file *f)
+{
+	if (f->oom_kills)
+		return false;
+	if (WIFSIGNALED(m->runtime_status) || strstr(f->message, strerrordesc_np(ECONNRESET)) ||
+	    strstr(f->message, "read from the init process"))
+		return true;
+	return !m->runtime_status && m->init == -1 && WIFSIGNALED(m->init_status);
+}
+
 /* The last line of what the runtime said. */
 static void quote_runtime(const struct monitor *m, struct exit_file *f)
 {
@@ -99,7 +111,7 @@ static void put_end(const struct monitor *m, struct exit_file *f)
 	} else {
 		f->verdict = EXIT_LAUNCH_FAILED;
 		quote_runtime(m, f);
-		f->node_fault = words_tell_node_fault(f->message);
+		f->node_fault = was_killed(m, f) || words_tell_node_fault(f->message);
 	}
 }
 
