@@ -236,6 +236,7 @@ class Registered(harness.FlowTest):
         self.assertEqual(entry["queued_task_id"], second["id"])
         self.stoker.post("deliveries/%d/redeliver" % entry["id"])
         harness.wait_for(lambda: "100 tasks" in self.stoker.get("deliveries/%d" % entry["id"]).json.get("error", ""), 15, "the chain to be cut")
+        self.assertEqual(self.stoker.get("deliveries/%d" % entry["id"]).json["state"], "exhausted")
 
     def page(self, path, form=None):
         """As a browser that is signed in."""

@@ -2,6 +2,7 @@
 #include "worker/courier/inside.h"
 
 #include "base/clock.h"
+#include "base/crypt.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "model/task_json.h"
@@ -106,7 +107,8 @@ static enum err queue_instead(struct fetch *f, struct db *db, struct delivery *d
 	else if (e == ERR_BUSY || e == ERR_INTERNAL || e == ERR_UNSURE)
 		return e;
 	else {
-		settle(d, OUTBOX_AGAIN, 0, arena_text(&f->w.cx.arena, f->w.cx.message));
+		/* a code may be registered later; a chain that is too long stays so */
+		settle(d, e == ERR_LIMIT ? OUTBOX_GIVEN_UP : OUTBOX_AGAIN, 0, arena_text(&f->w.cx.arena, f->w.cx.message));
 		d->out.tried = true;
 	}
 	return OK;
@@ -272,6 +274,8 @@ static void queue(struct courier *c, struct delivery *d)
 
 static void place(struct courier *c, struct delivery *d)
 {
+	uint32_t random;
+
 	d->lane = lanes_get(c->lanes, d->out.row.lane);
 	if (d->out.row.lane_failures > d->lane->failures && !d->lane->proven)
 		d->lane->failures = d->out.row.lane_failures; /* as another courier, or the one before, met it */
@@ -280,8 +284,10 @@ static void place(struct courier *c, struct delivery *d)
 	if (!d->settled)
 		queue(c, d);
 	else {
-		if (d->out.end == OUTBOX_AGAIN)
-			d->out.next_s = retry_next(&c->plan, d->out.row.tries - d->out.row.plan_from, 0, 0, 0);
+		if (d->out.end == OUTBOX_AGAIN) {
+			crypt_random(&random, sizeof random);
+			d->out.next_s = retry_next(&c->plan, d->out.row.tries - d->out.row.plan_from, 0, 0, random);
+		}
 		if (d->out.next_s < 0)
 			d->out.end = OUTBOX_GIVEN_UP;
 		courier_tell(c, d);
