@@ -14,12 +14,12 @@ import harness
 class Stream:
     """One connection to a log's stream; events as (id, name, data)."""
 
-    def __init__(self, stoker, task, after=None, timeout=30, path=None):
+    def __init__(self, stoker, task, after=None, timeout=30):
         self.connection = http.client.HTTPConnection("127.0.0.1", stoker.port, timeout=timeout)
         headers = {"Authorization": "OAuth " + stoker.token}
         if after:
             headers["Last-Event-ID"] = after
-        self.connection.request("GET", path or "/2/projects/%s/tasks/%s/log/stream" % (stoker.project, task), None, headers)
+        self.connection.request("GET", "/2/projects/%s/tasks/%s/log/stream" % (stoker.project, task), None, headers)
         self.reply = self.connection.getresponse()
         self.status = self.reply.status
 
@@ -175,6 +175,15 @@ class Streams(StreamTest):
         self.assertIn("read /log?offset=N instead", reply.json["msg"])
         self.stoker.wait_restarted("tail", old)
 
+    def test_a_page_hears_that_there_is_more_and_when_it_is_over(self):
+        path = "/ui/p/%s/tasks/%s/log/stream" % (self.stoker.project, self.stoker.run_task("hello")["id"])
+        reply = self.stoker.get(path, token=False, headers={"Cookie": "stoker=" + self.stoker.token})
+        self.assertEqual((reply.status, reply.headers["content-type"]), (200, "text/event-stream"))
+        self.assertEqual(reply.text, "retry: 2000\n\n"
+                         'id: 1-6\nevent: news\ndata: {"attempt":1,"bytes":6}\n\n'
+                         'id: 1-6\nevent: end\ndata: {"status":"complete"}\n\n')
+        self.assertNotEqual(self.stoker.get(path, token=False).headers["content-type"], "text/event-stream")
+
     def test_there_is_a_sign_of_life_in_silence(self):
         task = self.stoker.queue("hello", delay=3600)
         stream, began = Stream(self.stoker, task), time.monotonic()
@@ -234,6 +243,11 @@ class Crowd(StreamTest):
 class Places(StreamTest):
     ENV = {"STOKER_TAIL_WATCHERS": "2"}
 
+    def asked(self, task):
+        stream = Stream(self.stoker, task)
+        stream.close()
+        return stream.status
+
     def test_over_the_cap_one_polls(self):
         task = self.stoker.queue("hello", delay=3600)
         held = [Stream(self.stoker, task) for _ in range(2)]
@@ -241,7 +255,7 @@ class Places(StreamTest):
         self.assertEqual(self.stoker.get("tasks/%s/log/stream" % task).status, 503)
         for stream in held:
             stream.close()
-        harness.wait_for(lambda: Stream(self.stoker, task).status == 200, 5, "a place to be free")
+        harness.wait_for(lambda: self.asked(task) == 200, 5, "a place to be free")
 
 
 class Survival(StreamTest):

@@ -5,7 +5,7 @@
 //   data-copy          gets a copy button
 (() => {
 'use strict';
-const POLL = 5000, POLL_OPEN = 1500, STALE = 30000, LOG_LEAST = 400, LOG_MOST = 2000, LOG_KEPT = 5000;
+const POLL = 5000, POLL_OPEN = 1500, STALE = 30000, LOG_LEAST = 400, LOG_MOST = 2000, LOG_LIVE = 10000, LOG_KEPT = 5000;
 const $ = (s, in_ = document) => in_.querySelector(s);
 const all = (s, in_ = document) => [...in_.querySelectorAll(s)];
 const make = html => { const t = document.createElement('template'); t.innerHTML = html; return t.content; };
@@ -124,15 +124,52 @@ function offer(missed) {
 	end().replaceChildren(button);
 }
 
+// Holds one of three permits as long as `held` does not settle: a browser has six connections a host, and
+// tabs that stream all of them would let no other one load. False: none was free.
+async function permitted(held) {
+	for (const name of ['stream-1', 'stream-2', 'stream-3'])
+		if (await navigator.locks.request(name, { ifAvailable: true }, lock => lock && held().then(() => true))) return true;
+	return false;
+}
+
+// Who says when there is more to fetch. Without a stream, be it that there is no permit, no place or no
+// stoker-tail, that is the clock.
+function bell(log) {
+	const url = new URL(log.dataset.log, location.href);
+	let live = false, rung = false, wake = () => { /* nobody waits */ };
+	const ring = () => { rung = true; wake(); };
+	const listen = () => new Promise(over => {
+		const events = new EventSource(url), close = () => { events.close(); over(); };
+		events.addEventListener('open', () => { live = true; });
+		events.addEventListener('news', ring);
+		events.addEventListener('end', () => { live = false; close(); ring(); });
+		events.addEventListener('error', () => {
+			live = false;
+			if (events.readyState === EventSource.CLOSED) close();
+			ring();
+		});
+	});
+	url.pathname += '/stream';
+	url.search = url.hash = '';
+	if (navigator.locks) permitted(listen);
+	return async ms => {
+		const rest = new Promise(done => { wake = done; });
+		await pause(LOG_LEAST);
+		if (!rung && ms > LOG_LEAST) await Promise.race([rest, pause(live ? LOG_LIVE : ms - LOG_LEAST)]);
+		rung = false;
+	};
+}
+
 async function follow() {
 	const log = $('#log[data-follow]');
 	let wait = LOG_LEAST, missed = 0;
 	if (!log) return;
+	const more = bell(log);
 	const url = new URL(log.dataset.log, location.href);
 	toEnd();
 	url.searchParams.set('part', 'lines');
 	for (;;) {
-		await pause(wait);
+		await more(wait);
 		await seen();
 		try {
 			url.searchParams.set('from', log.dataset.from);
