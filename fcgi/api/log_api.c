@@ -1,5 +1,6 @@
 #include "fcgi/api/log_api.h"
 
+#include "base/gzip.h"
 #include "model/log_notice.h"
 #include "store/log_store.h"
 #include "store/task_store.h"
@@ -20,6 +21,7 @@ struct log_reader {
 	int64_t next_byte;     /* of what the job wrote; a chunk that begins later leaves a gap */
 	int64_t skip, left;    /* bytes of the answer: still to be left out, still to be sent */
 	int stream;
+	bool is_gzip;
 };
 
 static void add(struct log_reader *r, struct buf *out, struct str bytes)
@@ -108,6 +110,17 @@ static enum err read_round(struct log_reader *r, struct request *rq, struct ctx 
 	return OK;
 }
 
+/* A piece is a member of its own: together they are the file. */
+static enum err pack(struct request *rq, struct reply *rp)
+{
+	auto_buf member = { 0 };
+
+	TRY(gzip_member(&rq->cx, buf_view(&rp->body), &member));
+	buf_clear(&rp->body);
+	buf_str(&rp->body, buf_view(&member));
+	return OK;
+}
+
 static enum err read_more(struct request *rq, struct reply *rp)
 {
 	struct log_reader *r = rp->more_arg;
@@ -125,7 +138,7 @@ static enum err read_more(struct request *rq, struct reply *rp)
 	}
 	if (r->at == r->head_count || !r->left)
 		rp->more = NULL;
-	return OK;
+	return r->is_gzip ? pack(rq, rp) : OK;
 }
 
 static enum err choose_attempt(struct request *rq, struct log_reader *r)
@@ -142,6 +155,83 @@ static enum err choose_attempt(struct request *rq, struct log_reader *r)
 			return OK;
 		}
 	return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log of attempt %lld", (long long)attempt);
+}
+
+/* --- which bytes ------------------------------------------------------------------------------------ */
+static enum err read_tail(struct request *rq, struct log_reader *r)
+{
+	int64_t tail = -1, size;
+
+	TRY(request_query_int(rq, "tail", &tail));
+	if (tail < 0)
+		return OK;
+	if (r->stream != STREAM_ALL || r->skip)
+		return err_set(&rq->cx, ERR_INPUT, "query field tail: goes with /log alone, and without offset");
+	TRY(log_store_size_of(rq->logs, &rq->cx, &r->task, r->heads, r->head_count, &size));
+	r->skip = tail < size ? size - tail : 0;
+	return OK;
+}
+
+/* "bytes=5-9", "bytes=5-" and "bytes=-5" (RFC 9110) of `size` bytes; false: to be ignored. *n = 0: there are
+ * none of them. */
+static bool parse_range(struct str text, int64_t size, int64_t *from, int64_t *n)
+{
+	struct str first;
+	int64_t last = size - 1, count;
+
+	if (!str_starts(text, "bytes=") || str_find(text, ",") != (size_t)-1 || str_find(text, "-") == (size_t)-1)
+		return false;
+	text = str_bytes(text.p + 6, text.n - 6);
+	str_cut(&text, '-', &first);
+	if (!first.n) {
+		if (!str_int(text, &count) || count < 0)
+			return false;
+		*from = count < size ? size - count : 0;
+	} else if (!str_int(first, from) || *from < 0 || (text.n && (!str_int(text, &last) || last < *from))) {
+		return false;
+	}
+	last = last < size ? last : size - 1;
+	*n = last < *from ? 0 : last - *from + 1;
+	return true;
+}
+
+/* A log grows, so its size is told when it does no more. */
+static enum err heed_range(struct request *rq, struct reply *rp, struct log_reader *r, bool is_whole)
+{
+	struct str text = str_trim(request_header(rq, "Range"));
+	struct arena *a = &rq->cx.arena;
+	int64_t size, from = 0, n = 0;
+	const char *of;
+
+	if (!text.n || rq->query_count || r->stream != STREAM_ALL || rq->method != METHOD_GET)
+		return OK;
+	TRY(log_store_size_of(rq->logs, &rq->cx, &r->task, r->heads, r->head_count, &size));
+	if (!parse_range(text, size, &from, &n))
+		return OK;
+	of = is_whole ? arena_printf(a, "%lld", (long long)size) : "*";
+	rp->status = n ? 206 : 416;
+	reply_header(rp, "Content-Range", str_of(n ? arena_printf(a, "bytes %lld-%lld/%s", (long long)from, (long long)(from + n - 1), of)
+	                                           : arena_printf(a, "bytes */%lld", (long long)size)));
+	r->skip = from;
+	r->left = n;
+	return OK;
+}
+
+static enum err read_form(struct request *rq, struct reply *rp, struct log_reader *r)
+{
+	struct str form;
+	struct id_text id = id_format(&r->task);
+
+	if (!request_query(rq, "download", &form))
+		return OK;
+	r->is_gzip = str_is(form, "gzip");
+	if (!r->is_gzip && !str_is(form, "plain"))
+		return err_set(&rq->cx, ERR_INPUT, "query field download: must be plain or gzip");
+	if (r->is_gzip)
+		rp->type = "application/gzip";
+	reply_header(rp, "Content-Disposition", str_of(arena_printf(&rq->cx.arena, "attachment; filename=\"%s.log%s\"", id.s,
+	                                                            r->is_gzip ? ".gz" : "")));
+	return OK;
 }
 
 static enum err read_range(struct request *rq, struct log_reader *r)
@@ -170,7 +260,12 @@ static enum err serve(struct request *rq, struct reply *rp, int stream)
 	if (!r->head_count && !task_state_is_settled(task.state))
 		return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log yet: the task is %s", task_state_wire(task.state));
 	TRY(choose_attempt(rq, r));
+	TRY(read_tail(rq, r));
 	reply_text(rp, 200, STR_LIT(""));
+	if (stream == STREAM_ALL)
+		reply_header(rp, "Accept-Ranges", STR_LIT("bytes"));
+	TRY(heed_range(rq, rp, r, task_state_is_settled(task.state)));
+	TRY(read_form(rq, rp, r));
 	reply_header(rp, "X-Task-Status", str_of(task_state_wire(task.state)));
 	rp->more = read_more;
 	rp->more_arg = r;

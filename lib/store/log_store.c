@@ -291,19 +291,26 @@ static enum err notices_size(struct db *db, struct ctx *cx, const struct id *tas
 	return OK;
 }
 
-enum err log_store_size(struct db *db, struct ctx *cx, const struct id *task, int64_t *bytes)
+enum err log_store_size_of(struct db *db, struct ctx *cx, const struct id *task, const struct log_head *heads, size_t n,
+                           int64_t *bytes)
 {
-	struct log_head *heads;
 	int64_t sum = 0;
-	size_t n;
 
-	TRY(log_store_heads(db, cx, task, &heads, &n));
 	for (size_t i = 0; i < n; i++) {
 		sum += heads[i].kept;
 		TRY(notices_size(db, cx, task, &heads[i], &sum));
 	}
 	*bytes = sum;
 	return OK;
+}
+
+enum err log_store_size(struct db *db, struct ctx *cx, const struct id *task, int64_t *bytes)
+{
+	struct log_head *heads;
+	size_t n;
+
+	TRY(log_store_heads(db, cx, task, &heads, &n));
+	return log_store_size_of(db, cx, task, heads, n, bytes);
 }
 
 /* --- partitions ----------------------------------------------------------------------------------- */

@@ -46,6 +46,9 @@ enum err log_store_seek_line(struct db *db, struct ctx *cx, const struct id *tas
 /* Bytes stored for a task over all its attempts, with the notices of left-out output (what /log
  * returns; IronWorker's log_size). */
 enum err log_store_size(struct db *db, struct ctx *cx, const struct id *task, int64_t *bytes);
+/* The same of these attempts alone. */
+enum err log_store_size_of(struct db *db, struct ctx *cx, const struct id *task, const struct log_head *heads, size_t n,
+                           int64_t *bytes);
 /* --- by the scheduler --- */
 /* Makes partitions a week ahead, drops those older than `days`. */
 enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days);

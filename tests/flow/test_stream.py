@@ -1,5 +1,6 @@
 """Logs that are followed: exact at any byte, cheap for many, and whole whatever dies meanwhile."""
 import base64
+import gzip
 import http.client
 import json
 import os
@@ -150,6 +151,31 @@ class Streams(StreamTest):
         self.assertTrue(log.startswith(head) and log.endswith(tail))
         behind = self.events(task, gaps[0][0])  # the gap's own id leads behind it
         self.assertEqual(b"".join(bytes_of(d) for _, name, d in behind if name == "output"), tail)
+
+    def test_a_log_by_range_by_tail_and_as_a_file(self):
+        self.stoker.code("two-mb", "sh -c 'seq 1 300000; echo e >&2'")
+        task = self.stoker.run_task("two-mb")["id"]
+        path, whole = "tasks/%s/log" % task, self.stoker.task_log(task)
+        size, dice = len(whole), random.Random(5)
+        self.assertGreater(size, 1 << 20)
+        for first, last in [(0, 0), (size - 1, size + 9), (0, size)] + [sorted(dice.sample(range(size), 2)) for _ in range(12)]:
+            reply = self.stoker.get(path, headers={"Range": "bytes=%d-%d" % (first, last)})
+            self.assertEqual((reply.status, reply.headers["content-range"]), (206, "bytes %d-%d/%d" % (first, min(last, size - 1), size)))
+            self.assertEqual(reply.body, whole[first:last + 1])
+        self.assertEqual(self.stoker.get(path, headers={"Range": "bytes=-7"}).body, whole[-7:])
+        self.assertEqual(self.stoker.get(path, headers={"Range": "bytes=1000000-"}).body, whole[1000000:])
+        reply = self.stoker.get(path, headers={"Range": "bytes=%d-" % size})
+        self.assertEqual((reply.status, reply.headers["content-range"], reply.body), (416, "bytes */%d" % size, b""))
+        for ignored in ("bytes=x", "bytes=5-2", "lines=1-2", "bytes=1-2,5-6"):
+            self.assertEqual(self.stoker.get(path, headers={"Range": ignored}).status, 200, ignored)
+        for tail in (0, 1, 70000, size, size + 5):
+            self.assertEqual(self.stoker.get("%s?tail=%d" % (path, tail)).body, whole[size - min(tail, size):])
+        packed = self.stoker.get(path + "?download=gzip")
+        self.assertEqual(packed.headers["content-disposition"], 'attachment; filename="%s.log.gz"' % task)
+        self.assertEqual(gzip.decompress(packed.body), whole)
+        self.assertEqual(self.stoker.get(path + "?download=plain").body, whole)
+        for bad in ("?download=zip", "?tail=5&offset=3", "?tail=x"):
+            self.assertEqual(self.stoker.get(path + bad).status, 400, bad)
 
     def test_who_may_not_and_what_is_not_there(self):
         task = self.stoker.queue("hello")
