@@ -228,7 +228,7 @@ static enum err drop_same_start(struct request *rq, const struct schedule_form *
 
 static enum err check_or_save(struct request *rq, struct reply *rp, struct schedule_form *f)
 {
-	struct schedule_preview shown;
+	struct schedule_preview *shown = arena_take(&rq->cx.arena, sizeof *shown);
 	struct schedule_order order;
 	bool saves = str_is(typed(rq, "do"), "save");
 	enum err e = read_form(rq, f->is_new, &order);
@@ -238,14 +238,14 @@ static enum err check_or_save(struct request *rq, struct reply *rp, struct sched
 	if (e == OK)
 		e = drop_same_start(rq, f, &order);
 	if (e == OK)
-		e = saves ? save(rq, f, &order) : preview(rq, f, &order, &shown);
+		e = saves ? save(rq, f, &order) : preview(rq, f, &order, shown);
 	if (e == ERR_INPUT || e == ERR_REQUIRED || e == ERR_NOT_FOUND || e == ERR_TOO_LARGE) {
 		f->wrong = arena_text(&rq->cx.arena, rq->cx.message);
 		return send(rq, rp, f, 400);
 	}
 	TRY(e);
 	if (!saves) {
-		f->preview = &shown;
+		f->preview = shown;
 		return send(rq, rp, f, 200);
 	}
 	return page_see_other(rq, rp, arena_printf(&rq->cx.arena, STR_FMT "/ui/p/%s/schedules/%s?did=made", STR_ARG(request_base(rq)),
