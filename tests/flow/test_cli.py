@@ -48,6 +48,7 @@ class CommandLine(harness.FlowTest):
         self.cli("code", "register", "packed", "--zip", path + ".none", status=1)
         self.assertIn("thumbs.zip.none", self.stderr)
         os.unlink(path)
+        os.rmdir(os.path.dirname(path))
 
     # --- verdicts ---------------------------------------------------------------------------------------
 
