@@ -77,7 +77,7 @@ static enum err take_first(struct ctx *cx, struct multipart *m, enum step *step)
 		blank++;
 	consume(m, blank);
 	end = memchr(m->window, '\n', m->n);
-	if (!end && m->n > MULTIPART_BOUNDARY_BYTES)
+	if (end ? end - m->window > MULTIPART_BOUNDARY_BYTES : m->n > MULTIPART_BOUNDARY_BYTES)
 		return broken(cx, "begins with no boundary");
 	*step = end ? STEP_ON : STEP_MORE;
 	if (!end)
@@ -98,6 +98,8 @@ static enum err take_after(struct ctx *cx, struct multipart *m, enum step *step)
 	const char *end = memchr(m->window, '\n', m->n);
 
 	*step = STEP_ON;
+	if (end && end - m->window > MULTIPART_BOUNDARY_BYTES) /* as it is when it comes piece by piece */
+		end = NULL;
 	if (m->n >= 2 && memcmp(m->window, "--", 2) == 0) {
 		m->state = MULTIPART_OVER;
 	} else if (end) {

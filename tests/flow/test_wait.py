@@ -191,6 +191,7 @@ class Places(WaitTest):
         reads = self.wait("GET", "tasks/" + task, 60)
         queues = self.wait("POST", "tasks", 60, {"tasks": [{"code_name": "quick", "delay": 3600, "label": "unsure"}]})
         harness.wait_for(lambda: self.waiting() == free + 2, 5, "two to wait")
+        harness.wait_for(lambda: self.stoker.get("tasks?label=unsure").json["tasks"], 5, "the task to be queued")
         old = self.stoker.kill("tail")
         # nobody can say what became of the POST; a GET goes to the api, which does not wait
         status, headers, body = queues.answer()

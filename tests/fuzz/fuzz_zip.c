@@ -45,7 +45,8 @@ static enum err take_entry(struct ctx *cx, void *arg, const struct unzip_entry *
 	(void)cx;
 	must(t->due == 0);
 	must(e->path.n && e->path.n <= UNZIP_PATH_BYTES && e->path.p[0] != '/' && e->path.p[e->path.n - 1] != '/');
-	must(!memchr(e->path.p, 0, e->path.n) && str_find(e->path, "..") != 0 && str_find(e->path, "/../") == (size_t)-1);
+	must(!memchr(e->path.p, 0, e->path.n) && !str_is(e->path, "..") && str_find(e->path, "../") != 0 &&
+	     str_find(e->path, "/../") == (size_t)-1);
 	must(e->mode <= 0777 && e->bytes >= 0 && e->bytes <= UNZIP_BYTES_MOST);
 	if (e->kind == UNZIP_LINK) {
 		must(e->target.n && e->target.n <= UNZIP_TARGET_BYTES && e->target.p[0] != '/');
