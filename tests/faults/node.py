@@ -15,6 +15,15 @@ def run(*command):
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
+def pids_in(cgroup):
+    """None of a group that has gone meanwhile, as a job's does when it ends."""
+    try:
+        with open(os.path.join(cgroup, "cgroup.procs")) as pids:
+            return [int(pid) for pid in pids.read().split()]
+    except OSError:
+        return []
+
+
 class Node:
     """`number` 1 to 200 within the instance. It has the instance's images, and `slots` slots."""
 
@@ -95,9 +104,8 @@ class Node:
             self.stoker._kill(pid)
         for top in self.stoker.cgroups():
             for below, _, _ in os.walk(os.path.join(top, self.name)):
-                with open(os.path.join(below, "cgroup.procs")) as pids:
-                    for pid in pids.read().split():
-                        self.stoker._kill(int(pid))
+                for pid in pids_in(below):
+                    self.stoker._kill(pid)
 
     def remove(self):
         if self.runner and self.runner.poll() is None:

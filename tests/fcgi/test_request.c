@@ -323,6 +323,22 @@ START_TEST(multipart_bodies_end_as_clients_end_them)
 }
 END_TEST
 
+/* Found by fuzzing: it was taken when it came in one piece. */
+START_TEST(a_boundary_s_line_has_its_bound_however_the_body_is_cut)
+{
+	struct parts parts = { 0 };
+	auto_buf b = { 0 };
+
+	buf_text(&b, "--b\nCon\n\n--b\r");
+	for (int i = 0; i < 250; i++)
+		buf_char(&b, 'T');
+	buf_text(&b, "\nx\n\n--b--");
+	each_step(step)
+		ck_assert_str_eq(parts_of(&parts, buf_view(&b), *step), "//=;!");
+	buf_free(&parts.text);
+}
+END_TEST
+
 START_TEST(broken_multipart_is_refused)
 {
 	static const char *const BROKEN[] = { "--", "--\n", "--a", "--a\n", "--a\nContent-Disposition: form-data", "--a\n\nx",
@@ -407,6 +423,7 @@ int main(void)
 	tcase_add_test(t, every_row_has_all_its_columns);
 	tcase_add_test(t, multipart_bytes_come_back_unchanged);
 	tcase_add_test(t, multipart_bodies_end_as_clients_end_them);
+	tcase_add_test(t, a_boundary_s_line_has_its_bound_however_the_body_is_cut);
 	tcase_add_test(t, broken_multipart_is_refused);
 	tcase_add_test(t, what_python_prints_for_bytes_becomes_them_again);
 	tcase_add_test(t, a_header_cannot_forge_a_second_one);
