@@ -71,7 +71,8 @@ take_lock() {
 		complain "cannot write to $VAR"
 		exit 1
 	fi
-	flock -n "$lock" && return
+	# not -n: status and down look at the lock by taking it, for a moment
+	flock -w 1 "$lock" && return
 	complain "an instance already runs on $VAR: $(conf_line), stop it with make down"
 	exit 1
 }
