@@ -55,8 +55,8 @@ struct package {
 struct packages {
 	struct package *list;
 	size_t n;
-	struct str *todo; /* names whose dependencies are to be looked at */
-	size_t todo_n;
+	struct str *pending; /* dependencies of taken ones, still to be looked at */
+	size_t pending_n;
 };
 
 static enum err run(struct cli *c, char *const argv[], struct str *out)
@@ -69,6 +69,12 @@ static enum err run(struct cli *c, char *const argv[], struct str *out)
 	return OK;
 }
 
+/* While triggers wait, as during somebody's apt-get install, all files of the package are in place. */
+static bool has_its_files(struct str status)
+{
+	return str_is(status, "installed") || str_is(status, "triggers-pending") || str_is(status, "triggers-awaited");
+}
+
 static enum err read_installed(struct cli *c, struct packages *p)
 {
 	char query[] = "dpkg-query", show[] = "-W",
@@ -78,11 +84,11 @@ static enum err read_installed(struct cli *c, struct packages *p)
 
 	TRY(run(c, argv, &text));
 	p->list = arena_array(&c->cx.arena, PACKAGES_MOST, sizeof *p->list);
-	p->todo = arena_array(&c->cx.arena, PACKAGES_MOST, sizeof *p->todo);
+	p->pending = arena_array(&c->cx.arena, PACKAGES_MOST, sizeof *p->pending);
 	while (p->n < PACKAGES_MOST && str_cut(&text, '\n', &line)) {
 		struct package *one = &p->list[p->n];
 
-		if (!str_cut(&line, '\t', &status) || !str_is(status, "installed") || !str_cut(&line, '\t', &one->name) ||
+		if (!str_cut(&line, '\t', &status) || !has_its_files(status) || !str_cut(&line, '\t', &one->name) ||
 		    !str_cut(&line, '\t', &one->provides))
 			continue;
 		one->depends = line;
@@ -128,7 +134,7 @@ static void take(struct packages *p, struct package *one)
 	if (one->is_taken)
 		return;
 	one->is_taken = true;
-	p->todo[p->todo_n++] = one->depends;
+	p->pending[p->pending_n++] = one->depends;
 }
 
 /* Of "a | b" what is installed; what is not, dpkg has found no need for. */
@@ -159,8 +165,8 @@ static enum err take_all(struct cli *c, struct packages *p, const char *names)
 		if (one)
 			take(p, one);
 	}
-	while (p->todo_n)
-		take_needed(p, p->todo[--p->todo_n]);
+	while (p->pending_n)
+		take_needed(p, p->pending[--p->pending_n]);
 	return OK;
 }
 

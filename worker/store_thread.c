@@ -16,7 +16,7 @@ struct store_thread {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
-	struct queue todo;
+	struct queue pending;
 	bool ending;
 };
 
@@ -47,11 +47,11 @@ static struct store_work *take(struct store_thread *t)
 	struct store_work *w;
 
 	pthread_mutex_lock(&t->lock);
-	while (!t->todo.first && !t->ending)
+	while (!t->pending.first && !t->ending)
 		pthread_cond_wait(&t->filled, &t->lock);
-	w = t->todo.first;
+	w = t->pending.first;
 	if (w)
-		t->todo.first = w->next;
+		t->pending.first = w->next;
 	pthread_mutex_unlock(&t->lock);
 	return w;
 }
@@ -180,7 +180,7 @@ void store_pool_add(struct store_pool *p, enum store_lane lane, uint32_t key, st
 
 	p->open++;
 	pthread_mutex_lock(&t->lock);
-	push(&t->todo, w);
+	push(&t->pending, w);
 	pthread_cond_signal(&t->filled);
 	pthread_mutex_unlock(&t->lock);
 }

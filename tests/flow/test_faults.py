@@ -99,6 +99,7 @@ class Faults(Counting):
         self.stoker.code("orphan", "echo up; sleep 60")
         task = self.stoker.queue("orphan")
         self.stoker.wait_state(task, "running")
+        harness.wait_for(lambda: self.stoker.task_log(task) == b"up\n", 20, "the job to speak")
         with open("%s/jobs/%s-1/monitor.pid" % (self.stoker.node, task)) as file:
             os.kill(int(file.read().split()[0]), signal.SIGKILL)
         ended = self.stoker.wait_state(task, *harness.SETTLED, seconds=20)
