@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "cli/client_config.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 
 #include <stdio.h>
 
@@ -232,5 +233,24 @@ enum err client_id(struct cli *c, const char *text, struct id_text *out)
 	if (!id_parse(str_of(text), &id))
 		return cli_usage(c, "'%s' is no task id (24 hex digits)", text);
 	*out = id_format(&id);
+	return OK;
+}
+
+enum err client_list(struct cli *c, const char *path, void (*print)(struct cli *c, const json_t *answer))
+{
+	int64_t page = 0;
+	const struct cli_option options[] = {
+		{ "page", 0, OPTION_INT, &page, "N", "page of 100, from 0", 0, 1000000 },
+	};
+	auto_json *answer = NULL;
+	struct client to;
+
+	TRY(cli_options(c, options, 1));
+	TRY(client_open(c, &to));
+	TRY(client_call(c, &to, "GET", arena_printf(&c->cx.arena, "%s?per_page=100&page=%lld", path, (long long)page), NULL, &answer));
+	if (c->json)
+		output_json(&c->cx, answer);
+	else
+		print(c, answer);
 	return OK;
 }

@@ -18,6 +18,9 @@ enum err client_open(struct cli *c, struct client *out);
  * 503 says that nothing was done: it is tried again, as the server asks, up to five times. */
 enum err client_call(struct cli *c, const struct client *to, const char *method, const char *path,
                      const json_t *body, json_t **out);
+/* A command that lists: GET of a page (--page N) of 100 of "/codes", "/schedules" …, printed by `print`,
+ * or as it came with --json. */
+enum err client_list(struct cli *c, const char *path, void (*print)(struct cli *c, const json_t *answer));
 /* POST of a form: `data` as JSON and the file at `path_of_file`, tried and answered as by client_call. */
 enum err client_upload(struct cli *c, const struct client *to, const char *path, const json_t *data,
                        const char *path_of_file, json_t **out);

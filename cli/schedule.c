@@ -229,22 +229,7 @@ static void print_schedules(struct cli *c, const json_t *answer)
 
 enum err schedule_list_command(struct cli *c)
 {
-	int64_t page = 0;
-	const struct cli_option options[] = {
-		{ "page", 0, OPTION_INT, &page, "N", "page of 100, from 0", 0, 1000000 },
-	};
-	auto_json *answer = NULL;
-	struct client to;
-
-	TRY(cli_options(c, options, 1));
-	TRY(client_open(c, &to));
-	TRY(client_call(c, &to, "GET", arena_printf(&c->cx.arena, "/schedules?per_page=100&page=%lld", (long long)page), NULL,
-	                &answer));
-	if (c->json)
-		output_json(&c->cx, answer);
-	else
-		print_schedules(c, answer);
-	return OK;
+	return client_list(c, "/schedules", print_schedules);
 }
 
 static void print_fires(struct cli *c, const json_t *answer)

@@ -365,3 +365,23 @@ enum err page_send(struct page *p, int status)
 		TRY(session_keep(p->rq, p->rp, token));
 	return OK;
 }
+
+enum err page_ask(struct request *rq, struct reply *rp, const struct question *q)
+{
+	const struct frame *frame;
+	auto_page p = { 0 };
+	struct html_at form;
+
+	TRY(frame_read(rq, &frame));
+	TRY(page_open(rq, rp, "confirm", frame, &p));
+	page_title(&p, q->question);
+	html_text(p.main, "question", str_of(q->question));
+	html_text(p.main, "what", str_of(q->what));
+	html_text(p.main, "untouched", str_of(q->untouched));
+	form = html_find(p.main, "form");
+	html_attr(form, "action", str_of(q->action));
+	show_value(form, "form-csrf", str_of(p.csrf));
+	html_text(form, "button", str_of(q->button));
+	html_attr(html_find(form, "back"), "href", str_of(q->from));
+	return page_send(&p, 200);
+}

@@ -73,6 +73,13 @@ enum err page_send(struct page *p, int status);
 void page_headers(struct request *rq, struct reply *rp, const char *policy);
 /* 303 to a URL that has the base path already, with the headers of pages. */
 enum err page_see_other(struct request *rq, struct reply *rp, const char *url);
+/* Asks before something that cannot be undone; the answer is the same POST with confirm=yes. */
+struct question {
+	const char *question, *what, *untouched, *button;
+	const char *from;   /* the page it was asked on */
+	const char *action; /* where the answer goes */
+};
+enum err page_ask(struct request *rq, struct reply *rp, const struct question *q);
 /* Is there `?part=`? Then only what the parts need must be read. */
 bool page_is_part(const struct request *rq);
 

@@ -318,25 +318,15 @@ enum err schedule_page_backfill(struct request *rq, struct reply *rp)
 
 static enum err ask_before_cancel(struct request *rq, struct reply *rp, const struct schedule *s)
 {
-	const struct frame *frame;
-	auto_page p = { 0 };
-	struct html_at form;
-	const char *url;
+	struct arena *a = &rq->cx.arena;
+	struct id_text id = id_format(&s->id);
+	const char *url = arena_printf(a, STR_FMT "/ui/p/%s/schedules/%s", STR_ARG(request_base(rq)), id_format(&rq->project_id).s, id.s);
+	struct question q = { "Cancel this schedule?",
+		arena_printf(a, "Schedule %s of code " STR_FMT " queues nothing more, for good.", id.s, STR_ARG(s->code_name)),
+		"Tasks that it has queued are not touched; its ledger stays. A pause can be ended, this cannot.",
+		"Cancel this schedule", url, arena_printf(a, "%s/cancel", url) };
 
-	TRY(frame_read(rq, &frame));
-	TRY(page_open(rq, rp, "confirm", frame, &p));
-	url = page_printf(&p, "%s/schedules/%s", p.project, id_format(&s->id).s);
-	page_title(&p, "Cancel this schedule?");
-	html_text(p.main, "question", STR_LIT("Cancel this schedule?"));
-	html_text(p.main, "what", str_of(page_printf(&p, "Schedule %s of code " STR_FMT " queues nothing more, for good.", id_format(&s->id).s,
-	                                             STR_ARG(s->code_name))));
-	html_text(p.main, "untouched", STR_LIT("Tasks that it has queued are not touched; its ledger stays. A pause can be ended, this cannot."));
-	form = html_find(p.main, "form");
-	html_attr(form, "action", str_of(page_printf(&p, "%s/cancel", url)));
-	show_value(form, "form-csrf", str_of(p.csrf));
-	html_text(form, "button", STR_LIT("Cancel this schedule"));
-	html_attr(html_find(form, "back"), "href", str_of(url));
-	return page_send(&p, 200);
+	return page_ask(rq, rp, &q);
 }
 
 enum err schedule_page_cancel(struct request *rq, struct reply *rp)

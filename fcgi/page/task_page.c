@@ -404,26 +404,17 @@ enum err task_page(struct request *rq, struct reply *rp)
 
 static enum err ask(struct request *rq, struct reply *rp, const struct task *t)
 {
-	const struct frame *frame;
-	auto_page p = { 0 };
-	struct html_at form;
-	const char *url;
+	struct arena *a = &rq->cx.arena;
+	struct id_text id = id_format(&t->id);
+	const char *url = arena_printf(a, STR_FMT "/ui/p/%s/tasks/%s", STR_ARG(request_base(rq)), id_format(&rq->project_id).s, id.s);
+	struct question q = { "Cancel this task?",
+		arena_printf(a, "Task %s of code " STR_FMT " is %s. %s", id.s, STR_ARG(t->code_name), task_state_name(t->state),
+		             t->state == TASK_QUEUED ? "It will never start." :
+		             "Its job gets TERM, and KILL after its grace; what it wrote stays."),
+		"Other tasks of this code are not touched. A cancelled task is not retried.",
+		"Cancel this task", url, arena_printf(a, "%s/cancel", url) };
 
-	TRY(frame_read(rq, &frame));
-	TRY(page_open(rq, rp, "confirm", frame, &p));
-	url = page_printf(&p, "%s/tasks/%s", p.project, id_format(&t->id).s);
-	page_title(&p, "Cancel this task?");
-	html_text(p.main, "question", STR_LIT("Cancel this task?"));
-	html_text(p.main, "what", str_of(page_printf(&p, "Task %s of code " STR_FMT " is %s. %s", id_format(&t->id).s, STR_ARG(t->code_name),
-		task_state_name(t->state), t->state == TASK_QUEUED ? "It will never start." :
-		"Its job gets TERM, and KILL after its grace; what it wrote stays.")));
-	html_text(p.main, "untouched", STR_LIT("Other tasks of this code are not touched. A cancelled task is not retried."));
-	form = html_find(p.main, "form");
-	html_attr(form, "action", str_of(page_printf(&p, "%s/cancel", url)));
-	show_value(form, "form-csrf", str_of(p.csrf));
-	html_text(form, "button", STR_LIT("Cancel this task"));
-	html_attr(html_find(form, "back"), "href", str_of(url));
-	return page_send(&p, 200);
+	return page_ask(rq, rp, &q);
 }
 
 static enum err cancel(struct request *rq, struct reply *rp, const struct task *t)
