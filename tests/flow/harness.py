@@ -148,7 +148,7 @@ class Instance:
         """What ASan, UBSan and LeakSanitizer said in the programs' logs (make check-asan, test_soak); a
         process that dies of it is started again, and nobody else would notice."""
         reports = []
-        for role in ("api", "runner", "scheduler", "courier"):
+        for role in ("api", "tail", "runner", "scheduler", "courier"):
             lines = self.log(role).splitlines()
             reports += ["%s: %s" % (role, "\n".join(lines[i:i + 40])) for i, line in enumerate(lines)
                         if "Sanitizer" in line and "ERROR" in line or ": runtime error: " in line]
@@ -174,7 +174,7 @@ class Instance:
     # --- its processes -----------------------------------------------------------------------------
 
     def pid(self, role):
-        """keeper, mariadb, api, runner, scheduler, courier or nginx; None while it is down."""
+        """keeper, mariadb, api, tail, runner, scheduler, courier or nginx; None while it is down."""
         try:
             with open(os.path.join(self.run, "pid", role)) as file:
                 pid = int(file.read().split()[0])
@@ -251,7 +251,7 @@ class Instance:
 
     def logs(self, lines=12):
         out = ""
-        for role in ("api", "runner", "scheduler", "courier", "nginx", "mariadb", "migrate", "demo"):
+        for role in ("api", "tail", "runner", "scheduler", "courier", "nginx", "mariadb", "migrate", "demo"):
             last = self.log(role).splitlines()[-lines:]
             out += "--- %s\n%s\n" % (role, "\n".join(last))
         return out

@@ -73,7 +73,7 @@ class Instances(unittest.TestCase):
             log.write("first words\n")
         status = stoker.script_command("status")
         self.assertEqual(status.returncode, 0, status.stdout)
-        for role in ("keeper", "mariadb", "api", "runner", "scheduler", "courier", "nginx"):
+        for role in ("keeper", "mariadb", "api", "tail", "runner", "scheduler", "courier", "nginx"):
             self.assertRegex(status.stdout, r"(?m)^%s +pid \d+$" % role)
         for again in ("run", "up"):
             second = stoker.script_command(again)
@@ -149,7 +149,7 @@ class Instances(unittest.TestCase):
 
     def test_a_role_that_dies_is_started_again(self):
         with self.instance() as stoker:
-            for role in ("api", "nginx", "scheduler", "courier", "runner", "mariadb"):
+            for role in ("api", "tail", "nginx", "scheduler", "courier", "runner", "mariadb"):
                 stoker.wait_restarted(role, stoker.kill(role))
                 self.assertIn("stoker: %s was ended by signal 9, it is started again\n" % role,
                               stoker.log("instance"))
