@@ -1,7 +1,5 @@
 #include "fcgi/api/task_api.h"
 
-#include <ctype.h>
-
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/json.h"
@@ -12,6 +10,7 @@
 #include "fcgi/targets.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
+#include "model/trace.h"
 #include "store/cluster_store.h"
 #include "store/log_store.h"
 #include "store/task_store.h"
@@ -36,21 +35,13 @@ static enum err find_target(struct request *rq, const struct task_order *orders,
 	                    orders[i].cluster_name, out);
 }
 
-static bool is_traceparent(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (i == 2 || i == 35 || i == 52 ? s.p[i] != '-' : !isxdigit((unsigned char)s.p[i]))
-			return false;
-	return s.n == 55;
-}
-
 /* Where the tasks go, and under which trace. */
 static enum err prepare(struct request *rq, struct task_order *orders, struct code_target *targets, size_t n)
 {
 	struct str trace = request_header(rq, "traceparent");
 
 	for (size_t i = 0; i < n; i++) {
-		if (is_traceparent(trace))
+		if (trace_is_parent(trace))
 			orders[i].traceparent = trace;
 		if (find_target(rq, orders, targets, i, &targets[i]))
 			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;

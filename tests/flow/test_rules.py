@@ -548,8 +548,12 @@ class Semantics(Wire):
         retry = s.wait_state(task["retry_task_id"], "error")
         for one in (task, retry):
             self.assertEqual((one["traceparent"], s.task_log(one["id"]).decode()), (trace, trace + "\n"))
-        plain = s.run_task("traced")
-        self.assertEqual(s.task_log(plain["id"]), b"\n")
+        # none, and what W3C calls invalid, is passed on to nobody
+        for header in ({}, {"traceparent": "00-%s-00f067aa0ba902b7-01" % ("0" * 32)},
+                       {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-%s-01" % ("0" * 16)}):
+            queued = s.post("tasks", {"tasks": [{"code_name": "traced"}]}, headers=header)
+            plain = s.wait_state(queued.json["tasks"][0]["id"], "error")
+            self.assertEqual((plain.get("traceparent"), s.task_log(plain["id"])), (None, b"\n"))
 
     def test_a_retry_waits_for_the_code_s_delay(self):
         s = self.stoker
