@@ -184,7 +184,8 @@ static enum err read_uri(struct request *rq, struct str uri)
 	return OK;
 }
 
-/* A trace id from in front of us, if it is one of plain characters; else a new one. */
+/* A trace id from in front of us, if it is one of plain characters; else a new one. conf/nginx/stoker_http
+ * and conf/apache judge alike, or their own answers would have another. */
 static void name_trace(struct request *rq)
 {
 	struct str given = request_header(rq, "X-Request-Id");

@@ -1,6 +1,7 @@
 """What nginx does in front of the program: limits, errors as JSON, headers, logs without secrets."""
 import json
 import os
+import re
 import signal
 import socket
 
@@ -12,6 +13,7 @@ class WebServer(harness.FlowTest):
 
     def assert_message(self, reply, status):
         self.assertEqual(reply.status, status, reply)
+        self.assertRegex(reply.headers["x-request-id"], r"^[0-9a-f]{24}$|^[0-9a-f]{32}$")
         self.assertEqual(reply.headers["content-type"], "application/json")
         self.assertTrue(reply.json["msg"])
 
@@ -38,6 +40,7 @@ class WebServer(harness.FlowTest):
         lines = head.decode().lower().split("\r\n")
         self.assertEqual(lines[0].split()[1], str(status), head)
         self.assertIn("content-type: application/json", lines)
+        self.assertEqual(sum(line.startswith("x-request-id: ") for line in lines), 1, head)
         self.assertTrue(json.loads(body)["msg"])
         return lines
 
@@ -55,6 +58,43 @@ class WebServer(harness.FlowTest):
             self.assertIn("allow: get, head", lines)
         # what stands for the answers is no path of its own
         self.assertEqual(self.stoker.get("/.stoker/long", token=False).status, 404)
+
+    def ids(self, request):
+        """What the answer's X-Request-Id are; the connection is not waited out, since nginx lingers on what it refused."""
+        with socket.create_connection(("127.0.0.1", self.stoker.port), timeout=10) as client:
+            client.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer and (piece := client.recv(65536)):
+                answer += piece
+        head = answer.partition(b"\r\n\r\n")[0].decode()
+        return re.findall(r"(?im)^x-request-id: (\S+)\r?$", head)
+
+    def test_each_answer_has_one_request_id_the_client_s_if_it_is_sane(self):
+        end = "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n"
+        large = "Content-Length: 99999999\r\n"
+        for line, more in (("GET /healthz", ""), ("GET /2/projects", ""), ("POST /2/projects", large), ("GET /static/app.css", ""),
+                           ("GET /static/none.css", ""), ("DELETE /static/app.css", ""), ("GET /" + "x" * 20480, ""),
+                           ("GET /2/projects/x/tasks/y", "Prefer: wait=1\r\n"), ("GET /2/projects/x/tasks/y/log/stream", "")):
+            for given in ("", "given", "a-b_c.d:9", "x" * 39, "x" * 40, "no blanks", "no\"quotes"):
+                sane = re.fullmatch(r"[\w.:-]{1,39}", given) and "x" * 20480 not in line
+                header = "X-Request-Id: %s\r\n" % given if given else ""
+                ids = self.ids((end % (line, header + more)).encode())
+                self.assertEqual(len(ids), 1, (line, given, ids))
+                self.assertRegex(ids[0], "^%s$" % re.escape(given) if sane else "^[0-9a-f]{32}$", (line, given))
+
+    def test_too_many_requests_at_once_are_refused_with_an_id_too(self):
+        unfinished = b"POST /2/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+        clients = []
+        try:
+            for _ in range(513):  # limit_conn of conf/nginx/stoker_server, and one
+                clients.append(socket.create_connection(("127.0.0.1", self.stoker.port), timeout=10))
+                clients[-1].sendall(unfinished)
+            refused = harness.wait_for(lambda: (r := self.stoker.get("/healthz", token=False)).status == 503 and r, 10, "a refusal")
+            self.assert_message(refused, 503)
+            self.assertEqual(refused.headers["retry-after"], "2")
+        finally:
+            for client in clients:
+                client.close()
 
     def test_the_access_log_has_no_query(self):
         self.stoker.get("/healthz?oauth=verysecret&x=1", token=False)
