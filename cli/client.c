@@ -90,12 +90,20 @@ static enum err refused(struct cli *c, const struct http_answer *answer)
 	               msg ? msg : "");
 }
 
+static struct http_request request(struct cli *c, const struct client *to, const char *method, const char *path)
+{
+	return (struct http_request){ .method = method, .url = arena_printf(&c->cx.arena, "%s%s", to->base, path),
+		                      .headers = to->headers, .connect_ms = 3000, .total_ms = CALL_MS,
+		                      .answer_max = ANSWER_BYTES };
+}
+
 static enum err once_within(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,
                             int most_ms, struct http_answer *answer)
 {
-	struct http_request rq = { method, arena_printf(&c->cx.arena, "%s%s", to->base, path), to->headers, body,
-		                   3000, most_ms, ANSWER_BYTES };
+	struct http_request rq = request(c, to, method, path);
 
+	rq.body = body;
+	rq.total_ms = most_ms;
 	c->cx.retry_after_s = 0;
 	TRY(http_call(&c->cx, &rq, answer));
 	return answer->status == 200 ? OK : refused(c, answer);
@@ -130,11 +138,37 @@ enum err client_get_once(struct cli *c, const struct client *to, const char *pat
 
 enum err client_get_bytes(struct cli *c, const struct client *to, const char *path, struct str *out)
 {
+	struct str header;
+
+	return client_get_bytes_and(c, to, path, NULL, out, &header);
+}
+
+enum err client_get_bytes_and(struct cli *c, const struct client *to, const char *path, const char *name, struct str *out,
+                              struct str *header)
+{
+	struct http_request rq = request(c, to, "GET", path);
 	struct http_answer answer;
 
-	TRY(once(c, to, "GET", path, (struct str){ 0 }, &answer));
+	rq.wanted = name;
+	c->cx.retry_after_s = 0;
+	TRY(http_call(&c->cx, &rq, &answer));
 	*out = answer.body;
-	return OK;
+	*header = answer.wanted;
+	return answer.status == 200 ? OK : refused(c, &answer);
+}
+
+enum err client_stream(struct cli *c, const struct client *to, const char *path, const char *last_id,
+                       const struct http_sink *sink, struct http_answer *answer)
+{
+	struct http_request rq = request(c, to, "GET", path);
+	const char *headers[] = { to->headers[0], to->headers[2], "Accept: text/event-stream", NULL, NULL };
+
+	if (*last_id)
+		headers[3] = arena_printf(&c->cx.arena, "Last-Event-ID: %s", last_id);
+	rq.headers = headers;
+	c->cx.retry_after_s = 0;
+	TRY(http_stream(&c->cx, &rq, sink, answer));
+	return answer->status == 200 ? OK : refused(c, answer);
 }
 
 static enum err call(struct cli *c, const struct client *to, const char *method, const char *path, struct str body,

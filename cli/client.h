@@ -27,6 +27,13 @@ enum err client_upload(struct cli *c, const struct client *to, const char *path,
 /* GET of something that is no JSON, tried once. ERR_BUSY (with cx->retry_after_s) when it may be
  * asked again. */
 enum err client_get_bytes(struct cli *c, const struct client *to, const char *path, struct str *out);
+/* The same with the answer's header `name` ("" = it has none). */
+enum err client_get_bytes_and(struct cli *c, const struct client *to, const char *path, const char *name, struct str *out,
+                              struct str *header);
+/* GET of a stream of events, tried once: into the sink as long as it lasts, from behind `last_id` ("" =
+ * its beginning). answer->status is 0 when there was no answer. */
+enum err client_stream(struct cli *c, const struct client *to, const char *path, const char *last_id,
+                       const struct http_sink *sink, struct http_answer *answer);
 /* GET of JSON, tried once: for those who have a loop of their own. */
 enum err client_get_once(struct cli *c, const struct client *to, const char *path, json_t **out);
 

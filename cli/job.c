@@ -2,17 +2,14 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "cli/interrupt.h"
-#include "cli/output.h"
 #include "model/cause.h"
 #include "model/task_state.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* Fast while something happens, about a second at rest; an outage of the server is sat out. */
-enum { POLL_LEAST_MS = 50, POLL_MOST_MS = 1000, OUTAGE_MOST_S = 900, EXIT_INTERRUPTED = 130 };
+enum { POLL_MOST_MS = 1000, OUTAGE_MOST_S = 900, EXIT_INTERRUPTED = 130 };
 
 static struct str text_of(const json_t *task, const char *name)
 {
@@ -69,10 +66,6 @@ char *job_sentence(struct cli *c, const json_t *task)
 	                    retry.n ? "; it is retried as task " : "", STR_ARG(retry));
 }
 
-struct outage {
-	int64_t since; /* 0 = none */
-};
-
 /* After a failed call: waits and says OK when it is worth asking again. */
 static enum err sit_out(struct cli *c, struct outage *o)
 {
@@ -97,7 +90,14 @@ static enum err leave_running(struct cli *c, const char *id)
 	               id, id, id);
 }
 
-static enum err next_pause(struct cli *c, const char *id, int *poll_ms)
+enum err job_sit_out(struct cli *c, const char *id, struct outage *o)
+{
+	if (!interrupt_came() && sit_out(c, o) == OK)
+		return OK;
+	return interrupt_came() ? leave_running(c, id) : c->cx.err;
+}
+
+enum err job_pause(struct cli *c, const char *id, int *poll_ms)
 {
 	if (!pause_ms(*poll_ms))
 		return leave_running(c, id);
@@ -105,22 +105,17 @@ static enum err next_pause(struct cli *c, const char *id, int *poll_ms)
 	return OK;
 }
 
-/* One GET of the task that outlasts outages. */
-static enum err read_task(struct cli *c, const struct client *to, const char *id, json_t **task)
+enum err job_read(struct cli *c, const struct client *to, const char *id, json_t **task)
 {
 	const char *path = arena_printf(&c->cx.arena, "/tasks/%s", id);
 	struct outage outage = { 0 };
-	enum err e;
 
-	while ((e = client_get_once(c, to, path, task)) != OK) {
-		if (interrupt_came() || sit_out(c, &outage) != OK)
-			return interrupt_came() ? leave_running(c, id) : c->cx.err;
-	}
+	while (client_get_once(c, to, path, task) != OK)
+		TRY(job_sit_out(c, id, &outage));
 	return OK;
 }
 
-/* Polling must not keep what each round took. */
-static void forget(struct cli *c, struct arena *kept)
+void job_forget(struct cli *c, struct arena *kept)
 {
 	struct arena round = c->cx.arena;
 
@@ -134,14 +129,14 @@ static enum err wait_round(struct cli *c, const struct client *to, const char *i
 	enum err e;
 
 	c->cx.arena = (struct arena){ 0 };
-	e = read_task(c, to, id, task);
-	forget(c, &kept);
+	e = job_read(c, to, id, task);
+	job_forget(c, &kept);
 	return e;
 }
 
 enum err job_wait(struct cli *c, const struct client *to, const char *id, json_t **task)
 {
-	int poll_ms = POLL_LEAST_MS;
+	int poll_ms = JOB_POLL_LEAST_MS;
 
 	interrupt_catch();
 	for (;;) {
@@ -153,79 +148,6 @@ enum err job_wait(struct cli *c, const struct client *to, const char *id, json_t
 			return OK;
 		}
 		json_decref(now);
-		TRY(next_pause(c, id, &poll_ms));
-	}
-}
-
-/* A terminal gets whole characters: what is cut in the middle comes again with the next piece. */
-static struct str whole_characters(struct str s)
-{
-	size_t back = 0;
-
-	while (back < 3 && back < s.n && ((unsigned char)s.p[s.n - 1 - back] & 0xc0) == 0x80)
-		back++;
-	if (back < s.n && ((unsigned char)s.p[s.n - 1 - back] & 0xc0) == 0xc0 && s.n > back + 1)
-		return text_cut(s, s.n - back - 1);
-	return s;
-}
-
-/* Prints what came after `*offset`. No log yet (404) is no error. */
-static enum err print_new(struct cli *c, const struct client *to, const char *id, int64_t *offset, size_t *got)
-{
-	const char *path = arena_printf(&c->cx.arena, "/tasks/%s/log?offset=%lld", id, (long long)*offset);
-	struct outage outage = { 0 };
-	struct str bytes;
-	enum err e;
-
-	*got = 0;
-	while ((e = client_get_bytes(c, to, path, &bytes)) != OK) {
-		if (e == ERR_NOT_FOUND)
-			return OK;
-		if (interrupt_came() || sit_out(c, &outage) != OK)
-			return interrupt_came() ? leave_running(c, id) : c->cx.err;
-	}
-	bytes = isatty(1) ? whole_characters(bytes) : bytes;
-	output_text(&c->cx, bytes);
-	*offset += (int64_t)bytes.n;
-	*got = bytes.n;
-	return output_end(&c->cx);
-}
-
-static enum err follow_round(struct cli *c, const struct client *to, const char *id, int64_t *offset, size_t *got,
-                             json_t **task)
-{
-	struct arena kept = c->cx.arena;
-	enum err e;
-
-	c->cx.arena = (struct arena){ 0 };
-	/* the state first: a log that is read after the end is whole */
-	e = read_task(c, to, id, task);
-	if (e == OK)
-		e = print_new(c, to, id, offset, got);
-	forget(c, &kept);
-	return e;
-}
-
-enum err job_follow(struct cli *c, const struct client *to, const char *id, json_t **task)
-{
-	int poll_ms = POLL_LEAST_MS;
-	int64_t offset = 0;
-	size_t got;
-
-	interrupt_catch();
-	for (;;) {
-		json_t *now = NULL;
-		enum err e = follow_round(c, to, id, &offset, &got, &now);
-
-		if (e == OK && job_is_over(now) && !got) {
-			*task = now;
-			return OK;
-		}
-		json_decref(now);
-		TRY(e);
-		if (got)
-			poll_ms = POLL_LEAST_MS;
-		else
-			TRY(next_pause(c, id, &poll_ms));
+		TRY(job_pause(c, id, &poll_ms));
 	}
 }

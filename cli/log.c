@@ -1,14 +1,14 @@
 #include "cli/commands.h"
 
 #include "base/json.h"
-#include "cli/job.h"
+#include "cli/follow.h"
 #include "cli/output.h"
 
 static enum err follow(struct cli *c, const struct client *to, const char *id)
 {
 	auto_json *task = NULL;
 
-	TRY(job_follow(c, to, id, &task));
+	TRY(follow_log(c, to, id, &task));
 	c->exit = job_verdict(task);
 	if (c->exit)
 		cli_say(c, "%s", job_sentence(c, task));

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/job.h"
+#include "cli/follow.h"
 #include "cli/output.h"
 
 #include <stdio.h>
@@ -81,7 +81,7 @@ static enum err follow(struct cli *c, const struct client *to, const char *id)
 	auto_json *task = NULL;
 
 	cli_say(c, "task %s is queued", id);
-	TRY(c->json ? job_wait(c, to, id, &task) : job_follow(c, to, id, &task));
+	TRY(c->json ? job_wait(c, to, id, &task) : follow_log(c, to, id, &task));
 	if (c->json)
 		output_json(&c->cx, task);
 	c->exit = job_verdict(task);

@@ -1,6 +1,7 @@
 #include "fcgi/api/log_api.h"
 
 #include "base/gzip.h"
+#include "fcgi/api/stream_api.h"
 #include "model/log_notice.h"
 #include "store/log_store.h"
 #include "store/task_store.h"
@@ -20,6 +21,7 @@ struct log_reader {
 	int64_t chunk;         /* its next chunk */
 	int64_t next_byte;     /* of what the job wrote; a chunk that begins later leaves a gap */
 	int64_t skip, left;    /* bytes of the answer: still to be left out, still to be sent */
+	int64_t after_attempt, after_byte; /* begins there; attempt 0 = with the first */
 	int stream;
 	bool is_gzip;
 };
@@ -53,11 +55,14 @@ static void add_pieces(struct log_reader *r, struct buf *out, const struct log_c
 
 static void add_chunk(struct log_reader *r, struct buf *out, struct ctx *cx, const struct log_chunk *c)
 {
+	int64_t known = r->next_byte > c->first_byte ? r->next_byte - c->first_byte : 0;
+	size_t from = known < (int64_t)c->plain.n ? (size_t)known : c->plain.n;
+
 	add(r, out, log_notice(&cx->arena, r->next_byte, c->first_byte)); /* "" when nothing is missing */
 	r->next_byte = c->first_byte + (int64_t)c->plain.n;
 	r->chunk = c->number + 1;
 	if (r->stream == STREAM_ALL)
-		add(r, out, c->plain);
+		add(r, out, str_bytes(c->plain.p + from, c->plain.n - from));
 	else
 		add_pieces(r, out, c);
 }
@@ -90,9 +95,14 @@ static enum err seek(struct log_reader *r, struct request *rq, struct ctx *cx)
 
 static enum err open_attempt(struct log_reader *r, struct request *rq, struct ctx *cx)
 {
+	const struct log_head *head = &r->heads[r->at];
+
 	r->chunk = 0;
 	r->next_byte = 0;
-	return seek(r, rq, cx);
+	if (head->attempt != r->after_attempt)
+		return seek(r, rq, cx);
+	r->next_byte = r->after_byte;
+	return log_store_seek(rq->logs, cx, &r->task, head, r->after_byte, &r->chunk);
 }
 
 /* One round of reading; *end = the attempt is over. */
@@ -104,8 +114,8 @@ static enum err read_round(struct log_reader *r, struct request *rq, struct ctx 
 
 	if (r->chunk < head->next)
 		TRY(log_store_read(rq->logs, cx, &r->task, head, r->chunk, CHUNKS_A_ROUND, &chunks, &n));
-	for (size_t i = 0; i < n && r->left; i++)
-		add_chunk(r, out, cx, &chunks[i]);
+	for (size_t i = 0; i < n && r->left && chunks[i].number < head->next; i++)
+		add_chunk(r, out, cx, &chunks[i]); /* no further than the head said: that is the place told */
 	*end = n == 0 || r->chunk >= head->next;
 	return OK;
 }
@@ -217,6 +227,35 @@ static enum err heed_range(struct request *rq, struct reply *rp, struct log_read
 	return OK;
 }
 
+/* ?after=: where an event of the stream, or the answer before, ended. */
+static enum err heed_after(struct request *rq, struct log_reader *r)
+{
+	struct str text;
+
+	if (!request_query(rq, "after", &text))
+		return OK;
+	if (r->stream != STREAM_ALL || r->skip)
+		return err_set(&rq->cx, ERR_INPUT, "query field after: goes with /log alone, and without offset and tail");
+	if (!stream_place_parse(text, &r->after_attempt, &r->after_byte))
+		return err_set(&rq->cx, ERR_INPUT, "query field after: must be the id of an event or X-Log-Next, such as 1-4096");
+	while (r->head_count && r->heads->attempt < r->after_attempt) {
+		r->heads++;
+		r->head_count--;
+	}
+	return OK;
+}
+
+/* What comes behind all that there is. */
+static void tell_next(struct request *rq, struct reply *rp, const struct log_reader *r)
+{
+	const struct log_head *last = r->head_count ? &r->heads[r->head_count - 1] : NULL;
+	int64_t attempt = last ? last->attempt : r->after_attempt, byte = last ? last->bytes : r->after_byte;
+
+	if (attempt == r->after_attempt && byte < r->after_byte)
+		byte = r->after_byte;
+	reply_header(rp, "X-Log-Next", str_of(arena_printf(&rq->cx.arena, "%lld-%lld", (long long)attempt, (long long)byte)));
+}
+
 static enum err read_form(struct request *rq, struct reply *rp, struct log_reader *r)
 {
 	struct str form;
@@ -261,9 +300,11 @@ static enum err serve(struct request *rq, struct reply *rp, int stream)
 		return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log yet: the task is %s", task_state_wire(task.state));
 	TRY(choose_attempt(rq, r));
 	TRY(read_tail(rq, r));
+	TRY(heed_after(rq, r));
 	reply_text(rp, 200, STR_LIT(""));
 	if (stream == STREAM_ALL)
 		reply_header(rp, "Accept-Ranges", STR_LIT("bytes"));
+	tell_next(rq, rp, r);
 	TRY(heed_range(rq, rp, r, task_state_is_settled(task.state)));
 	TRY(read_form(rq, rp, r));
 	reply_header(rp, "X-Task-Status", str_of(task_state_wire(task.state)));

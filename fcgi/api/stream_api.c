@@ -3,17 +3,21 @@
 #include "store/log_store.h"
 #include "store/task_store.h"
 
-/* "2-1048576" */
-static enum err parse_place(struct request *rq, struct stream_place *place)
+bool stream_place_parse(struct str text, int64_t *attempt, int64_t *byte)
 {
-	struct str text = str_trim(request_header(rq, "Last-Event-ID")), attempt;
+	struct str first;
+
+	str_cut(&text, '-', &first);
+	return str_int(first, attempt) && str_int(text, byte) && *attempt >= 0 && *byte >= 0;
+}
+
+static enum err read_place(struct request *rq, struct stream_place *place)
+{
+	struct str text = str_trim(request_header(rq, "Last-Event-ID"));
 
 	if (!text.n)
 		request_query(rq, "after", &text);
-	if (!text.n)
-		return OK;
-	str_cut(&text, '-', &attempt);
-	if (!str_int(attempt, &place->attempt) || !str_int(text, &place->byte) || place->attempt < 0 || place->byte < 0)
+	if (text.n && !stream_place_parse(text, &place->attempt, &place->byte))
 		return err_set(&rq->cx, ERR_INPUT, "Last-Event-ID: must be that of an event of this stream, such as 1-4096");
 	return OK;
 }
@@ -40,10 +44,10 @@ static enum err serve(struct request *rq, struct reply *rp, bool is_news)
 
 	place->is_news = is_news;
 	TRY(request_id(rq, "id", "task", &place->task));
-	TRY(parse_place(rq, place));
+	TRY(read_place(rq, place));
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &place->task, &task));
 	if (!rq->process->may_wait)
-		return err_set(&rq->cx, ERR_BUSY, "this log is not streamed at the moment, read /log?offset=N instead");
+		return err_set(&rq->cx, ERR_BUSY, "this log is not streamed at the moment, read /log?after=ID instead");
 	TRY(find_chunk(rq, place));
 	reply_text(rp, 200, STR_LIT("retry: 2000\n\n"));
 	rp->type = "text/event-stream";

@@ -9,6 +9,9 @@ struct stream_place {
 	bool is_news;                 /* not the output: only that there is more */
 };
 
+/* "2-1048576"; false on anything else. */
+bool stream_place_parse(struct str text, int64_t *attempt, int64_t *byte);
+
 /* GET P/tasks/{id}/log/stream: the output as server-sent events, while it is written; resumed behind
  * Last-Event-ID (or ?after=, for who cannot send that header) "ATTEMPT-BYTE". It leaves rp->stream for
  * stoker-tail to go on with; where there is no place for that, 503: the log is polled instead. */

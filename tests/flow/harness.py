@@ -344,9 +344,16 @@ class Instance:
     def cli(self, *arguments, **more):
         """`stoker ...` with the project's token in its environment."""
         more.setdefault("timeout", 60)
+        more.setdefault("text", True)
         return subprocess.run([os.path.join(self.build, "bin", "stoker"), *arguments],
                               env=dict(self.env, **self.iron), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+
+    def background(self, *arguments):
+        """The same, left running."""
+        return subprocess.Popen([os.path.join(self.build, "bin", "stoker"), *arguments],
+                                env=dict(self.env, **self.iron), text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def admin(self, *arguments):
         return self.cli("admin", "-c", os.path.join(self.var, "conf", "admin.conf"), *arguments)

@@ -28,8 +28,7 @@ class CommandLine(harness.FlowTest):
         return done.stdout.decode("utf-8", "replace")
 
     def background(self, *arguments):
-        return subprocess.Popen([STOKER, *arguments], env=dict(os.environ, **self.stoker.iron), text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.stoker.background(*arguments)
 
     def register(self, name, command, *more):
         self.cli("code", "register", name, "--image", "busybox", "--command", command, *more)
@@ -129,11 +128,14 @@ class CommandLine(harness.FlowTest):
         follower = self.background("queue", "late", "--wait")
         task = re.search(r"task ([0-9a-f]{24})", follower.stderr.readline()).group(1)
         self.stoker.wait_state(task, "running")
+        waiter = self.background("wait", task)  # it asks, and notices; the follower has its stream
         server = self.stoker.kill("mariadb", signal.SIGSTOP)
         time.sleep(6)
         os.kill(server, signal.SIGCONT)
         out, said = follower.communicate(timeout=40)
         self.assertEqual((follower.returncode, out), (4, "before\nafter\n"), said)
+        _, said = waiter.communicate(timeout=40)
+        self.assertEqual(waiter.returncode, 4, said)
         self.assertIn("trying again", said)
 
     # --- words and forms ----------------------------------------------------------------------------------

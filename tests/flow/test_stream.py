@@ -177,6 +177,20 @@ class Streams(StreamTest):
         for bad in ("?download=zip", "?tail=5&offset=3", "?tail=x"):
             self.assertEqual(self.stoker.get(path + bad).status, 400, bad)
 
+    def test_polled_from_any_place_it_is_exact_and_says_where_it_goes_on(self):
+        self.stoker.code("bytes", "sh -c 'head -c 150000 /dev/urandom; seq 1 20000'")
+        task = self.stoker.run_task("bytes")["id"]
+        path, whole = "tasks/%s/log?after=" % task, self.stoker.task_log(task)
+        dice = random.Random(2)
+        for start in [0, 1, 65536, len(whole) - 1, len(whole), len(whole) + 5] + [dice.randrange(len(whole)) for _ in range(12)]:
+            reply = self.stoker.get("%s1-%d" % (path, start))
+            self.assertEqual(reply.body, whole[start:], "from byte %d" % start)
+            self.assertEqual(reply.headers["x-log-next"], "1-%d" % max(start, len(whole)))
+        self.assertEqual(self.stoker.get(path + "0-0").body, whole)
+        self.assertEqual(self.stoker.get(path + "2-0").body, b"")
+        for bad in (path + "x", path + "1-3&tail=4", path + "1-3&offset=1", path.replace("/log", "/outlog") + "1-3"):
+            self.assertEqual(self.stoker.get(bad).status, 400, bad)
+
     def test_who_may_not_and_what_is_not_there(self):
         task = self.stoker.queue("hello")
         path = "tasks/%s/log/stream" % task
@@ -198,7 +212,7 @@ class Streams(StreamTest):
             os.kill(keeper, harness.signal.SIGCONT)
         self.assertEqual(reply.status, 503)
         self.assertIn("retry-after", reply.headers)
-        self.assertIn("read /log?offset=N instead", reply.json["msg"])
+        self.assertIn("read /log?after=ID instead", reply.json["msg"])
         self.stoker.wait_restarted("tail", old)
 
     def test_a_page_hears_that_there_is_more_and_when_it_is_over(self):
@@ -284,7 +298,47 @@ class Places(StreamTest):
         harness.wait_for(lambda: self.asked(task) == 200, 5, "a place to be free")
 
 
+    def test_the_command_line_polls_and_takes_the_stream_when_there_is_one(self):
+        self.stoker.code("steps", "sh -c 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; sleep 0.05; done'")
+        held = [Stream(self.stoker, self.stoker.queue("hello", delay=3600)) for _ in range(2)]
+        task = self.stoker.queue("steps")
+        done = self.stoker.cli("log", "-f", task)
+        self.assertEqual((done.returncode, done.stdout), (0, "".join("%d\n" % i for i in range(1, 61))))
+        for stream in held:
+            stream.close()
+
+
 class Survival(StreamTest):
+    def lines_of_log(self, path):
+        with open(os.path.join(self.stoker.var, "nginx", "access.log")) as log:
+            return sum(1 for line in log if path in line)
+
+    def test_the_command_line_follows_by_the_stream(self):
+        self.stoker.code("flood", "sh -c 'echo begin; sleep 1; yes 0123456789 | head -c 12000000; printf \"\\377\\303\"; exit 3'")
+        task = self.stoker.queue("flood")
+        done = self.stoker.cli("log", "-f", task, text=False)
+        self.assertEqual((done.returncode, done.stdout), (3, self.stoker.task_log(task)))
+        path = "/tasks/%s/log " % task
+        # nginx writes a line when the exchange is over; one of them is this test's own
+        harness.wait_for(lambda: self.lines_of_log(path.replace(" ", "/stream ")) == 1, 5, "the stream's line")
+        self.assertEqual(self.lines_of_log(path), 1)
+
+    def test_the_command_line_sees_each_line_once_whatever_dies(self):
+        last = 6000
+        self.stoker.code("count", "sh -c 'i=0; while [ $i -lt %d ]; do i=$((i+1)); echo $i; [ $((i %% 40)) = 0 ] && sleep 0.1; done'" % last)
+        task, got = self.stoker.queue("count"), []
+        follower = self.stoker.background("log", "-f", task)
+        reader = threading.Thread(target=lambda: got.extend(follower.stdout), daemon=True)
+        reader.start()
+        for role in ("tail", "runner", "mariadb", "tail"):
+            seen = len(got)
+            harness.wait_for(lambda: len(got) > seen + 40, 40, "more lines before the death of " + role)
+            self.assertIsNone(follower.poll(), "the job was over before all had been killed")
+            self.stoker.wait_restarted(role, self.stoker.kill(role), 30)
+        self.assertEqual(follower.wait(90), 0)
+        reader.join(10)
+        self.assertEqual(got, ["%d\n" % i for i in range(1, last + 1)])
+
     def test_a_log_survives_everybody_who_carries_it(self):
         """Runner, stoker-tail, the follower itself and MariaDB die in turn, twice."""
         last = 12000
