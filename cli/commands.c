@@ -32,6 +32,8 @@ const struct command COMMANDS[] = {
 	{ "admin token create", CLI_SETTINGS, 0, 0, "", "Make a token and print it, once", admin_token_create_command },
 	{ "admin token list", CLI_SETTINGS, 0, 0, "", "List tokens (never their text)", admin_token_list_command },
 	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back; within a second they open nothing", admin_token_revoke_command },
+	{ "admin cluster list", CLI_SETTINGS, 0, 0, "", "List clusters, and what their jobs may reach", admin_cluster_list_command },
+	{ "admin cluster network", CLI_SETTINGS, 2, 2, "NAME none|outbound|private", "Say what a cluster's jobs may reach: nothing, public addresses, private ones too", admin_cluster_network_command },
 	{ "admin node list", CLI_SETTINGS, 0, 0, "", "List nodes", admin_node_list_command },
 	{ "admin node drain", CLI_SETTINGS, 1, 1, "NAME", "Let a node take no more; its jobs run to their end", admin_node_drain_command },
 	{ "admin node resume", CLI_SETTINGS, 1, 1, "NAME", "Let a drained node take jobs again", admin_node_resume_command },

@@ -31,6 +31,8 @@ enum err admin_project_list_command(struct cli *c);
 enum err admin_token_create_command(struct cli *c);
 enum err admin_token_list_command(struct cli *c);
 enum err admin_token_revoke_command(struct cli *c);
+enum err admin_cluster_list_command(struct cli *c);
+enum err admin_cluster_network_command(struct cli *c);
 enum err admin_node_list_command(struct cli *c);
 enum err admin_node_drain_command(struct cli *c);
 enum err admin_node_resume_command(struct cli *c);

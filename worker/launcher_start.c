@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,13 +50,40 @@ static void become_launcher(int fd, char **argv)
 	_exit(127);
 }
 
+static void add_addresses(struct arena *a, struct str host, char **list)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *all;
+	char text[INET6_ADDRSTRLEN];
+
+	if (!host.n || getaddrinfo(str_c(a, host), NULL, &hints, &all))
+		return; /* the runner itself will say what is wrong with it */
+	for (struct addrinfo *i = all; i; i = i->ai_next)
+		if (getnameinfo(i->ai_addr, i->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0 && !strchr(text, '%'))
+			*list = arena_printf(a, "%s%s%s", *list, **list ? "," : "", text);
+	freeaddrinfo(all);
+}
+
+/* Where the databases are, which no job may reach: the launcher is told addresses, and asks nobody. */
+static char *closed_addresses(struct arena *a, const struct settings *set)
+{
+	const struct settings_database *const both[] = { &set->database, &set->logs };
+	char *list = arena_text(a, "");
+	struct str rest, one;
+
+	for (size_t i = 0; i < sizeof both / sizeof both[0]; i++)
+		for (rest = str_of(both[i]->host); str_cut(&rest, ',', &one);)
+			add_addresses(a, str_trim(one), &list);
+	return list;
+}
+
 enum err launcher_start(struct ctx *cx, const struct settings *set, const struct account *runner, int *channel)
 {
 	struct arena *a = &cx->arena;
-	char *program;
+	char *program, *closed;
 	int pair[2];
 	pid_t pid;
 
+	closed = closed_addresses(a, set);
 	TRY(program_path(cx, set->runner.launcher, "stoker-launcher", &program));
 	if (access(program, X_OK))
 		return err_errno(cx, "start %s", program);
@@ -64,7 +93,8 @@ enum err launcher_start(struct ctx *cx, const struct settings *set, const struct
 		"--uid-base", arena_printf(a, "%lld", (long long)set->node.uid_base),
 		"--slots", arena_printf(a, "%lld", (long long)set->node.slots),
 		"--cgroup", set->node.cgroup, "--runtime", set->node.runtime, "--isolation", set->node.isolation,
-		"--images-mb", arena_printf(a, "%lld", (long long)set->images.cache_mb), NULL,
+		"--images-mb", arena_printf(a, "%lld", (long long)set->images.cache_mb),
+		"--resolvers", set->node.resolvers, "--closed", closed, NULL,
 	};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(cx, "make the launcher's channel");

@@ -14,6 +14,7 @@ struct cluster {
 	struct str autoscale;   /* JSON object or "" */
 	int64_t created_at, updated_at;
 	int64_t slots, running; /* of its live nodes */
+	struct str network;     /* what its jobs may reach: a CLUSTER_NETWORKS; only an operator says it */
 	struct str public_key;  /* PEM, whose other half its nodes open payloads with; "" = none */
 };
 
@@ -24,6 +25,12 @@ struct cluster_order {
 	bool says_key;                         /* decryption_key was sent; "" takes it away */
 	struct str decryption_key, public_key; /* PEM; the second follows from the first */
 };
+
+/* none: nothing. outbound: public addresses. private: private ones too. Never the node's own, the database's
+ * or a metadata service's. In this order, as numbers: the order of the launcher's. */
+#define CLUSTER_NETWORKS { "none", "outbound", "private" }
+/* False if there is no such policy. */
+bool cluster_network_parse(struct str text, int *out);
 
 struct id cluster_wire_id(int64_t number);
 /* False if no cluster can have this id. */

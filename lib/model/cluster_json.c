@@ -6,6 +6,18 @@
 
 enum { NAME_BYTES = 200, AUTOSCALE_BYTES = 65536, KEY_BYTES = 16384 };
 
+bool cluster_network_parse(struct str text, int *out)
+{
+	static const char *const names[] = CLUSTER_NETWORKS;
+
+	for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
+		if (str_is(text, names[i])) {
+			*out = i;
+			return true;
+		}
+	return false;
+}
+
 struct id cluster_wire_id(int64_t number)
 {
 	struct id id = { { 0 } };
@@ -49,6 +61,7 @@ json_t *cluster_to_json(const struct cluster *c)
 	set_int(j, "memory", c->memory);
 	set_int(j, "disk_space", c->disk_space);
 	set_int(j, "cpu_share", c->cpu_share);
+	json_object_set_new(j, "network", json_text(c->network));
 	set_int(j, "runners_total", c->slots);
 	set_int(j, "runners_available", c->slots > c->running ? c->slots - c->running : 0);
 	json_object_set_new(j, "created_at", json_time(c->created_at));

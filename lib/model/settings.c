@@ -59,6 +59,7 @@ static const struct conf_key KEYS[] = {
 	TEXT("node", "runtime", "auto", node.runtime, "auto, crun or runc"),
 	TEXT("node", "isolation", "usual", node.isolation, "usual: what the host cannot give is done without, and stoker admin doctor tells it; strict: then it runs no job"),
 	TEXT("node", "cgroup", "stoker", node.cgroup, "cgroup below which jobs get theirs"),
+	TEXT("node", "resolvers", "", node.resolvers, "addresses, comma separated, that jobs of clusters with a network may ask for names; empty = this host's own that are not on its loopback"),
 	INT("node", "slots", "16", 1, 10000, node.slots, "jobs at the same time"),
 	INT("node", "uid_base", "1048576", 65536, 4000000000, node.uid_base, "first of the uid ranges, 65536 wide, one a slot"),
 	INT("node", "memory_mb", "512", 4, 1048576, node.memory_mb, "memory of a job in MiB unless its code says otherwise"),

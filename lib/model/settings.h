@@ -31,7 +31,7 @@ struct settings {
 		char *images;
 	} runtimes;
 	struct {
-		char *name, *dir, *cluster, *doorbell, *runtime, *isolation, *cgroup;
+		char *name, *dir, *cluster, *doorbell, *runtime, *isolation, *cgroup, *resolvers;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {

@@ -9,7 +9,8 @@
 	" AND n.lease_until > NOW(6))"
 #define COLUMNS                                                                                               \
 	"SELECT k.id, k.name, k.user_id, s.user_id IS NOT NULL, k.memory, k.disk_space, k.cpu_share, k.autoscale," \
-	" k.created_at, k.updated_at," NODES("slots") "," NODES("running") ", k.public_key"                  \
+	" k.created_at, k.updated_at," NODES("slots") "," NODES("running") ", k.public_key,"                 \
+	" (SELECT w.network FROM cluster_network w WHERE w.cluster_id = k.id)"                                  \
 	" FROM cluster k LEFT JOIN cluster_share s ON s.cluster_id = k.id AND s.user_id = ? WHERE k.deleted_at IS NULL"
 /* The admin sees all of them. */
 #define VISIBLE " AND (k.user_id IS NULL OR k.user_id = ? OR s.user_id IS NOT NULL OR ? = 1)"
@@ -26,7 +27,8 @@ static struct cluster from_row(const struct val *v)
 		                 .is_shared = val_int(&v[3]) != 0, .memory = val_int(&v[4]), .disk_space = val_int(&v[5]),
 		                 .cpu_share = val_int(&v[6]), .autoscale = val_str(&v[7]), .created_at = val_time(&v[8]),
 		                 .updated_at = val_time(&v[9]), .slots = val_int(&v[10]), .running = val_int(&v[11]),
-		                 .public_key = val_str(&v[12]) };
+		                 .public_key = val_str(&v[12]),
+		                 .network = v[13].type == VAL_NULL ? STR_LIT("none") : val_str(&v[13]) };
 }
 
 enum err cluster_store_list(struct db *db, struct ctx *cx, const struct principal *who, struct cluster_filter which,
@@ -198,6 +200,18 @@ enum err cluster_store_key(struct db *db, struct ctx *cx, int64_t number, const 
 	e = unseal(cx, &key, place_of_key(cx, number), val_str(&row(&r, 0)[1]), pem);
 	explicit_bzero(&key, sizeof key);
 	return e;
+}
+
+static const struct sql NETWORK = {
+	"REPLACE INTO cluster_network (cluster_id, network, set_by, set_at)"
+	" SELECT k.id, ?, ?, NOW(6) FROM cluster k WHERE k.name = ? AND k.deleted_at IS NULL", "sss" };
+
+enum err cluster_store_set_network(struct db *db, struct ctx *cx, struct str name, struct str network, struct str by)
+{
+	TRY(db_exec(db, cx, &NETWORK, VALS(v_s(network), v_s(by), v_s(name))));
+	if (db_changed(db) < 1)
+		return err_set(cx, ERR_NOT_FOUND, "there is no cluster '" STR_FMT "'", STR_ARG(name));
+	return OK;
 }
 
 /* --- deleting ---------------------------------------------------------------------------------- */

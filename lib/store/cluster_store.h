@@ -23,6 +23,9 @@ enum err cluster_store_change(struct db *db, struct ctx *cx, int64_t number, con
  * or ERR_INTERNAL when it cannot be unsealed with `key_file` ([secrets]). */
 enum err cluster_store_key(struct db *db, struct ctx *cx, int64_t number, const char *key_file, int64_t *key_number,
                            struct str *pem);
+/* What its jobs may reach (CLUSTER_NETWORKS), and who said so. Holds for what is claimed afterwards. For an
+ * account that may; the programs' own may only read it. ERR_NOT_FOUND. */
+enum err cluster_store_set_network(struct db *db, struct ctx *cx, struct str name, struct str network, struct str by);
 /* ERR_CONFLICT while it has live nodes or tasks. Its name is free afterwards. */
 enum err cluster_store_delete(struct db *db, struct ctx *cx, int64_t number);
 /* Users by id or name. ERR_NOT_FOUND names one who is not there. */

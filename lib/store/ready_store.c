@@ -337,7 +337,7 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body),"        \
 	" v.package, v.runtime, v.stack, v.file_name,"                                                        \
 	" (SELECT IF(k.decryption_key IS NULL, 0, k.key_number) FROM cluster k WHERE k.id = ?),"    \
-	" t.schedule_id"
+	" t.schedule_id, (SELECT w.network + 0 FROM cluster_network w WHERE w.cluster_id = ?)"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -346,10 +346,10 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 
 static const struct sql BY_IDS = {
 	CLAIMED " FROM task t" CLAIMED_JOINS
-	" WHERE t.id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AND t.node_session = ?", "isssssssssssssssss" };
+	" WHERE t.id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AND t.node_session = ?", "iisssssssssssssssss" };
 static const struct sql MINE = {
 	CLAIMED " FROM running r STRAIGHT_JOIN task t ON t.id = r.task_id AND t.attempt = r.attempt" CLAIMED_JOINS
-	" WHERE r.node_id = ? AND t.node_session = ? ORDER BY r.task_id", "iis" };
+	" WHERE r.node_id = ? AND t.node_session = ? ORDER BY r.task_id", "iiis" };
 
 _Static_assert(READY_PAYLOAD_INLINE == 4096, "the statement says so too");
 static const struct sql PAYLOAD = {
@@ -366,7 +366,8 @@ static struct claimed claimed_of(const struct val *v)
 		             .traceparent = val_str(&v[18]), .payload_bytes = val_int(&v[19]),
 		             .package = val_str(&v[20]), .runtime = val_str(&v[21]), .stack = val_str(&v[22]),
 		             .file_name = val_str(&v[23]), .key_number = val_int(&v[24]),
-		             .schedule_id = val_id(&v[25]) };
+		             .schedule_id = val_id(&v[25]),
+		             .network = v[26].type == VAL_NULL ? 0 : val_int(&v[26]) - 1 };
 
 	task_state_parse(val_str(&v[3]), &c.state);
 	return c;
@@ -381,12 +382,12 @@ static enum err read_claimed(struct db *db, struct ctx *cx, const struct claim *
 	*n = 0;
 	for (size_t at = 0; at < p->n; at += READ_AT_ONCE) {
 		size_t end = at + READ_AT_ONCE < p->n ? at + READ_AT_ONCE : p->n;
-		struct val v[READ_AT_ONCE + 2] = { v_i(c->who->cluster_id) };
+		struct val v[READ_AT_ONCE + 3] = { v_i(c->who->cluster_id), v_i(c->who->cluster_id) };
 
 		for (size_t i = 0; i < READ_AT_ONCE; i++)
-			v[1 + i] = v_id(at + i < end ? &p->taken[at + i].task_id : &ZERO);
-		v[READ_AT_ONCE + 1] = v_s(c->who->session);
-		TRY(db_query(db, cx, &BY_IDS, v, READ_AT_ONCE + 2, &r));
+			v[2 + i] = v_id(at + i < end ? &p->taken[at + i].task_id : &ZERO);
+		v[READ_AT_ONCE + 2] = v_s(c->who->session);
+		TRY(db_query(db, cx, &BY_IDS, v, READ_AT_ONCE + 3, &r));
 		for (size_t i = at; i < end; i++)
 			for (size_t k = 0; k < r.n; k++)
 				if (str_equal(id_view(&p->taken[i].task_id), val_str(&row(&r, k)[0])))
@@ -422,7 +423,7 @@ enum err ready_store_mine(struct db *db, struct ctx *cx, const struct node_claim
 {
 	struct rows r;
 
-	TRY(db_query(db, cx, &MINE, VALS(v_i(who->cluster_id), v_i(who->node_id), v_s(who->session)), &r));
+	TRY(db_query(db, cx, &MINE, VALS(v_i(who->cluster_id), v_i(who->cluster_id), v_i(who->node_id), v_s(who->session)), &r));
 	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
 	for (size_t i = 0; i < r.n; i++)
 		(*out)[i] = claimed_of(row(&r, i));

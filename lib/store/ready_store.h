@@ -25,6 +25,7 @@ struct claimed {
 	int64_t payload_bytes;
 	struct str payload;                     /* if it has at most READY_PAYLOAD_INLINE bytes */
 	int64_t key_number;                     /* of the key that opens its payload (cluster_store_key); 0 = it is not encrypted */
+	int64_t network;                        /* what its cluster lets it reach: the number of a CLUSTER_NETWORKS */
 	int64_t day;                            /* of its log, by the database's clock */
 };
 

@@ -1,7 +1,10 @@
 #include "tests/escape/hostile.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdarg.h>
@@ -10,11 +13,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SECONDS_EACH = 30 };
+enum { SECONDS_EACH = 30, REACH_MS = 3500 };
 
 struct outcome { /* shared with the process that attacks */
 	bool ended, open;
@@ -148,6 +152,65 @@ static int look_around(void)
 	return 0;
 }
 
+struct target {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	} u;
+	socklen_t n;
+};
+
+static bool target_parse(const char *text, uint16_t port, struct target *out)
+{
+	*out = (struct target){ .u.six = { .sin6_family = AF_INET6, .sin6_port = htons(port) }, .n = sizeof out->u.six };
+	if (inet_pton(AF_INET6, text, &out->u.six.sin6_addr) == 1)
+		return true;
+	*out = (struct target){ .u.four = { .sin_family = AF_INET, .sin_port = htons(port) }, .n = sizeof out->u.four };
+	return inet_pton(AF_INET, text, &out->u.four.sin_addr) == 1;
+}
+
+/* "connected", or why not. */
+static const char *try_tcp(const struct target *to)
+{
+	int fd = socket(to->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t n = sizeof err;
+
+	if (fd < 0)
+		return strerror(errno);
+	if (connect(fd, &to->u.any, to->n) && errno != EINPROGRESS)
+		err = errno;
+	else if (poll(&p, 1, REACH_MS) != 1)
+		err = ETIMEDOUT;
+	else
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	close(fd);
+	return err ? strerror(err) : "connected";
+}
+
+static void send_udp(const struct target *to)
+{
+	int fd = socket(to->u.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	sendto(fd, "x", 1, 0, &to->u.any, to->n);
+	close(fd);
+}
+
+/* "address word" for each: TCP, and a datagram that only its listener would tell of. */
+static int reach(long port, char **addresses)
+{
+	struct target to;
+
+	for (; *addresses; addresses++) {
+		if (!target_parse(*addresses, (uint16_t)port, &to))
+			return 1;
+		send_udp(&to);
+		printf("%s %s\n", *addresses, try_tcp(&to));
+	}
+	return 0;
+}
+
 static void put_line(char *to, uint64_t number, char end)
 {
 	to[15] = end;
@@ -183,6 +246,8 @@ int main(int argc, char **argv)
 		wait_for_ever();
 	if (strcmp(what, "flood") == 0 && argc == 5)
 		return flood(strtoull(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), argv[4][0] == 'n' ? '\n' : '.');
+	if (strcmp(what, "reach") == 0 && argc > 3)
+		return reach(strtol(argv[2], NULL, 10), argv + 3);
 	if (strcmp(what, "daemon") == 0)
 		return leave_a_daemon();
 	if (strcmp(what, "look") == 0)

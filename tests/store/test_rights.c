@@ -51,12 +51,13 @@ START_TEST(neither_account_can_change_what_was)
 		"UPDATE attempt SET cause = 'x'", "INSERT INTO running VALUES (1, '', 1, 1, NULL)", "UPDATE node SET session = ''",
 		"INSERT INTO ready VALUES (1, NOW(), '', 1, 1)", "UPDATE outbox SET url = 'x'", "UPDATE beat SET at = NOW()",
 		"UPDATE running SET attempt = 1", "INSERT INTO payload VALUES ('', '')", "DELETE FROM package",
+		"REPLACE INTO cluster_network VALUES (1, 'private', 'x', NOW())", "DELETE FROM cluster_network",
 		"UPDATE package SET bytes = 1", "UPDATE package_piece SET body = ''",
 	};
 	static const char *const NOT_WORKER[] = {
 		"SELECT * FROM token", "SELECT * FROM user", "SELECT * FROM member", "INSERT INTO token (id) VALUES ('')",
 		"UPDATE user SET admin = 1", "DELETE FROM credential", "INSERT INTO schedule (id) VALUES ('')", "UPDATE calendar SET dates = ''", "INSERT INTO code (id) VALUES ('')",
-		"INSERT INTO package_piece VALUES ('', 1, '')", "UPDATE package SET bytes = 1",
+		"INSERT INTO package_piece VALUES ('', 1, '')", "UPDATE package SET bytes = 1", "UPDATE cluster_network SET network = 2",
 	};
 	MYSQL *api, *worker;
 

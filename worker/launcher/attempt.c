@@ -89,7 +89,8 @@ static enum err owner_userns(struct ctx *cx, struct launcher *l, const struct la
 	return OK;
 }
 
-static void fill_setup(const struct launcher *l, const struct attempt *a, struct monitor_setup *s)
+static void fill_setup(const struct launcher *l, const struct attempt *a, const struct monitor_outbound *outbound,
+                       struct monitor_setup *s)
 {
 	*s = (struct monitor_setup){
 		.request = *a->request,
@@ -100,6 +101,7 @@ static void fill_setup(const struct launcher *l, const struct attempt *a, struct
 		.config_bytes = a->sizes[2],
 		.cgroup_v2 = l->host.cgroup_v2,
 		.is_crun = a->runtime->is_crun,
+		.outbound = *outbound,
 	};
 	snprintf(s->id, sizeof s->id, "%s", a->id);
 	snprintf(s->cgroup, sizeof s->cgroup, "%s/%s", l->opt.cgroup, a->id);
@@ -109,14 +111,14 @@ static void fill_setup(const struct launcher *l, const struct attempt *a, struct
 
 /* The monitor's orders wait in a pipe: it holds 64 KiB, so the launcher never waits. */
 static enum err write_setup(struct ctx *cx, const struct launcher *l, const struct attempt *a,
-                            int *out)
+                            const struct monitor_outbound *outbound, int *out)
 {
 	auto_buf text = { .ceiling = MONITOR_CONFIG_MAX + sizeof(struct monitor_setup) };
 	struct monitor_setup setup;
 	int p[2];
 	ssize_t n;
 
-	fill_setup(l, a, &setup);
+	fill_setup(l, a, outbound, &setup);
 	buf_add(&text, &setup, sizeof setup);
 	spec_format(&l->parts, &l->host, &setup, &text);
 	if (text.full)
@@ -183,7 +185,7 @@ static _Noreturn void become_monitor(const struct launcher *l, int dir, const in
 }
 
 struct opened { /* what one start opens besides the folder */
-	int setup, ctl, starting[2], null;
+	int setup, ctl, starting[2], null, rules;
 };
 
 static void opened_close(struct opened *o)
@@ -193,12 +195,14 @@ static void opened_close(struct opened *o)
 	close_fd(&o->starting[0]);
 	close_fd(&o->starting[1]);
 	close_fd(&o->null);
+	close_fd(&o->rules);
 }
 
 static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *a, int dir,
                       pid_t *monitor)
 {
-	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, { -1, -1 }, -1 };
+	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, { -1, -1 }, -1, -1 };
+	struct monitor_outbound outbound;
 	int fds[MONITOR_FD_END];
 	volatile int failed = 0;
 	int userns, owner = -1;
@@ -208,7 +212,8 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	TRY(slot_userns(cx, l, a->request->slot, &userns));
 	if (a->package >= 0)
 		TRY(owner_userns(cx, l, a->request, &owner));
-	TRY(write_setup(cx, l, a, &o.setup));
+	TRY(network_prepare(cx, &l->network, &l->opt, a->request, &outbound, &o.rules));
+	TRY(write_setup(cx, l, a, &outbound, &o.setup));
 	o.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (o.null < 0 || pipe2(o.starting, O_CLOEXEC))
 		return err_errno(cx, "open what a monitor needs");
@@ -223,6 +228,7 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	fds[MONITOR_FD_USERNS] = userns;
 	fds[MONITOR_FD_PACKAGE] = a->package;
 	fds[MONITOR_FD_OWNER] = owner;
+	fds[MONITOR_FD_RULES] = o.rules;
 	fds[MONITOR_FD_LEASE] = a->lease;
 	fds[MONITOR_FD_CTL] = o.ctl;
 	fds[MONITOR_FD_INIT] = l->init;
@@ -265,11 +271,21 @@ void attempt_find_holders(struct launcher *l)
 		ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
 
 		if (n > 0 && launch_request_parse(bytes, (size_t)n, &rq) && rq.slot < l->opt.slots &&
-		    attempt_is_watched(dir))
+		    attempt_is_watched(dir)) {
 			attempt_name(&rq, l->holder[rq.slot]);
+			l->lets_out[rq.slot] = rq.network != LAUNCH_NETWORK_NONE;
+		}
 	}
 	if (list)
 		closedir(list);
+}
+
+bool attempt_any_is_out(const struct launcher *l)
+{
+	for (uint32_t i = 0; i < l->opt.slots; i++)
+		if (l->lets_out[i] && holds(l->jobs, l->holder[i]))
+			return true;
+	return false;
 }
 
 static void remove_folder(int parent, const char *id);
@@ -297,11 +313,13 @@ enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt 
 	if (!e)
 		e = spawn(cx, l, a, dir, monitor);
 	FAULT_POINT("launch", "after_monitor");
-	if (e)
+	if (e) {
 		remove_folder(a->parent, a->id);
-	else
-		snprintf(holder, sizeof l->holder[0], "%s", a->id);
-	return e;
+		return e;
+	}
+	snprintf(holder, sizeof l->holder[0], "%s", a->id);
+	l->lets_out[a->request->slot] = a->request->network != LAUNCH_NETWORK_NONE;
+	return OK;
 }
 
 /* --- the end ------------------------------------------------------------------------------------ */

@@ -83,6 +83,13 @@ enum launch_status {
 /* the container waits, created, until its ctl socket gets 'G'; without it the job begins at once */
 #define LAUNCH_WAIT_FOR_GO 1u
 
+/* What a job may reach; the cluster's policy. */
+enum launch_network {
+	LAUNCH_NETWORK_NONE = 0,
+	LAUNCH_NETWORK_OUTBOUND = 1, /* public addresses */
+	LAUNCH_NETWORK_PRIVATE = 2,  /* and private ones, but for this host's own, the database's and metadata */
+};
+
 struct launch_request {
 	uint32_t magic;   /* LAUNCH_MAGIC */
 	uint16_t version; /* LAUNCH_VERSION */
@@ -108,7 +115,8 @@ struct launch_request {
 	uint8_t payload_fd;
 	uint8_t config_fd;
 	uint8_t has_package;
-	uint8_t reserved[17]; /* zero */
+	uint8_t network;      /* enum launch_network */
+	uint8_t reserved[16]; /* zero */
 	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };
 _Static_assert(sizeof(struct launch_request) == 184, "launch_request has no holes");
@@ -151,6 +159,7 @@ enum launch_host {
 	LAUNCH_HOST_CPU = 1 << 6,
 	LAUNCH_HOST_IDMAP = 1 << 7,     /* idmapped mounts below overlay (Linux 5.19) */
 	LAUNCH_HOST_SECCOMP = 1 << 8,
+	LAUNCH_HOST_NETWORK = 1 << 9, /* jobs can be given a way out */
 };
 
 struct launch_probe {

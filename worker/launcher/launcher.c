@@ -77,8 +77,9 @@ static enum err make_tables(struct ctx *cx, struct launcher *l)
 	l->starting = calloc(l->starting_max + 1, sizeof *l->starting);
 	l->userns = calloc(l->opt.slots + 1, sizeof *l->userns); /* one more for test containers */
 	l->holder = calloc(l->opt.slots + 1, sizeof *l->holder);
+	l->lets_out = calloc(l->opt.slots + 1, sizeof *l->lets_out);
 	l->owners = calloc(l->opt.slots + 1, sizeof *l->owners);
-	if (!l->starting || !l->userns || !l->holder || !l->owners)
+	if (!l->starting || !l->userns || !l->holder || !l->lets_out || !l->owners)
 		return err_set(cx, ERR_INTERNAL, "make the table of slots: no memory");
 	for (uint32_t i = 0; i <= l->opt.slots; i++)
 		l->userns[i] = l->owners[i].userns = -1;
@@ -105,6 +106,7 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	TRY(open_program(cx, "stoker-monitor", &l->monitor));
 	TRY(open_program(cx, "stoker-init", &l->init));
 	TRY(open_program(cx, "stoker-layers", &l->layers));
+	TRY(network_open(cx, &l->opt, &l->network));
 	TRY(make_tables(cx, l));
 	attempt_find_holders(l);
 	return spec_parts_open(cx, &l->parts);
@@ -119,4 +121,5 @@ void launcher_close(struct launcher *l)
 	free(l->userns);
 	free(l->owners);
 	free(l->holder);
+	free(l->lets_out);
 }

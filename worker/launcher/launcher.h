@@ -2,6 +2,7 @@
 #include "base/ctx.h"
 #include "worker/launcher/host.h"
 #include "worker/launcher/launch_request.h"
+#include "worker/launcher/network.h"
 #include "worker/launcher/spec.h"
 
 /* A user namespace that makes the runner's files those of one user of a slot. */
@@ -16,12 +17,14 @@ struct launcher {
 	struct launcher_options opt;
 	struct host host;
 	struct spec_parts parts;
+	struct network network;
 	int node, jobs, images, packages; /* folders */
 	int lease;              /* the file, for the monitors */
 	int monitor, init, layers; /* the programs */
 	int *userns;            /* per slot, -1 = not made yet */
 	struct owner *owners;   /* per slot, of the package mounted there last */
 	char (*holder)[40];     /* per slot, name of the last attempt in it; "" = none known */
+	bool *lets_out;         /* per slot, whether that one has a network */
 	int *starting;          /* read ends: one for each launch whose runtime still works; has room
 	                         * for starting_max and a test container */
 	size_t starting_count, starting_max;
@@ -69,6 +72,9 @@ enum err attempt_start(struct ctx *cx, struct launcher *l, const struct attempt 
 
 /* Notes which slots attempts of a launcher before us hold. */
 void attempt_find_holders(struct launcher *l);
+
+/* Whether any attempt that has a network is alive. */
+bool attempt_any_is_out(const struct launcher *l);
 
 /* Whether the monitor that wrote monitor.pid in the folder still lives. */
 bool attempt_is_watched(int dir);

@@ -76,6 +76,10 @@ static enum err parse_option(struct ctx *cx, const char *name, const char *text,
 		return parse_number(cx, name, text, 4096, &opt->slots);
 	if (strcmp(name, "images-mb") == 0)
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->images_mb);
+	if (strcmp(name, "resolvers") == 0 || strcmp(name, "closed") == 0) {
+		*(*name == 'r' ? &opt->resolvers : &opt->closed) = text; /* of argv: it stays */
+		return OK;
+	}
 	if (strcmp(name, "cgroup") == 0)
 		return parse_cgroup(cx, text, opt);
 	if (strcmp(name, "runtime") == 0) {
@@ -112,7 +116,8 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "gid", required_argument, NULL, 0 },     { "uid-base", required_argument, NULL, 0 },
 		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
 		{ "runtime", required_argument, NULL, 0 }, { "isolation", required_argument, NULL, 0 },
-		{ "images-mb", required_argument, NULL, 0 },
+		{ "images-mb", required_argument, NULL, 0 }, { "resolvers", required_argument, NULL, 0 },
+		{ "closed", required_argument, NULL, 0 },
 		{ "probe", no_argument, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -211,7 +216,10 @@ static enum err do_remove(struct ctx *cx, struct launcher *l, const struct launc
 	char id[40];
 
 	attempt_name(rq, id);
-	return attempt_remove(cx, l, l->jobs, id);
+	TRY(attempt_remove(cx, l, l->jobs, id));
+	if (l->network.has_table && !attempt_any_is_out(l))
+		network_sweep(&l->network);
+	return OK;
 }
 
 static void put_reply(const struct ctx *cx, const struct launch_request *rq, enum err e,
@@ -455,8 +463,13 @@ int main(int argc, char **argv)
 		l.starting_max = STARTING_MAX;
 	log_info("start", "node=%s slots=%u cgroup=%s stage=%s", opt.node_dir, opt.slots, opt.cgroup,
 	         l.host.stage);
+	l.network.has_table = true; /* of a launcher that was killed, perhaps */
+	if (!attempt_any_is_out(&l))
+		network_sweep(&l.network);
 	while (turn(&cx, &l, signals))
 		;
+	if (l.network.has_table && !attempt_any_is_out(&l))
+		network_sweep(&l.network);
 	launcher_close(&l);
 	log_info("stop", "node=%s", opt.node_dir);
 	return 0;

@@ -227,6 +227,21 @@ static void say_facts(struct launcher *l)
 	}
 }
 
+/* Not a lack: jobs have no network unless their cluster gives them one. */
+static void say_network(struct launcher *l)
+{
+	const struct network *n = &l->network;
+
+	if (n->how == MONITOR_NETWORK_NONE) {
+		say(l, "no network outbound: jobs of clusters that let theirs out cannot run here: %s\n", n->why);
+		return;
+	}
+	l->probe.host |= LAUNCH_HOST_NETWORK;
+	say(l, "ok network outbound: %s\n", *n->why ? n->why : "IPv4 and IPv6");
+	if (!n->resolver_count)
+		say(l, "no network resolvers: set [node] resolvers: this host's own listen on loopback alone\n");
+}
+
 static enum err open_folders(struct ctx *cx, const struct launcher *l, struct folders *f)
 {
 	if ((mkdirat(l->node, PROBE_FOLDER, 0700) || mkdirat(l->node, PROBE_FOLDER "/rootfs", 0755)) &&
@@ -269,6 +284,7 @@ void probe_host(struct ctx *cx, struct launcher *l)
 	else
 		probe_runtimes(cx, l, &f);
 	say_facts(l);
+	say_network(l);
 	if (l->chosen >= 0 && l->host.has_memory &&
 	    !memory_is_limited(cx, l, &l->host.runtimes[l->chosen], &f))
 		l->probe.host &= ~(uint32_t)LAUNCH_HOST_MEMORY;

@@ -42,6 +42,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "payload_fd", rq->payload_fd, 0, 1 },
 		{ "config_fd", rq->config_fd, 0, 1 },
 		{ "has_package", rq->has_package, 0, 1 },
+		{ "network", rq->network, LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_PRIVATE },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -20,6 +20,7 @@
 #include "base/fault_point.h"
 #include "worker/monitor/cgroup.h"
 #include "worker/monitor/monitor.h"
+#include "worker/monitor/network.h"
 
 enum { KILL_AGAIN_US = 200000, CLEAN_MS = 5000, EXIT_RETRY_MS = 1000 };
 
@@ -184,6 +185,33 @@ static bool drain(struct monitor *m, int stream)
 	return true;
 }
 
+/* The sandbox stands: what is left takes the group of the job's files, the runner's socket, and KILL.
+ * Without the call all goes on as before, only with more rights. */
+static void drop_rights(const struct monitor *m)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_KILL;
+	const struct __user_cap_data_struct data[2] = { { .effective = kept, .permitted = kept } };
+
+	if (m->runtime == 0 && m->ready)
+		syscall(SYS_capset, &header, data);
+}
+
+/* While nothing of the job runs yet. */
+static void make_network(struct monitor *m)
+{
+	const char *failed;
+
+	if (m->setup.outbound.how == MONITOR_NETWORK_NONE)
+		return;
+	failed = network_make(&m->setup, m->init, &m->helper);
+	if (!failed)
+		return;
+	snprintf(m->failure, sizeof m->failure, "%s: %s", failed, strerrordesc_np(errno));
+	m->node_fault = true;
+	m->kill_us = now_us();
+}
+
 static void on_ready(struct monitor *m, pid_t init)
 {
 	m->ready = true;
@@ -193,6 +221,9 @@ static void on_ready(struct monitor *m, pid_t init)
 			;
 	if (lease_is_past(now_us()))
 		begin_end(m, EXIT_FENCED, true);
+	if (!m->ending)
+		make_network(m);
+	drop_rights(m);
 	if (m->ending || m->failure[0])
 		return;
 	if (m->setup.request.flags & LAUNCH_WAIT_FOR_GO)
@@ -237,17 +268,6 @@ static bool hear_init(struct monitor *m)
 	return true;
 }
 
-/* The sandbox stands: what is left takes the group of the job's files, the runner's socket, and KILL.
- * Without the call all goes on as before, only with more rights. */
-static void drop_rights(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_KILL;
-	const struct __user_cap_data_struct data[2] = { { .effective = kept, .permitted = kept } };
-
-	syscall(SYS_capset, &header, data);
-}
-
 static void reap(struct monitor *m)
 {
 	struct signalfd_siginfo info;
@@ -263,11 +283,15 @@ static void reap(struct monitor *m)
 		if (pid == m->runtime) {
 			m->runtime = 0;
 			m->runtime_status = status;
-			drop_rights();
+			drop_rights(m);
 			end_starting(m);
 		} else if (pid == m->init) {
 			m->init = -1;
 			m->init_status = status;
+			if (m->helper > 0)
+				kill(m->helper, SIGKILL);
+		} else if (pid == m->helper) {
+			m->helper = 0;
 		}
 	}
 	if (pid < 0 && errno == ECHILD && !m->childless) {

@@ -25,6 +25,7 @@ struct monitor {
 	int pipes[2];  /* read ends of stdout and stderr; -1 once ended */
 	pid_t runtime; /* 0 once reaped */
 	pid_t init;    /* 0 until it is known, -1 once reaped */
+	pid_t helper;  /* slirp4netns; 0 = there is none */
 	int runtime_status, init_status;
 	bool childless; /* runtime, init and what they left are all reaped */
 	bool starting;  /* the launcher still counts us among its launches */

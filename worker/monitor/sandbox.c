@@ -103,6 +103,23 @@ static const char *make_task(const struct monitor_setup *setup, const char *fold
 	return NULL;
 }
 
+/* Whom the job asks for names, whatever its image says. */
+static const char *put_resolvers(const struct monitor_setup *setup)
+{
+	const char *text = setup->outbound.resolvers;
+	int fd;
+
+	if (setup->outbound.how == MONITOR_NETWORK_NONE)
+		return NULL;
+	if (!make_dir(STAGE_SCRATCH "/u/etc", 0755, setup->base, setup->base))
+		return "make the folder for /etc/resolv.conf";
+	fd = open(STAGE_SCRATCH "/u/etc/resolv.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchown(fd, setup->base, setup->base) ||
+	    fchmod(fd, 0644) || close(fd))
+		return "write /etc/resolv.conf";
+	return NULL;
+}
+
 /* The upper layer begins with what every job finds, whatever its image has there. */
 static const char *make_scratch(const struct monitor_setup *setup)
 {
@@ -204,6 +221,8 @@ const char *sandbox_make(const struct monitor_setup *setup, const char *config, 
 		failed = make_stage(setup);
 	if (!failed)
 		failed = make_scratch(setup);
+	if (!failed)
+		failed = put_resolvers(setup);
 	if (!failed)
 		failed = make_root(&d);
 	if (!failed)

@@ -22,7 +22,8 @@ enum monitor_fd {
 	MONITOR_FD_CONFIG = 15,  /* may be absent */
 	MONITOR_FD_PACKAGE = 16, /* the package's unpacked files; may be absent */
 	MONITOR_FD_OWNER = 17,   /* with it: a user namespace that gives them to the job's user */
-	MONITOR_FD_END = 18,
+	MONITOR_FD_RULES = 18,   /* nft's rules for the job's network; absent without one */
+	MONITOR_FD_END = 19,
 };
 
 /* Below the stage, a folder that always exists, hidden by a tmpfs in the monitor's own mount
@@ -41,6 +42,22 @@ enum monitor_fd {
 #define MONITOR_START_TIMEOUT_MS 60000 /* for the runtime, from its exec to the container's init */
 #define MONITOR_DRAIN_MS 2000          /* for output that a stray process still holds open */
 
+/* How a job gets out, if its cluster lets it. */
+enum monitor_network { MONITOR_NETWORK_NONE, MONITOR_NETWORK_VETH, MONITOR_NETWORK_SLIRP };
+
+/* Addresses of jobs: 198.18.0.0/15, which is routed nowhere, two for each of 65,536 ranges of uids; and
+ * fd73:746f:6b65:NUMBER::/64. The lower one of both is the host's end. */
+#define MONITOR_NETWORK_FIRST4 0xc6120000u
+
+struct monitor_outbound {
+	uint8_t how;     /* enum monitor_network */
+	uint8_t has_v6;
+	uint16_t number; /* of the slot's range of uids: base / 65536 */
+	char name[16];   /* of the host's end */
+	char nft[64], slirp[64]; /* paths */
+	char resolvers[256];     /* the job's /etc/resolv.conf */
+};
+
 struct monitor_setup {
 	struct launch_request request;
 	uint32_t base;       /* first uid and gid of the slot's range outside */
@@ -55,4 +72,5 @@ struct monitor_setup {
 	char cgroup[128];  /* path below every hierarchy's root, "/stoker/<id>" */
 	char runtime[256]; /* its path, for argv[0] */
 	char stage[32];    /* "/mnt" */
+	struct monitor_outbound outbound;
 };
