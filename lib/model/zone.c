@@ -301,6 +301,14 @@ static bool read_changes(struct arena *a, struct str s, const struct counts *c, 
 	return true;
 }
 
+/* RFC 8536, 3.3: the footer says of the last change what the table says. */
+static bool goes_on(const struct zone *z)
+{
+	struct zone_span span;
+
+	return !z->has_footer || z->last_at == INT64_MIN || footer_at(z, z->last_at, &span)->offset == z->kinds[z->n].offset;
+}
+
 static bool read_all(struct arena *a, struct str s, struct zone *z)
 {
 	struct counts c;
@@ -314,7 +322,7 @@ static bool read_all(struct arena *a, struct str s, struct zone *z)
 	if (!read_changes(a, str_bytes(s.p + HEADER, skip), &c, z))
 		return false;
 	s = str_bytes(s.p + HEADER + skip, s.n - HEADER - skip);
-	return s.p[0] == '\n' && s.p[s.n - 1] == '\n' && read_footer(str_bytes(s.p + 1, s.n - 2), z);
+	return s.p[0] == '\n' && s.p[s.n - 1] == '\n' && read_footer(str_bytes(s.p + 1, s.n - 2), z) && goes_on(z);
 }
 
 enum err zone_read(struct ctx *cx, struct str name, struct str bytes, const struct zone **out)

@@ -255,6 +255,21 @@ START_TEST(spans_follow_each_other_without_a_hole_and_differ)
 }
 END_TEST
 
+START_TEST(a_footer_that_says_something_else_than_the_table_is_refused)
+{
+	const struct zone *z;
+	struct str bytes;
+	char *footer;
+
+	ck_assert(zoneinfo_read(&cx, "/usr/share/zoneinfo", STR_LIT("Europe/Berlin"), ZONE_FILE_BYTES, &bytes) == OK);
+	bytes.p = arena_copy(&cx.arena, bytes.p, bytes.n);
+	footer = memmem(bytes.p, bytes.n, "\nCET-1CEST", 10);
+	ck_assert(footer != NULL && zone_read(&cx, STR_LIT("as it is"), bytes, &z) == OK);
+	footer[5] = '2';
+	ck_assert_int_eq(zone_read(&cx, STR_LIT("changed"), bytes, &z), ERR_INPUT);
+}
+END_TEST
+
 START_TEST(bytes_that_are_no_zone_are_refused_and_never_read_past_their_end)
 {
 	const struct zone *z;
@@ -292,6 +307,7 @@ int main(void)
 	tcase_add_test(t, words_say_what_it_means);
 	tcase_add_test(t, a_zone_knows_its_changes_and_goes_on_for_ever);
 	tcase_add_test(t, spans_follow_each_other_without_a_hole_and_differ);
+	tcase_add_test(t, a_footer_that_says_something_else_than_the_table_is_refused);
 	tcase_add_test(t, bytes_that_are_no_zone_are_refused_and_never_read_past_their_end);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
