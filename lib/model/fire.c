@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { US = 1000000, SCAN_MOST = 20000, WAITING_MOST = 1000 };
+enum { US = 1000000, SCAN_MOST = 31 * 86400, WAITING_MOST = 1000 };
 
 static const struct {
 	const char *name, *words;
@@ -64,23 +64,29 @@ static bool is_out(const struct fire_plan *p, const struct nominal *n, struct fi
 	return true;
 }
 
-/* How many times, from `from` on, are due and candidates: counted to `most`. */
-static int64_t count_due(const struct fire_plan *p, struct nominal from, int64_t most)
+/* How many candidates, from the one that is decided on, are due: each time is looked at once for all of them. */
+struct ahead {
+	struct nominal next; /* the first that was not looked at */
+	int64_t n;           /* candidates before it */
+	bool has_begun, is_over;
+};
+
+/* Counts them to `most`, from `from` on. What lies behind a month of pauses of each second is not seen. */
+static void look_ahead(const struct fire_plan *p, const struct nominal *from, int64_t most, struct ahead *a)
 {
 	struct fire unused;
-	int64_t n = 0;
 
-	for (int i = 0; i < SCAN_MOST && n < most && from.due <= p->now; i++) {
-		n += !is_out(p, &from, &unused);
-		if (!timetable_next(p->timetable, from.at, &from))
-			break;
+	if (!a->has_begun)
+		*a = (struct ahead){ .next = *from, .has_begun = true };
+	for (int i = 0; i < SCAN_MOST && a->n < most && !a->is_over && a->next.due <= p->now; i++) {
+		a->n += !is_out(p, &a->next, &unused);
+		a->is_over = !timetable_next(p->timetable, a->next.at, &a->next);
 	}
-	return n;
 }
 
 /* Of the times that were missed, those are caught up that are among the newest so many that are due, so that
  * never more of them run at once. */
-static enum fire_outcome late(const struct fire_plan *p, const struct nominal *n, const char **note)
+static enum fire_outcome late(const struct fire_plan *p, const struct nominal *n, struct ahead *ahead, const char **note)
 {
 	const struct schedule *s = p->schedule;
 	int64_t limit = s->misfire == MISFIRE_ALL ? s->misfire_limit : 1;
@@ -96,7 +102,8 @@ static enum fire_outcome late(const struct fire_plan *p, const struct nominal *n
 		*note = "older than the misfire window";
 		return FIRE_MISSED;
 	}
-	if (count_due(p, *n, limit + 1) > limit) {
+	look_ahead(p, n, limit + 1, ahead);
+	if (ahead->n-- > limit) { /* less this one */
 		*note = s->misfire == MISFIRE_ALL ? "more than the misfire limit came after it" : "a newer time ran in its place";
 		return FIRE_MISSED;
 	}
@@ -123,7 +130,7 @@ static const char *dst_note(struct arena *a, const struct fire_plan *p, const st
 	                    (int)(how->missing / 60 % 60), STR_ARG(zone));
 }
 
-static void decide_one(struct arena *a, const struct fire_plan *p, const struct nominal *n, struct fire *f)
+static void decide_one(struct arena *a, const struct fire_plan *p, const struct nominal *n, struct ahead *ahead, struct fire *f)
 {
 	*f = (struct fire){ .schedule_id = p->schedule->id, .nominal = n->at, .due = n->due, .at = p->now,
 		            .note = dst_note(a, p, &n->how) };
@@ -131,7 +138,7 @@ static void decide_one(struct arena *a, const struct fire_plan *p, const struct 
 		return;
 	f->outcome = FIRE_FIRED;
 	if (p->now - n->due > p->schedule->misfire_after_s * US)
-		f->outcome = late(p, n, &f->note);
+		f->outcome = late(p, n, ahead, &f->note);
 }
 
 static bool is_run(enum fire_outcome o)
@@ -145,13 +152,14 @@ size_t fire_decide(struct arena *a, const struct fire_plan *p, struct fire *out,
 	const struct schedule *s = p->schedule;
 	int64_t waiting = s->waiting, left = s->run_times ? s->run_times - s->run_count - waiting : INT64_MAX;
 	bool is_running = p->is_running;
+	struct ahead ahead = { 0 };
 	size_t n = 0;
 
 	*has_next = left > 0 && timetable_next(p->timetable, p->accounted_to, next);
 	while (*has_next && n < most && next->due <= p->now) {
 		struct fire *f = &out[n++];
 
-		decide_one(a, p, next, f);
+		decide_one(a, p, next, &ahead, f);
 		if (is_run(f->outcome)) {
 			int64_t before = waiting;
 
