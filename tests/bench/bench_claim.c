@@ -1,9 +1,10 @@
-/* claim_1m/claim_1k and claim_conflicts on a throw-away MariaDB (docs/performance.md).
+/* claim_1m/claim_1k, claim_conflicts, claim_burst/claim_calm and burst_10k on a throw-away MariaDB (docs/performance.md).
  *
  *   bench_claim [FINISHED]   (default 1,000,000) */
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "store/attempt_store.h"
+#include "store/fire_store.h"
 #include "store/node_store.h"
 #include "store/project_store.h"
 #include "store/schema_store.h"
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BATCH = 10, CLAIMS = 100, CLAIMERS = 8, ENQUEUERS = 4, CONFLICT_S = 5 };
 
@@ -230,6 +232,119 @@ static void conflicts(struct bench *b, struct ctx *cx)
 	       (long long)(deadlocks(b, cx) - before), (long long)claimed, CONFLICT_S);
 }
 
+/* --- claim_burst: 10,000 schedules fall due within one second, while claims go on --- */
+
+enum { BURST = 10000 };
+
+struct scheduler {
+	struct bench *b;
+	atomic_bool ends;
+};
+
+/* As worker/scheduler/firing.c does it. */
+static void *schedule(void *arg)
+{
+	struct scheduler *s = arg;
+	struct db *db = db_new(&s->b->settings, DB_TASKS, 10);
+
+	while (!s->ends) {
+		auto_ctx cx = { 0 };
+		struct fired fired = { 0 };
+		int64_t wait_us;
+
+		must(fire_store_wait(db, &cx, &wait_us), &cx, "ask what is due");
+		if (wait_us > 0)
+			usleep(10000); /* no test's wait: the calm half has a scheduler, too */
+		else
+			must(fire_store_due(db, &cx, "/usr/share/zoneinfo", FIRE_ON_TIME, &fired), &cx, "fire");
+	}
+	db_free(db);
+	return NULL;
+}
+
+static int64_t number(struct bench *b, struct ctx *cx, const char *query)
+{
+	const struct sql asked = { query, "" };
+	struct rows r;
+
+	must(db_query(b->db, cx, &asked, NULL, 0, &r), cx, query);
+	return r.n ? val_int(&row(&r, 0)[0]) : 0;
+}
+
+static void run(struct bench *b, struct ctx *cx, const char *statement)
+{
+	const struct sql asked = { statement, "" };
+
+	must(db_exec(b->db, cx, &asked, NULL, 0), cx, statement);
+}
+
+static void given_schedules(struct bench *b, struct ctx *cx)
+{
+	static const struct sql LOAD = {
+		"INSERT INTO schedule (id, project_id, code_id, run_every_s, start_at, next_at)"
+		" SELECT UNHEX(LPAD(HEX(seq), 24, '0')), ?, ?, 86400, NOW(6) + INTERVAL 1 DAY, NOW(6) + INTERVAL 1 DAY"
+		" FROM seq_1_to_1000000 WHERE seq <= ?", "ssi" };
+
+	must(db_exec(b->db, cx, &LOAD, VALS(v_id(&b->project.id), v_id(&b->code.id), v_i(BURST))), cx, "load schedules");
+}
+
+/* Claims of ten, one after the other, until the ledger has `until` rows; p50 in ms. */
+static double claims_until(struct bench *b, int64_t until)
+{
+	enum { MOST = 100000 };
+	double *samples = calloc(MOST, sizeof *samples), p50;
+	size_t n = 0;
+
+	for (bool is_over = false; !is_over && n < MOST;) {
+		auto_ctx cx = { 0 };
+		struct claimed *claimed;
+		int64_t began = clock_boot_us();
+		size_t got;
+
+		must(ready_store_claim(b->db, &cx, &b->who, BATCH, &claimed, &got), &cx, "claim");
+		samples[n] = (double)(clock_boot_us() - began) / 1000;
+		n += got == BATCH;
+		finish(b->db, &cx, &b->who, claimed, got);
+		is_over = until ? number(b, &cx, "SELECT COUNT(*) FROM fire") >= until : n >= CLAIMS;
+	}
+	p50 = part_of(samples, n, 0.5);
+	free(samples);
+	return p50;
+}
+
+static void burst(struct bench *b)
+{
+	struct figures calm, busy, took, queued;
+	struct scheduler s = { .b = b };
+	auto_ctx keep = { 0 };
+	pthread_t t;
+
+	given_schedules(b, &keep);
+	if (pthread_create(&t, NULL, schedule, &s))
+		abort();
+	for (int r = 0; r < ROUNDS; r++) {
+		auto_ctx cx = { 0 };
+		int64_t began = clock_boot_us();
+
+		enqueue_many(b, BURST, 0);
+		queued.v[r] = (double)(clock_boot_us() - began) / 1e6;
+		calm.v[r] = claims_until(b, 0);
+		run(b, &cx, "UPDATE schedule SET start_at = NOW(6) + INTERVAL 1 SECOND + INTERVAL RAND() * 1000000 MICROSECOND,"
+		            " next_at = start_at, accounted_to = start_at - INTERVAL 1 MICROSECOND");
+		busy.v[r] = claims_until(b, BURST);
+		took.v[r] = (double)number(b, &cx, "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due), MAX(at)) FROM fire") / 1e6;
+		run(b, &cx, "DELETE FROM fire");
+	}
+	s.ends = true;
+	pthread_join(t, NULL);
+	run(b, &keep, "DELETE FROM schedule");
+	figures_print("claim_calm", &calm, "ms p50");
+	figures_print("claim_burst", &busy, "ms p50");
+	figures_ratio("claim_burst/claim_calm", &busy, &calm, "<= 2");
+	figures_print("burst_10k", &took, "s until the last is fired, floor <= 5");
+	figures_ratio("burst_10k/enqueue_10k", &took, &queued, "<= 6");
+}
+
 int main(int argc, char **argv)
 {
 	int64_t finished = argc > 1 ? strtoll(argv[1], NULL, 10) : 1000000;
@@ -241,6 +356,7 @@ int main(int argc, char **argv)
 	enqueue_many(&b, 1000, 0);
 	measure(&b, &small);
 	conflicts(&b, &cx);
+	burst(&b);
 	without_triggers(&b, &cx, load_finished, finished);
 	enqueue_many(&b, 200000, 86400);
 	enqueue_many(&b, 10000, 0);
