@@ -6,7 +6,7 @@
 #   make check      every test;  make check-asan  the same under ASan and UBSan
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
 #   make mutants    takes each wall of the product out of a copy: somebody must notice
-#   make storm      twenty large storms of faults over whole instances
+#   make storm      ten minutes of faults over a thousand schedules, and twenty large storms over whole instances
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
 #   make oracle     cron expressions and time zones against other hands
 #   make bench      ratios against physical limits and peers, side by side
@@ -180,7 +180,8 @@ mutants:
 .PHONY: storm
 storm:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) faults-built && \
-		tests/faults/points.py && tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
+		tests/faults/points.py && tests/faults/schedule_storm.py --seconds 600 && \
+		tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
 lint:
 	@tests/lint/lint.sh
 BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))

@@ -402,9 +402,8 @@ class Storm:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def play(jobs, faults, seed, seconds):
-    print("storm: seed %d, %d jobs, %d faults" % (seed, jobs, faults), flush=True)
-    storm = Storm(jobs, faults, seed, seconds)
+def play_out(storm):
+    """What is wrong after it. Its instance is gone then, and if something is, its logs are told."""
     try:
         wrong = storm.run()
     except BaseException:
@@ -412,6 +411,11 @@ def play(jobs, faults, seed, seconds):
         raise
     storm.remove(keep=bool(wrong))
     return wrong
+
+
+def play(jobs, faults, seed, seconds):
+    print("storm: seed %d, %d jobs, %d faults" % (seed, jobs, faults), flush=True)
+    return play_out(Storm(jobs, faults, seed, seconds))
 
 
 def main():
