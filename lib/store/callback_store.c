@@ -1,6 +1,7 @@
 #include "store/callback_store.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/txn.h"
 
 /* --- registered callbacks ------------------------------------------------------------------------------------ */
@@ -29,7 +30,8 @@ static const struct sql DELETE_KEY = { "DELETE FROM callback_key WHERE owner_id 
 static const struct sql TEST = {
 	"INSERT INTO outbox (task_id, number, task_state, project_id, callback_id, url, at, next_at)"
 	" VALUES (?, 0, 'test', ?, ?, ?, NOW(6), NOW(6)) RETURNING id", "ssss" };
-/* After the change is committed: a code that is registered at the same time sees either it, or is seen here. */
+/* With the change, and once more when it is committed: a code that is registered at the same time sees either it,
+ * or is seen then. */
 static const struct sql HOOK_CODES = {
 	"UPDATE code c SET c.hooks = (SELECT IFNULL(BIT_OR(k.states), 0) FROM callback k WHERE k.project_id = c.project_id"
 	" AND k.code_id IN (x'000000000000000000000000', c.id)) WHERE c.project_id = ?", "s" };
@@ -96,6 +98,15 @@ static enum err hook_codes(struct db *db, struct ctx *cx, const struct id *proje
 	return db_exec(db, cx, &HOOK_CODES, VALS(v_id(project)));
 }
 
+/* The change is committed and told as done, whatever becomes of this: it is for a code that came in between. */
+static void hook_late_codes(struct db *db, const struct id *project)
+{
+	auto_ctx own = { 0 };
+
+	if (hook_codes(db, &own, project) != OK)
+		log_warn("callback.late_codes", "project=%s %s", id_format(project).s, own.message);
+}
+
 struct adding {
 	const struct callback *c;
 	const struct seal_key *key;
@@ -109,7 +120,9 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c->id), v_id(&c->project_id), v_id(&c->code_id), v_i(c->states), v_i(c->states),
 	                               v_i(c->flags), v_s(c->name), v_s(c->url))));
-	return a->secret.n ? callback_store_rotate(db, cx, a->key, &c->id, a->secret, 0) : OK;
+	if (a->secret.n)
+		TRY(callback_store_rotate(db, cx, a->key, &c->id, a->secret, 0));
+	return hook_codes(db, cx, &c->project_id);
 }
 
 static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
@@ -130,28 +143,60 @@ enum err callback_store_add(struct db *db, struct ctx *cx, const struct callback
 	if (val_int(&row(&r, 0)[0]) >= CALLBACKS_MOST)
 		return err_set(cx, ERR_LIMIT, "the project has %d callbacks: that is the most", CALLBACKS_MOST);
 	TRY(txn_run(db, cx, &ADDING, &a));
-	return hook_codes(db, cx, &c->project_id);
+	hook_late_codes(db, &c->project_id);
+	return OK;
+}
+
+/* What is there already: harmless to repeat. */
+struct changing {
+	const struct id *project, *id;
+	const struct callback *c; /* what it says now; NULL = pause, resume or delete it, as `sql` says */
+	const struct sql *sql;
+};
+
+static enum err change_work(struct db *db, struct ctx *cx, void *arg)
+{
+	const struct changing *a = arg;
+	const struct callback *c = a->c;
+
+	if (c)
+		TRY(db_exec(db, cx, &CHANGE, VALS(v_id(&c->code_id), v_i(c->states), v_i(c->states), v_i(c->flags), v_s(c->name),
+		                                  v_s(c->url), v_id(a->id), v_id(a->project))));
+	else
+		TRY(db_exec(db, cx, a->sql, VALS(v_id(a->id), v_id(a->project))));
+	if (a->sql == &DELETE && db_changed(db))
+		TRY(db_exec(db, cx, &DELETE_KEY, VALS(v_id(a->id))));
+	return hook_codes(db, cx, a->project);
+}
+
+static enum err change(struct db *db, struct ctx *cx, struct changing *a)
+{
+	static const struct txn CHANGING = { "change_callback", change_work, NULL };
+
+	TRY(txn_run(db, cx, &CHANGING, a));
+	hook_late_codes(db, a->project);
+	return OK;
 }
 
 enum err callback_store_change(struct db *db, struct ctx *cx, const struct callback *c)
 {
-	TRY(db_exec(db, cx, &CHANGE, VALS(v_id(&c->code_id), v_i(c->states), v_i(c->states), v_i(c->flags), v_s(c->name),
-	                                  v_s(c->url), v_id(&c->id), v_id(&c->project_id))));
-	return hook_codes(db, cx, &c->project_id);
+	struct changing a = { &c->project_id, &c->id, c, NULL };
+
+	return change(db, cx, &a);
 }
 
 enum err callback_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused)
 {
-	TRY(db_exec(db, cx, paused ? &PAUSE : &RESUME, VALS(v_id(id), v_id(project))));
-	return hook_codes(db, cx, project);
+	struct changing a = { project, id, NULL, paused ? &PAUSE : &RESUME };
+
+	return change(db, cx, &a);
 }
 
 enum err callback_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
 {
-	TRY(db_exec(db, cx, &DELETE, VALS(v_id(id), v_id(project))));
-	if (db_changed(db))
-		TRY(db_exec(db, cx, &DELETE_KEY, VALS(v_id(id))));
-	return hook_codes(db, cx, project);
+	struct changing a = { project, id, NULL, &DELETE };
+
+	return change(db, cx, &a);
 }
 
 enum err callback_store_test(struct db *db, struct ctx *cx, const struct callback *c, int64_t *number)

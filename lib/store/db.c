@@ -34,6 +34,7 @@ struct db {
 	int64_t first_until_us, back_us; /* back_us: when to try the preferred one again */
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
+	unsigned fail_as;
 };
 
 static const char SESSION[] =
@@ -135,6 +136,18 @@ void db_fail_at(struct db *db, int n, bool after)
 {
 	db->fail_in = n;
 	db->fail_after = after;
+	db->fail_as = CR_SERVER_LOST;
+}
+
+void db_refuse_at(struct db *db, int n, unsigned number)
+{
+	db_fail_at(db, n, false);
+	db->fail_as = number;
+}
+
+bool db_fails_later(const struct db *db)
+{
+	return db->fail_in > 0;
 }
 
 /* --- errors ------------------------------------------------------------------------------------ */
@@ -177,17 +190,19 @@ static enum err my_failed(struct db *db, struct ctx *cx)
 	return failed(db, cx, mysql_errno(db->my), text);
 }
 
-/* Tests: counts the statement; true = pretend the connection was lost here. */
-static bool inject(struct db *db, bool after)
+/* Tests: counts the statement; true = pretend that it failed here. */
+static bool inject(struct db *db, bool after, const char *text)
 {
 	if (!db->fail_in || after != db->fail_after)
 		return false;
+	if (db->fail_as != CR_SERVER_LOST && strstr(text, "SELECT") == text && !strstr(text, "FOR UPDATE"))
+		return false; /* nobody refuses to read */
 	return --db->fail_in == 0;
 }
 
 static enum err injected(struct db *db, struct ctx *cx)
 {
-	return failed(db, cx, CR_SERVER_LOST, "lost on purpose");
+	return failed(db, cx, db->fail_as, "failed on purpose");
 }
 
 /* --- connecting -------------------------------------------------------------------------------- */
@@ -451,12 +466,12 @@ static enum err run(struct db *db, struct ctx *cx, const struct sql *sql, const 
 	c->array = size;
 	if (columns && mysql_stmt_bind_param(c->stmt, binds))
 		return stmt_failed(db, cx, c->stmt);
-	if (inject(db, false))
+	if (inject(db, false, sql->text))
 		return injected(db, cx);
 	db->statements++;
 	if (mysql_stmt_execute(c->stmt))
 		return stmt_failed(db, cx, c->stmt);
-	if (inject(db, true))
+	if (inject(db, true, sql->text))
 		return injected(db, cx);
 	db->changed = (int64_t)mysql_stmt_affected_rows(c->stmt);
 	*out = c;
@@ -615,12 +630,12 @@ static enum err plain(struct db *db, struct ctx *cx, struct str statement)
 {
 	db->err = 0;
 	db->lost = db->unsure = false;
-	if (inject(db, false))
+	if (inject(db, false, statement.p))
 		return injected(db, cx);
 	db->statements++;
 	if (mysql_real_query(db->my, statement.p, (unsigned long)statement.n))
 		return my_failed(db, cx);
-	if (inject(db, true))
+	if (inject(db, true, statement.p))
 		return injected(db, cx);
 	while (mysql_field_count(db->my)) {
 		MYSQL_RES *r = mysql_store_result(db->my);

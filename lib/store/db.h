@@ -103,6 +103,11 @@ int64_t db_statements(const struct db *db);
 /* Tests: the n-th statement from here (1 = the next; COMMIT counts) reports a lost connection,
  * `after` = it was done first. */
 void db_fail_at(struct db *db, int n, bool after);
+/* Tests: the n-th statement from here that locks or changes something (COMMIT counts) is refused with MariaDB's
+ * error `number`, and not done. */
+void db_refuse_at(struct db *db, int n, unsigned number);
+/* Tests: whether what one of the two asked for is still to come. */
+bool db_fails_later(const struct db *db);
 /* Tests: turns the session's clock (MariaDB's variable `timestamp`); TIME_NONE = the real one. */
 enum err db_set_clock(struct db *db, struct ctx *cx, int64_t us);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "store/txn.h"
 
 #define COLUMNS                                                                                                    \
 	"SELECT g.id, g.project_id, g.code_id, c.name, g.name, g.verify, g.sealed, g.options, g.paused_at, g.created_at," \
@@ -137,10 +138,29 @@ enum err trigger_store_pause(struct db *db, struct ctx *cx, const struct id *pro
 	return db_exec(db, cx, &PAUSE, VALS(v_i(paused), v_id(id), v_id(project)));
 }
 
+struct deleting {
+	const struct id *project, *id;
+	bool found; /* by any of its runs: one whose answer was lost leaves nothing to be found */
+};
+
+static enum err delete_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct deleting *d = arg;
+
+	TRY(db_exec(db, cx, &DELETE, VALS(v_id(d->id), v_id(d->project))));
+	if (!db_changed(db))
+		return OK;
+	d->found = true;
+	return db_exec(db, cx, &FORGET, VALS(v_id(d->id)));
+}
+
 enum err trigger_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
 {
-	TRY(db_exec(db, cx, &DELETE, VALS(v_id(id), v_id(project))));
-	return db_changed(db) ? db_exec(db, cx, &FORGET, VALS(v_id(id))) : not_found(cx);
+	static const struct txn DELETING = { "delete_trigger", delete_work, NULL }; /* harmless to repeat */
+	struct deleting d = { project, id, false };
+
+	TRY(txn_run(db, cx, &DELETING, &d));
+	return d.found ? OK : not_found(cx);
 }
 
 enum err trigger_store_note(struct db *db, struct ctx *cx, const struct id *trigger, const struct trigger_note *note)

@@ -67,6 +67,8 @@ static enum err run_once(struct db *db, struct ctx *cx, const struct txn *t, voi
 	FAULT_POINT(t->name, "before_commit");
 	*commit_sent = true;
 	e = db_commit(db, cx);
+	if (e != OK)
+		db_rollback(db); /* a commit that was refused: what is open still would go with the next START TRANSACTION */
 	FAULT_POINT(t->name, "after_commit");
 	return e;
 }

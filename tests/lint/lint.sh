@@ -236,6 +236,10 @@ elf_faults() { # BINARY: what is missing of PIE, RELRO, NX, canary
 	grep -qE 'BIND_NOW|Flags:.*NOW' <<<"$all" || echo "$1: RELRO is not full"
 }
 
+check_nth_call() {
+	python3 -B tests/lint/nth_call.py | report "n-th call: each function of lib/store with more than one change is in the table"
+}
+
 check_elf() {
 	local file
 
@@ -249,7 +253,7 @@ check_elf() {
 }
 
 checks=("$@")
-(($#)) || checks=(rooms names words migrations guarantees rules floors sql calls shell compilers cppcheck functions elf)
+(($#)) || checks=(rooms names words migrations guarantees rules floors sql calls shell compilers cppcheck functions nth_call elf)
 for check in "${checks[@]}"; do
 	"check_$check"
 done
