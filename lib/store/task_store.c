@@ -12,7 +12,7 @@
 
 /* --- queueing ---------------------------------------------------------------------------------- */
 
-enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, DUPLICATE = 1062 };
+enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, ONE_PAGE_BYTES = 64 << 10, DUPLICATE = 1062 };
 
 /* A locking read waits for an insert that is under way on a connection we have lost. */
 static const struct sql IS_QUEUED = { "SELECT 1 FROM task WHERE id = ? AND project_id = ? LOCK IN SHARE MODE", "ss" };
@@ -97,6 +97,17 @@ static enum err ask_whether_added(struct db *db, struct ctx *cx, struct add *a, 
 	               "carried out");
 }
 
+/* A full disk keeps MariaDB trying for seconds over rows like these. In a transaction, whose COMMIT is not out then,
+ * no answer means that nothing is queued; by their own commit nobody could say. */
+static bool is_large(const struct add *a)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < a->n; i++)
+		bytes += a->orders[i].payload.n;
+	return bytes > ONE_PAGE_BYTES;
+}
+
 /* The usual case: one array, one round trip, its own commit. Its deadline keeps a server that hung
  * from beginning it late, but not from ending what had begun: hence ERR_UNSURE. */
 static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64_t until)
@@ -134,7 +145,7 @@ static enum err add(struct db *db, struct ctx *cx, struct add *a)
 		return OK;
 	TRY(set_deadline(db, cx, a));
 	a->page = arena_array(&cx->arena, (n < PAGE_TASKS ? n : PAGE_TASKS) * TASK_INSERT_COLUMNS, sizeof *a->page);
-	if (!a->once && page_length(a, 0) == n)
+	if (!a->once && page_length(a, 0) == n && !is_large(a))
 		return add_one_page(db, cx, a, until);
 	return txn_run(db, cx, &TXN, a);
 }
