@@ -5,6 +5,7 @@
 #include "fcgi/api/callback_api.h"
 #include "fcgi/api/cluster_api.h"
 #include "fcgi/api/code_api.h"
+#include "fcgi/api/event_api.h"
 #include "fcgi/api/fire_api.h"
 #include "fcgi/api/log_api.h"
 #include "fcgi/api/package_api.h"
@@ -66,6 +67,8 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/tasks/{id}/cancel", AUTH_DEVELOPER, BODY_NONE, task_api_cancel),
 	API_ROW(POST, P "/tasks/{id}/progress", AUTH_DEVELOPER, BODY_JSON, task_api_progress),
 	API_ROW(POST, P "/tasks/{id}/retry", AUTH_DEVELOPER, BODY_JSON, task_api_retry),
+
+	API_ROW(GET, P "/events", AUTH_VIEWER, BODY_NONE, event_api_list),
 
 	API_ROW(GET, P "/schedules", AUTH_VIEWER, BODY_NONE, schedule_api_list),
 	API_ROW(POST, P "/schedules", AUTH_DEVELOPER, BODY_TASKS, schedule_api_add),

@@ -54,6 +54,8 @@ GRANT SELECT ON attempt TO stoker_api@localhost
 ;;
 GRANT SELECT ON event TO stoker_api@localhost
 ;;
+GRANT SELECT, UPDATE (asked_at) ON event_turn TO stoker_api@localhost
+;;
 GRANT SELECT, INSERT, UPDATE (state, next_at, lane, plan_from, delivered_at) ON outbox TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON schedule TO stoker_api@localhost
@@ -108,7 +110,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON running TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON attempt TO stoker_worker@localhost
 ;;
-GRANT SELECT ON event TO stoker_worker@localhost
+GRANT SELECT, UPDATE (project_id, place) ON event TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE ON event_turn TO stoker_worker@localhost
 ;;
 GRANT SELECT, UPDATE ON outbox TO stoker_worker@localhost
 ;;

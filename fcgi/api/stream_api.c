@@ -37,23 +37,28 @@ static enum err find_chunk(struct request *rq, struct stream_place *place)
 	return log_store_seek(rq->logs, &rq->cx, &place->task, &head, place->byte, &place->chunk);
 }
 
+void stream_api_begin(struct request *rq, struct reply *rp, const struct stream_place *at)
+{
+	reply_text(rp, 200, STR_LIT("retry: 2000\n\n"));
+	rp->type = "text/event-stream";
+	reply_header(rp, "X-Accel-Buffering", STR_LIT("no")); /* nginx: hand on what comes */
+	if (rq->method == METHOD_GET)
+		rp->stream = at;
+}
+
 static enum err serve(struct request *rq, struct reply *rp, bool is_news)
 {
 	struct stream_place *place = arena_take(&rq->cx.arena, sizeof *place);
 	struct task task;
 
-	place->is_news = is_news;
+	place->kind = is_news ? STREAM_NEWS : STREAM_LOG;
 	TRY(request_id(rq, "id", "task", &place->task));
 	TRY(read_place(rq, place));
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &place->task, &task));
 	if (!rq->process->may_wait)
 		return err_set(&rq->cx, ERR_BUSY, "this log is not streamed at the moment, read /log?after=ID instead");
 	TRY(find_chunk(rq, place));
-	reply_text(rp, 200, STR_LIT("retry: 2000\n\n"));
-	rp->type = "text/event-stream";
-	reply_header(rp, "X-Accel-Buffering", STR_LIT("no")); /* nginx: hand on what comes */
-	if (rq->method == METHOD_GET)
-		rp->stream = place;
+	stream_api_begin(rq, rp, place);
 	return OK;
 }
 

@@ -82,3 +82,13 @@ void event_put_news(struct buf *out, int64_t attempt, int64_t byte)
 {
 	put(out, "news", attempt, byte, json_pack("{s:I, s:I}", "attempt", (json_int_t)attempt, "bytes", (json_int_t)byte));
 }
+
+void event_put_change(struct buf *out, const struct event *e)
+{
+	json_t *data = event_to_json(e);
+
+	buf_printf(out, "id: %lld\ndata: ", (long long)e->place);
+	json_dump_callback(data, add_to_out, out, JSON_COMPACT);
+	buf_text(out, "\n\n");
+	json_decref(data);
+}

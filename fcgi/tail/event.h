@@ -1,10 +1,10 @@
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
-#include "model/task_state.h"
+#include "model/event.h"
 #include "store/log_store.h"
 
-/* Server-sent events of a log (docs/api.md). Each has the id "ATTEMPT-BYTE": the first byte behind it,
+/* Server-sent events (docs/api.md). Of a log each has the id "ATTEMPT-BYTE": the first byte behind it,
  * counted in what the job wrote, so that who comes back with it misses nothing and gets nothing twice. */
 
 /* What of the chunk comes from byte `from` on: `gap` when `from` lies before it, then `output`, one a
@@ -14,3 +14,5 @@ void event_put_chunk(struct buf *out, struct arena *a, int64_t attempt, const st
 void event_put_end(struct buf *out, int64_t attempt, int64_t byte, const char *status);
 /* `news`: there is output up to that byte. */
 void event_put_news(struct buf *out, int64_t attempt, int64_t byte);
+/* A change of a task, as a CloudEvent; its id is its place. */
+void event_put_change(struct buf *out, const struct event *e);

@@ -137,13 +137,13 @@ static bool look(struct stream *s, const struct log_standing *all, size_t n)
 	const struct log_head *next;
 
 	while ((next = next_attempt(s, heads, n)))
-		s->at = (struct stream_place){ .task = s->at.task, .attempt = next->attempt, .is_news = s->at.is_news };
+		s->at = (struct stream_place){ .task = s->at.task, .attempt = next->attempt, .kind = s->at.kind };
 	s->until = 0;
 	for (size_t i = 0; i < n; i++)
 		if (heads[i].head.attempt == s->at.attempt) {
 			s->day = heads[i].head.day;
 			s->until = heads[i].head.next;
-			if (s->at.is_news && s->at.chunk < s->until) {
+			if (s->at.kind == STREAM_NEWS && s->at.chunk < s->until) {
 				s->at.chunk = s->until;
 				s->at.byte = heads[i].head.bytes;
 				stream_put_news(s);
@@ -186,7 +186,7 @@ static void hand_out(struct feed *f, const struct log_place *p, const struct log
 	int64_t from = -1;
 
 	for (struct stream *s = f->first; s; s = s->next) {
-		if (s->at.is_news || !is_at(s, p, c->number) || !stream_has_room(s))
+		if (s->at.kind == STREAM_NEWS || !is_at(s, p, c->number) || !stream_has_room(s))
 			continue;
 		if (from != s->at.byte) {
 			from = s->at.byte;

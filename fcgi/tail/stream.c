@@ -1,5 +1,6 @@
-/* A log that is followed: events as they come, a sign of life each 15 s, an end. */
+/* A log or a project that is followed: events as they come, a sign of life each 15 s, an end. */
 #include "fcgi/tail/event.h"
+#include "fcgi/tail/event_feed.h"
 #include "fcgi/tail/record.h"
 #include "fcgi/tail/tail.h"
 
@@ -34,7 +35,10 @@ void stream_begin(struct conn *c, const struct stream_place *at)
 	c->tail->waiting++;
 	c->stream = (struct stream){ .conn = c, .at = *at };
 	loop_start(c->tail->loop, &c->timer, BEAT_US, on_beat, c);
-	feed_add(c->tail->feed, &c->stream);
+	if (at->kind == STREAM_EVENTS)
+		event_feed_add(c->tail->events, &c->stream);
+	else
+		feed_add(c->tail->feed, &c->stream);
 }
 
 void stream_end(struct conn *c)
@@ -42,11 +46,14 @@ void stream_end(struct conn *c)
 	if (c->stage != CONN_STREAMS)
 		return;
 	c->tail->waiting--;
-	feed_remove(c->tail->feed, &c->stream);
+	if (c->stream.at.kind == STREAM_EVENTS)
+		event_feed_remove(c->tail->events, &c->stream);
+	else
+		feed_remove(c->tail->feed, &c->stream);
 	loop_stop(c->tail->loop, &c->timer);
 }
 
-/* --- for feed.c ------------------------------------------------------------------------------------- */
+/* --- for the feeds ---------------------------------------------------------------------------------- */
 bool stream_has_room(const struct stream *s)
 {
 	return unsent(s) < BUFFER_BYTES;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fcgi/tail/event_feed.h"
 
 /* Besides those that wait: requests that are read, or answered at once. */
 enum { CONNS_BESIDES = 64 };
@@ -97,6 +98,7 @@ static enum err open_all(struct ctx *cx, struct tail *t)
 		return err_errno(cx, "make an event loop");
 	t->watch = watch_new(t->loop, t->process);
 	t->feed = feed_new(t->process, t->watch);
+	t->events = event_feed_new(t->loop, t->process);
 	/* clients that come together are let in together */
 	TRY(listener_open(cx, "tail.socket", t->set->tail.socket, t->set->tail.watchers + CONNS_BESIDES, &t->listener));
 	t->on_listener = loop_add(t->loop, t->listener.fd, EPOLLIN, on_connection, t);
@@ -109,6 +111,7 @@ static void close_all(struct tail *t)
 	while (t->conns)
 		conn_close(t->conns);
 	feed_free(t->feed);
+	event_feed_free(t->events);
 	if (t->watch)
 		watch_free(t->watch);
 	if (t->loop)

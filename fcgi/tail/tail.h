@@ -42,6 +42,7 @@ struct tail {
 	const struct settings *set;
 	struct watch *watch;
 	struct feed *feed;
+	struct event_feed *events;
 	struct listener listener;
 	struct loop_watch *on_listener; /* NULL: nobody is let in */
 	struct conn *conns;
@@ -71,10 +72,10 @@ void conn_close(struct conn *c);
 void wait_begin(struct conn *c);
 void wait_end(struct conn *c); /* of one that does not wait too */
 
-/* --- stream.c: a log that is followed */
+/* --- stream.c: a log or a project that is followed */
 void stream_begin(struct conn *c, const struct stream_place *at);
 void stream_end(struct conn *c); /* of one that does not stream too */
-/* For feed.c. May more be put? */
+/* For the feeds. May more be put? */
 bool stream_has_room(const struct stream *s);
 void stream_put(struct stream *s, struct str events);
 void stream_put_news(struct stream *s);

@@ -4,6 +4,7 @@
 #include "base/crypt.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "store/event_store.h"
 #include "store/log_store.h"
 #include "store/node_store.h"
 #include "store/package_store.h"
@@ -14,6 +15,11 @@
 #include <errno.h>
 #include <signal.h>
 
+/* Places for events: fast while somebody reads; else for a tenth of the time, so that a burst of tasks has
+ * the database. */
+static const int64_t PLACE_SOON_US = 200000, PLACE_REST_US = 2000000;
+enum { PLACE_SHARE = 9 };
+
 enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600 };
 
 struct scheduler {
@@ -21,9 +27,9 @@ struct scheduler {
 	struct loop *loop;
 	struct db *tasks, *logs;
 	bool knows_schema; /* it was asked once */
-	struct loop_timer round;
+	struct loop_timer round, placing;
 	int64_t partitions_at_us, packages_at_us;
-	enum err last, last_logs, last_packages; /* what the round before gave: a fault is told once */
+	enum err last, last_logs, last_packages, last_places; /* what the round before gave: a fault is told once */
 };
 
 static enum err take_back(struct scheduler *s, struct ctx *cx)
@@ -98,6 +104,33 @@ static void packages(struct scheduler *s)
 	tell(e, &s->last_packages, "packages_failed", &cx);
 }
 
+static enum err place_events(struct scheduler *s, struct ctx *cx, int64_t *pause)
+{
+	int64_t begun = clock_boot_us(), gently;
+	bool any, asked;
+	size_t n = 0;
+
+	TRY(event_store_waiting(s->tasks, cx, &any, &asked));
+	if (any)
+		TRY(event_store_place(s->tasks, cx, &n));
+	gently = (clock_boot_us() - begun) * PLACE_SHARE;
+	if (asked)
+		*pause = n == EVENT_BATCH ? 0 : PLACE_SOON_US;
+	else if (n)
+		*pause = gently > PLACE_SOON_US ? gently : PLACE_SOON_US;
+	return OK;
+}
+
+static void on_place(void *arg)
+{
+	struct scheduler *s = arg;
+	int64_t pause = PLACE_REST_US;
+	auto_ctx cx = { 0 };
+
+	tell(s->knows_schema ? place_events(s, &cx, &pause) : OK, &s->last_places, "placing_events_failed", &cx);
+	loop_start(s->loop, &s->placing, pause, on_place, s);
+}
+
 static void on_round(void *arg)
 {
 	struct scheduler *s = arg;
@@ -136,6 +169,7 @@ enum err scheduler_play(struct ctx *cx, const struct settings *set, int launcher
 	s.tasks = db_new(set, DB_TASKS, DB_WAIT_WORKER_S);
 	s.logs = db_new(set, DB_LOGS, DB_WAIT_WORKER_S);
 	loop_start(s.loop, &s.round, 0, on_round, &s);
+	loop_start(s.loop, &s.placing, PLACE_SOON_US, on_place, &s);
 	e = firing_start(cx, set, &firing); /* after the signals: its thread has them blocked too */
 	if (e == OK)
 		log_info("ready", "poll_ms=%lld", (long long)set->scheduler.poll_ms);
