@@ -51,6 +51,7 @@ LDALL     = $(LDFLAGS) -fsanitize=$(SANITIZE) -pthread
 endif
 LIBS_BASE  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIBS_STORE := $(shell mariadb_config --libs 2>/dev/null)
+LIBS_TLS   := $(shell pkg-config --libs libssl 2>/dev/null)
 # the privileged half and what runs beside a job link as little as they can
 LIBS_UNPACK := $(shell pkg-config --libs libzip libcrypto zlib libutf8proc 2>/dev/null)
 LIBS_LAUNCHER := $(shell pkg-config --libs jansson libseccomp libcrypto zlib libutf8proc 2>/dev/null)
@@ -86,9 +87,9 @@ $O/bin/stoker-tail: $(filter-out $(addprefix $O/fcgi/,main.o cgi.o fastcgi.o sup
 # The store of images (worker/image) is shared: the runner looks images up; `stoker image`, run by an
 # operator, also imports them, so that libarchive is in no program that meets jobs or the network.
 IMPORT_O := $(addprefix $O/worker/image/,image_import.o image_unpack.o layer_write.o)
-$O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) \
+$O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/export worker/image worker/package worker/engine)) \
 		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
+	$(LINK) $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $O/worker/launcher/userns.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
 $O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
@@ -116,8 +117,8 @@ $O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A
 	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o $O/fcgi/tail/main.o,$(call objs,fcgi fcgi/api fcgi/page fcgi/tail)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
-$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $O/worker/launcher/userns.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
+$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/export worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $O/worker/launcher/userns.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
 # a hostile job, static as it must run in an image without anything
 $O/tests/escape/hostile: $(wildcard tests/escape/*.[ch])
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(filter %.c,$^) -o $@

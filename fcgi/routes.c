@@ -8,6 +8,7 @@
 #include "fcgi/api/event_api.h"
 #include "fcgi/api/fire_api.h"
 #include "fcgi/api/log_api.h"
+#include "fcgi/api/log_destination_api.h"
 #include "fcgi/api/package_api.h"
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/schedule_api.h"
@@ -100,6 +101,15 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, callback_api_delivery),
 	API_ROW(POST, P "/deliveries/{id}/redeliver", AUTH_DEVELOPER, BODY_NONE, callback_api_redeliver),
 	API_ROW(POST, P "/deliveries/redeliver", AUTH_DEVELOPER, BODY_JSON, callback_api_redeliver_some),
+
+	API_ROW(GET, P "/log_destinations", AUTH_VIEWER, BODY_NONE, log_destination_api_list),
+	API_ROW(POST, P "/log_destinations", AUTH_DEVELOPER, BODY_JSON, log_destination_api_add),
+	API_ROW(GET, P "/log_destinations/{id}", AUTH_VIEWER, BODY_NONE, log_destination_api_get),
+	API_ROW(PUT, P "/log_destinations/{id}", AUTH_DEVELOPER, BODY_JSON, log_destination_api_change),
+	API_ROW(DELETE, P "/log_destinations/{id}", AUTH_DEVELOPER, BODY_NONE, log_destination_api_delete),
+	API_ROW(POST, P "/log_destinations/{id}/pause", AUTH_DEVELOPER, BODY_NONE, log_destination_api_pause),
+	API_ROW(POST, P "/log_destinations/{id}/resume", AUTH_DEVELOPER, BODY_NONE, log_destination_api_resume),
+	API_ROW(POST, P "/log_destinations/{id}/ping", AUTH_DEVELOPER, BODY_NONE, log_destination_api_ping),
 
 	API_ROW(GET, P "/triggers", AUTH_VIEWER, BODY_NONE, trigger_api_list),
 	API_ROW(POST, P "/triggers", AUTH_DEVELOPER, BODY_JSON, trigger_api_add),

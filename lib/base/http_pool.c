@@ -20,8 +20,9 @@ struct exchange {
 	int retry_after_s;
 	bool refused;    /* by the egress guard */
 	bool cut;        /* as much of the answer was read as we want */
-	char first[HTTP_POOL_ANSWER_BYTES];
 	char error[CURL_ERROR_SIZE];
+	size_t kept;     /* bytes of room in `first` */
+	char first[];    /* bytes of the answer */
 };
 
 struct http_pool {
@@ -82,7 +83,7 @@ static void finish(struct exchange *x, CURLcode rc)
 		curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &how.status);
 	else
 		how.error = reason(x, rc);
-	how.answer = str_bytes(x->first, x->answered < sizeof x->first ? x->answered : sizeof x->first);
+	how.answer = str_bytes(x->first, x->answered < x->kept ? x->answered : x->kept);
 	how.lookup_ms = milliseconds(x, CURLINFO_NAMELOOKUP_TIME_T);
 	how.connect_ms = milliseconds(x, CURLINFO_CONNECT_TIME_T);
 	how.first_byte_ms = milliseconds(x, CURLINFO_STARTTRANSFER_TIME_T);
@@ -180,8 +181,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 	struct exchange *x = arg;
 	size_t most = x->pool->options.answer_max, got = size * n;
 
-	if (x->answered < sizeof x->first)
-		memcpy(x->first + x->answered, bytes, got < sizeof x->first - x->answered ? got : sizeof x->first - x->answered);
+	if (x->answered < x->kept)
+		memcpy(x->first + x->answered, bytes, got < x->kept - x->answered ? got : x->kept - x->answered);
 	x->answered += got;
 	x->cut = most && x->answered >= most;
 	return x->cut ? 0 : got;
@@ -260,7 +261,12 @@ static void set_up(struct exchange *x, const char *url, struct str body)
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_PROXY, o->proxy ? o->proxy : ""); /* never the environment's */
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	if (o->ca_file) {
+	if (o->ca.n) {
+		struct curl_blob blob = { (void *)(uintptr_t)o->ca.p, o->ca.n, CURL_BLOB_NOCOPY };
+
+		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	} else if (o->ca_file) {
 		curl_easy_setopt(c, CURLOPT_CAINFO, o->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* with a folder curl 7.88 keeps nothing of what it read */
 	}
@@ -285,11 +291,13 @@ static void set_up(struct exchange *x, const char *url, struct str body)
 void http_pool_post(struct http_pool *p, const char *url, const char *const *headers, struct str body,
                     http_pool_done *done, void *arg)
 {
-	struct exchange *x = calloc(1, sizeof *x);
+	size_t kept = p->options.answer_kept ? p->options.answer_kept : HTTP_POOL_ANSWER_BYTES;
+	struct exchange *x = calloc(1, sizeof *x + kept);
 
 	if (!x || !(x->curl = curl_easy_init()) || !(x->headers = curl_slist_append(NULL, "Expect:")))
 		abort();
 	x->pool = p;
+	x->kept = kept;
 	x->done = done;
 	x->arg = arg;
 	x->began_us = clock_boot_us();

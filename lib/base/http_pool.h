@@ -15,6 +15,8 @@ struct http_pool_options {
 	size_t answer_max;  /* bytes of an answer that are read: a longer one is cut off there (0 = all) */
 	const char *user_agent;
 	const char *ca_file; /* whom TLS trusts, PEM; read once and kept: it takes 20 ms */
+	struct str ca;       /* the same as text; n 0 = ca_file */
+	size_t answer_kept;  /* bytes of an answer that are handed over; 0 = HTTP_POOL_ANSWER_BYTES */
 };
 
 struct http_outcome {

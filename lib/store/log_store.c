@@ -17,7 +17,7 @@ static const struct sql HEAD = { HEAD_COLUMNS "AND attempt = ?", "si" };
 /* A late beginner is closed from the start if a newer attempt has begun; that newer one closes, after
  * its own row is there, what began before it: whichever comes second sees the other. */
 static const struct sql BEGIN = {
-	"INSERT INTO log_head (task_id, attempt, day) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE day = day", "sii" };
+	"INSERT INTO log_head (task_id, attempt, day, project_id) VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE day = day", "siis" };
 static const struct sql CLOSE_EARLIER = {
 	"UPDATE log_head SET closed = 1 WHERE task_id = ? AND closed = 0"
 	" AND attempt < (SELECT m.newest FROM (SELECT MAX(attempt) AS newest FROM log_head WHERE task_id = ?) m)", "ss" };
@@ -30,9 +30,10 @@ void log_head_from_row(const struct val *v, struct log_head *out)
 		                  .closed = val_int(&v[6]) != 0 };
 }
 
-enum err log_store_begin(struct db *db, struct ctx *cx, const struct id *task, int64_t attempt, int64_t day)
+enum err log_store_begin(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, int64_t attempt,
+                         int64_t day)
 {
-	TRY(db_exec(db, cx, &BEGIN, VALS(v_id(task), v_i(attempt), v_i(day))));
+	TRY(db_exec(db, cx, &BEGIN, VALS(v_id(task), v_i(attempt), v_i(day), v_id(project))));
 	return db_exec(db, cx, &CLOSE_EARLIER, VALS(v_id(task), v_id(task)));
 }
 

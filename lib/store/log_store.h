@@ -20,8 +20,10 @@ struct log_head {
 	bool closed;
 };
 
-/* Makes log_head for the attempt and closes those of earlier attempts. Harmless to repeat. */
-enum err log_store_begin(struct db *db, struct ctx *cx, const struct id *task, int64_t attempt, int64_t day);
+/* Makes log_head for the attempt, with it a cursor for each destination of its project (log_cursor_store.h),
+ * and closes those of earlier attempts. Harmless to repeat. */
+enum err log_store_begin(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, int64_t attempt,
+                         int64_t day);
 /* Adds a chunk. ERR_CONFLICT: closed (stop shipping), or out of turn (*head says where it stands:
  * head->next > number means it was stored already). */
 enum err log_store_append(struct db *db, struct ctx *cx, const struct id *task, int64_t attempt, int64_t day,

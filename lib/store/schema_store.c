@@ -36,7 +36,7 @@ enum err schema_store_check(struct db *db, struct ctx *cx)
 
 struct migration {
 	int version;
-	bool logs, rights; /* rights: rights.sql, which has no number and is applied each time */
+	bool logs, rights; /* rights: rights*.sql, which have no number and are applied each time */
 	char path[512];
 };
 
@@ -172,16 +172,24 @@ static enum err migrate_one(struct db *db, struct ctx *cx, const struct migratio
 	return OK;
 }
 
+static enum err grant(struct db *db, struct ctx *cx, const char *folder, const char *name)
+{
+	struct migration rights = { .rights = true };
+	int64_t oldest;
+
+	snprintf(rights.path, sizeof rights.path, "%s/%s", folder, name);
+	return access(rights.path, F_OK) == 0 ? run_file(db, cx, &rights, &oldest) : OK;
+}
+
 enum err schema_store_migrate(struct db *db, struct db *logs, struct ctx *cx, const char *folder, int *applied)
 {
-	struct migration *files = NULL, rights = { .rights = true };
-	int64_t oldest;
+	struct migration *files = NULL;
 	size_t n = 0;
 
 	*applied = 0;
 	TRY(list_files(cx, folder, &files, &n));
 	TRY(migrate_one(db, cx, files, n, false, applied));
 	TRY(migrate_one(logs, cx, files, n, true, applied));
-	snprintf(rights.path, sizeof rights.path, "%s/rights.sql", folder);
-	return access(rights.path, F_OK) == 0 ? run_file(db, cx, &rights, &oldest) : OK;
+	TRY(grant(db, cx, folder, "rights.sql"));
+	return grant(logs, cx, folder, "rights.logs.sql");
 }

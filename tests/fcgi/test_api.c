@@ -407,9 +407,10 @@ static void given_chunk(const struct id *id, int64_t attempt, int64_t number, in
 
 static void given_log(const struct id *id, int64_t attempt)
 {
+	static const struct id PROJECT = { { 1 } };
 	auto_ctx cx = { 0 };
 
-	ck_assert_int_eq(log_store_begin(process.logs, &cx, id, attempt, 1), OK);
+	ck_assert_int_eq(log_store_begin(process.logs, &cx, &PROJECT, id, attempt, 1), OK);
 }
 
 static void assert_log(const struct id *id, const char *rest, const char *wanted)

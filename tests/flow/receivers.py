@@ -1,6 +1,9 @@
-"""Receivers of callbacks for flow tests: a good one that keeps what it is sent, and dead ones of every
+"""Receivers of callbacks and logs for flow tests: a good one that keeps what it is sent, and dead ones of every
 kind. A listener answers at each loopback address, so that 127.1.0.1, 127.1.0.2 … are as many receivers."""
+import json
+import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -113,3 +116,81 @@ class Dead:
     def close(self):
         for listener in self.sockets.values():
             listener.close()
+
+
+class Rsyslog:
+    """A real rsyslogd with a configuration of its own: UDP, TCP and TLS, what came as JSON in a file."""
+
+    CONF = """
+global(workDirectory="%(folder)s" parser.escapeControlCharactersOnReceive="off" maxMessageSize="8k"
+    defaultNetstreamDriverCAFile="%(folder)s/ca.crt" defaultNetstreamDriverCertFile="%(folder)s/server.crt"
+    defaultNetstreamDriverKeyFile="%(folder)s/server.key")
+module(load="imudp")
+module(load="imtcp")
+input(type="imudp" address="127.0.0.1" port="%(udp)d")
+input(type="imtcp" address="127.0.0.1" port="%(tcp)d")
+input(type="imtcp" address="127.0.0.1" port="%(tls)d" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
+template(name="all" type="string" string="%%jsonmesg%%\\n")
+action(type="omfile" file="%(folder)s/out" template="all")
+"""
+
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+        self._certificates()
+        self.ports = {}
+        held = [socket.socket(type=kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_STREAM)]
+        for name, one in zip(("udp", "tcp", "tls"), held):
+            one.bind(("127.0.0.1", 0))
+            self.ports[name] = one.getsockname()[1]
+        for one in held:
+            one.close()
+        with open(folder + "/rsyslog.conf", "w", encoding="utf-8") as file:
+            file.write(self.CONF % dict(self.ports, folder=folder))
+        self.start()
+
+    def _openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _certificates(self):
+        new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+        for name in ("ca", "other"):
+            self._openssl(*new, "-x509", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".crt")
+        self._openssl(*new, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key", "-out", "server.csr")
+        self._openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2", "-copy_extensions", "copy",
+                      "-out", "server.crt")
+
+    def start(self):
+        self.process = subprocess.Popen(["rsyslogd", "-n", "-iNONE", "-f", self.folder + "/rsyslog.conf"],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        for name in ("tcp", "tls"):
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", self.ports[name]), 5).close()
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.05)
+
+    def address(self, kind, host="127.0.0.1"):
+        return "%s://%s:%d" % (kind, host, self.ports[kind])
+
+    def file(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+
+    def got(self):
+        """What has come, as dictionaries; a line that is being written is left out."""
+        try:
+            lines = self.file("out").split("\n")[:-1]
+        except OSError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)

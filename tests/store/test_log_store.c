@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static struct store_fixture f;
+static const struct id PROJECT = { { 1 } };
 
 static void set_up(void)
 {
@@ -44,7 +45,7 @@ static struct id given_log(int64_t attempt)
 {
 	struct id task = id_make(clock_wall_us());
 
-	fine(log_store_begin(f.logs, &f.cx, &task, attempt, time_day(clock_wall_us())));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &task, attempt, time_day(clock_wall_us())));
 	return task;
 }
 
@@ -117,11 +118,11 @@ START_TEST(a_late_chunk_of_an_old_attempt_finds_it_closed)
 	struct log_head head = { 0 };
 
 	fine(append(&task, 1, chunk(0, 0, "first\n"), &head));
-	fine(log_store_begin(f.logs, &f.cx, &task, 2, day));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &task, 2, day));
 	ck_assert_int_eq(append(&task, 1, chunk(1, 6, "late\n"), &head), ERR_CONFLICT);
 	ck_assert(head.closed);
 	fine(append(&task, 2, chunk(0, 0, "second\n"), &head));
-	fine(log_store_begin(f.logs, &f.cx, &task, 2, day)); /* harmless to repeat */
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &task, 2, day)); /* harmless to repeat */
 	fine(append(&task, 2, chunk(1, 7, "more\n"), &head));
 }
 END_TEST
@@ -131,7 +132,7 @@ START_TEST(an_old_attempt_that_begins_late_is_closed_at_once)
 	struct id task = given_log(2);
 	struct log_head head = { 0 };
 
-	fine(log_store_begin(f.logs, &f.cx, &task, 1, time_day(clock_wall_us())));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &task, 1, time_day(clock_wall_us())));
 	ck_assert_int_eq(append(&task, 1, chunk(0, 0, "late\n"), &head), ERR_CONFLICT);
 	ck_assert(head.closed);
 	fine(append(&task, 2, chunk(0, 0, "on time\n"), &head));
@@ -218,7 +219,7 @@ START_TEST(the_size_counts_all_attempts_and_what_the_notices_add)
 	ck_assert_int_eq(size, 0);
 	fine(append(&task, 1, chunk(0, 0, "head\n"), &head));
 	fine(append(&task, 1, chunk(1, 4120336, "tail\n"), &head));
-	fine(log_store_begin(f.logs, &f.cx, &task, 2, time_day(clock_wall_us())));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &task, 2, time_day(clock_wall_us())));
 	fine(append(&task, 2, chunk(0, 0, "again\n"), &head));
 	fine(log_store_size(f.logs, &f.cx, &task, &size));
 	ck_assert_int_eq(size, 5 + notice + 5 + 6);
@@ -291,13 +292,13 @@ START_TEST(old_days_go_with_their_heads_and_younger_ones_stay)
 	fine(log_store_partitions(f.logs, &f.cx, 3));
 	fine(db_now(f.logs, &f.cx, &now));
 	today = time_day(now);
-	fine(log_store_begin(f.logs, &f.cx, &old, 1, today));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &old, 1, today));
 	fine(log_store_append(f.logs, &f.cx, &old, 1, today, &c, &head));
 	fine(db_set_clock(f.logs, &f.cx, now + 3 * 86400000000LL)); /* three days later it is still there */
 	fine(log_store_partitions(f.logs, &f.cx, 3));
 	fine(log_store_head(f.logs, &f.cx, &old, 1, &head));
 	fine(db_set_clock(f.logs, &f.cx, now + 4 * 86400000000LL));
-	fine(log_store_begin(f.logs, &f.cx, &young, 2, today + 4));
+	fine(log_store_begin(f.logs, &f.cx, &PROJECT, &young, 2, today + 4));
 	fine(log_store_append(f.logs, &f.cx, &young, 2, today + 4, &c, &head));
 	fine(log_store_partitions(f.logs, &f.cx, 3));
 	ck_assert_int_eq(log_store_head(f.logs, &f.cx, &old, 1, &head), ERR_NOT_FOUND);

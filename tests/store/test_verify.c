@@ -202,7 +202,7 @@ static void write_log(const struct id *task)
 	second.number = 1;
 	second.first_byte = 100; /* some were left out between */
 	second.first_line = 9;
-	fine(log_store_begin(f.logs, &f.cx, task, 1, day));
+	fine(log_store_begin(f.logs, &f.cx, task, task, 1, day));
 	fine(log_store_append(f.logs, &f.cx, task, 1, day, &first, &head));
 	fine(log_store_append(f.logs, &f.cx, task, 1, day, &second, &head));
 	fine(log_store_close(f.logs, &f.cx, task, 1));

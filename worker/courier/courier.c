@@ -55,7 +55,7 @@ static void on_tidy(void *arg)
 
 void courier_look_at_end(struct courier *c)
 {
-	if (c->ending && !http_pool_open(c->http) && !c->told_n && !store_pool_open(c->store))
+	if (c->ending && !http_pool_open(c->http) && !c->told_n && !store_pool_open(c->store) && export_is_at_rest(c->export))
 		loop_end(c->loop);
 }
 
@@ -80,6 +80,7 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 	(void)info;
 	c->ending = true;
 	lanes_each(c->lanes, give_back, c);
+	export_end(c->export);
 	loop_start(c->loop, &c->guard, END_MOST_US, on_guard, c);
 	courier_look_at_end(c);
 }
@@ -103,6 +104,11 @@ static enum err open_http(struct courier *c, struct ctx *cx)
 	return c->http ? OK : err_set(cx, ERR_INTERNAL, "start libcurl");
 }
 
+static void on_export_rest(void *arg)
+{
+	courier_look_at_end(arg);
+}
+
 static enum err open_all(struct courier *c, struct ctx *cx)
 {
 	static const int SIGNALS[] = { SIGTERM, SIGINT, SIGUSR1, 0 };
@@ -117,12 +123,14 @@ static enum err open_all(struct courier *c, struct ctx *cx)
 	TRY(open_http(c, cx));
 	c->lanes = lanes_new((size_t)c->set->courier.lane);
 	c->store = store_pool_new(c->loop, c->set, STORE_THREADS, c);
-	return c->store ? OK : err_errno(cx, "start the courier's store threads");
+	c->export = export_new(c->loop, &(struct export_options){ c->set, c->has_key ? &c->key : NULL, &c->allow, on_export_rest, c });
+	return c->store && c->export ? OK : err_errno(cx, "start the courier's store threads");
 }
 
 static void close_all(struct courier *c)
 {
 	http_pool_free(c->http);
+	export_free(c->export);
 	if (store_pool_open(c->store)) /* the database does not answer: what is left comes back by itself */
 		return;
 	store_pool_free(c->store);

@@ -7,6 +7,7 @@
 #include "store/outbox_store.h"
 #include "worker/courier/lane.h"
 #include "worker/courier/retry.h"
+#include "worker/export/export.h"
 #include "worker/store_thread.h"
 
 struct fetch;
@@ -18,6 +19,7 @@ struct courier {
 	struct loop *loop;
 	struct store_pool *store;
 	struct http_pool *http;
+	struct export *export;
 	struct retry_plan plan;
 	struct lanes *lanes;
 	struct lane *ready[2], **ready_last[2]; /* lanes that may begin a call: 0 = they fare well, 1 = others */

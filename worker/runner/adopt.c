@@ -132,6 +132,7 @@ static enum err mine_run(struct store_work *w, struct db *tasks, struct db *logs
 
 static void adopt(struct runner *r, struct job *j, const struct claimed *c)
 {
+	j->claim.project_id = c->project_id;
 	j->claim.grace_s = c->grace_s;
 	j->lane_id = c->lane_id;
 	j->day = c->day;

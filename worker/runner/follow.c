@@ -20,7 +20,7 @@ enum { FLUSH_US = 200000, RETRY_US = 700000 };
 struct log_work {
 	struct store_work w;
 	struct job *job;
-	struct id task;
+	struct id project, task;
 	int64_t attempt, day;
 	bool ask, begin, close;
 	bool none;             /* asked: no log has begun */
@@ -63,7 +63,7 @@ static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 		return l->none ? OK : e;
 	}
 	if (l->begin)
-		TRY(log_store_begin(logs, &w->cx, &l->task, l->attempt, l->day));
+		TRY(log_store_begin(logs, &w->cx, &l->project, &l->task, l->attempt, l->day));
 	if (l->chunk.plain.n)
 		TRY(append(l, logs));
 	if (!l->close)
@@ -115,6 +115,7 @@ static struct log_work *log_new(struct job *j)
 	l->w.run = log_run;
 	l->w.done = log_done;
 	l->job = j;
+	l->project = j->claim.project_id;
 	l->task = j->key.task;
 	l->attempt = j->key.attempt;
 	l->day = j->day;

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "store/event_store.h"
-#include "store/log_store.h"
+#include "store/log_cursor_store.h"
 #include "store/node_store.h"
 #include "store/package_store.h"
 #include "store/ready_store.h"
@@ -20,7 +20,7 @@
 static const int64_t PLACE_SOON_US = 200000, PLACE_REST_US = 2000000;
 enum { PLACE_SHARE = 9 };
 
-enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600 };
+enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60 };
 
 struct scheduler {
 	const struct settings *set;
@@ -28,8 +28,8 @@ struct scheduler {
 	struct db *tasks, *logs;
 	bool knows_schema; /* it was asked once */
 	struct loop_timer round, placing;
-	int64_t partitions_at_us, packages_at_us;
-	enum err last, last_logs, last_packages, last_places; /* what the round before gave: a fault is told once */
+	int64_t partitions_at_us, packages_at_us, close_at_us;
+	enum err last, last_logs, last_packages, last_places, last_close; /* what the round before gave: a fault is told once */
 };
 
 static enum err take_back(struct scheduler *s, struct ctx *cx)
@@ -78,6 +78,18 @@ static void tell(enum err now, enum err *last, const char *what, const struct ct
 	*last = now;
 }
 
+/* What was not sent to its destinations before its days were over is lost to them: it is counted and told. */
+static enum err drop_old_logs(struct scheduler *s, struct ctx *cx)
+{
+	int64_t lost;
+
+	TRY(log_cursor_store_forget(s->logs, cx, s->set->scheduler.log_days, &lost));
+	if (lost)
+		log_warn("logs_not_sent", "logs=%lld why=\"they were older than scheduler.log_days before a destination took them\"",
+		         (long long)lost);
+	return log_store_partitions(s->logs, cx, s->set->scheduler.log_days);
+}
+
 static void partitions(struct scheduler *s)
 {
 	auto_ctx cx = { 0 };
@@ -85,9 +97,59 @@ static void partitions(struct scheduler *s)
 
 	if (clock_boot_us() < s->partitions_at_us)
 		return;
-	e = log_store_partitions(s->logs, &cx, s->set->scheduler.log_days);
+	e = drop_old_logs(s, &cx);
 	s->partitions_at_us = clock_boot_us() + (e == OK ? PARTITIONS_S : PARTITIONS_AGAIN_S) * 1000000LL;
 	tell(e, &s->last_logs, "partitions_failed", &cx);
+}
+
+/* One page of logs of a destination that stand still: whose attempt is over without its runner having closed the
+ * log (its node was lost) is closed, so that its last line is sent and its cursor goes. */
+static enum err close_page(struct scheduler *s, struct ctx *cx, const struct id *destination, struct id *after, bool *more)
+{
+	enum { AT_ONCE = 500 };
+	struct log_cursor *all;
+	struct log_task *tasks;
+	struct id *ids;
+	size_t n;
+
+	TRY(log_cursor_store_still(s->logs, cx, destination, after, AT_ONCE, &all, &n));
+	*more = n == AT_ONCE;
+	ids = arena_array(&cx->arena, n, sizeof *ids);
+	tasks = arena_array(&cx->arena, n, sizeof *tasks);
+	for (size_t i = 0; i < n; i++)
+		*after = ids[i] = all[i].task;
+	TRY(log_cursor_store_tasks(s->tasks, cx, ids, n, tasks));
+	for (size_t i = 0; i < n; i++)
+		if (task_state_is_settled(tasks[i].state) || tasks[i].attempt > all[i].attempt)
+			TRY(log_store_close(s->logs, cx, &all[i].task, all[i].attempt));
+	return OK;
+}
+
+static enum err close_logs(struct scheduler *s, struct ctx *cx)
+{
+	struct id destination = { { 0 } };
+	bool found, more = false;
+	struct id after;
+
+	for (;;) {
+		TRY(log_cursor_store_next(s->logs, cx, &destination, &found));
+		if (!found)
+			return OK;
+		after = (struct id){ { 0 } };
+		do
+			TRY(close_page(s, cx, &destination, &after, &more));
+		while (more);
+	}
+}
+
+static void abandoned_logs(struct scheduler *s)
+{
+	auto_ctx cx = { 0 };
+
+	if (clock_boot_us() < s->close_at_us)
+		return;
+	s->close_at_us = clock_boot_us() + CLOSE_S * 1000000LL;
+	tell(close_logs(s, &cx), &s->last_close, "logs_not_closed", &cx);
 }
 
 /* A few MiB a round, so that a large package that goes holds nobody up. */
@@ -140,6 +202,7 @@ static void on_round(void *arg)
 
 	tell(round_of(s, &cx), &s->last, "round_failed", &cx);
 	partitions(s);
+	abandoned_logs(s);
 	packages(s);
 	crypt_random(&random, sizeof random); /* several schedulers must not fall into step */
 	loop_start(s->loop, &s->round, pause - pause * (random % 100) / 1000, on_round, s);
