@@ -92,7 +92,7 @@ $O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner 
 	$(LINK) $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $O/worker/launcher/userns.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
-$O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o exit_file.o) $(BASE_A)
+$O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o engine_http.o exit_file.o) $(BASE_A)
 	$(LINK) $(LIBS_LAUNCHER)
 $O/bin/stoker-layers: $(call objs,worker/layers) $(IMPORT_O) $(addprefix $O/worker/image/,image_store.o image_cache.o) \
 		$O/worker/launcher/userns.o $(MODEL_A) $(BASE_A)
@@ -102,11 +102,12 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 
 # static, and without the sanitizers' runtimes: they run where nothing of ours may be assumed
 STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
-MONITOR_C := $(filter-out worker/monitor/init.c,$(wildcard worker/monitor/*.c))
+INIT_C := $(wildcard worker/monitor/init*.c)
+MONITOR_C := $(filter-out $(INIT_C),$(wildcard worker/monitor/*.c))
 $O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
-$O/bin/stoker-init: worker/monitor/init.c $(wildcard worker/monitor/*.h)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $< -o $@
+$O/bin/stoker-init: $(INIT_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(INIT_C) -o $@
 
 # --- tests --------------------------------------------------------------------------------------
 SUPPORT_O := $(call objs,tests/support)

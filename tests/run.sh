@@ -5,6 +5,7 @@
 #   tests/flow/test_*.py     whole instances (python3's unittest, nothing else)
 #   tests/fuzz/fuzz_*.c      parsers of foreign bytes, for seconds (libFuzzer; make fuzz runs them long)
 #   tests/escape/test_*.py   hostile jobs in them
+#   tests/engine/test_*.py   the contract of engines, once for each, with daemons of their own
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
 # sets how many run at once.
 #
@@ -71,7 +72,7 @@ fi
 programs() { # the long ones first
 	local source
 
-	for source in tests/{faults,flow,escape}/test_*.py; do
+	for source in tests/{engine,faults,flow,escape}/test_*.py; do
 		[[ -e $source ]] && printf '%s\n' "$source"
 	done
 	for source in tests/fuzz/fuzz_*.c; do

@@ -11,6 +11,7 @@
 
 #include "base/crypt.h"
 #include "base/fault_point.h"
+#include "worker/launcher/docker.h"
 #include "worker/launcher/launcher.h"
 #include "worker/launcher/userns.h"
 #include "worker/monitor/cgroup.h"
@@ -74,15 +75,16 @@ static enum err slot_userns(struct ctx *cx, struct launcher *l, uint32_t slot, i
 /* The runner's files, as those of the job's user. Images of one user are the rule: made once a slot. */
 static enum err owner_userns(struct ctx *cx, struct launcher *l, const struct launch_request *rq, int *fd)
 {
-	uint32_t base = l->opt.uid_base + rq->slot * LAUNCH_UID_RANGE;
+	/* a daemon has no range of its own for us: there the ids inside are the ids outside */
+	uint32_t base = rq->engine == LAUNCH_ENGINE_OCI ? l->opt.uid_base + rq->slot * LAUNCH_UID_RANGE : 0;
 	const struct id_range user = { l->opt.runner_uid, base + rq->uid, 1 };
 	const struct id_range group = { l->opt.runner_gid, base + rq->gid, 1 };
 	struct owner *o = &l->owners[rq->slot];
 
-	if (o->userns >= 0 && (o->uid != rq->uid || o->gid != rq->gid))
+	if (o->userns >= 0 && (o->uid != base + rq->uid || o->gid != base + rq->gid))
 		close_fd(&o->userns);
 	if (o->userns < 0) {
-		*o = (struct owner){ -1, rq->uid, rq->gid };
+		*o = (struct owner){ -1, base + rq->uid, base + rq->gid };
 		TRY(userns_open(cx, &user, &group, &o->userns));
 	}
 	*fd = o->userns;
@@ -100,12 +102,13 @@ static void fill_setup(const struct launcher *l, const struct attempt *a, const 
 		.payload_bytes = a->sizes[1],
 		.config_bytes = a->sizes[2],
 		.cgroup_v2 = l->host.cgroup_v2,
-		.is_crun = a->runtime->is_crun,
+		.is_crun = a->runtime && a->runtime->is_crun,
 		.outbound = *outbound,
 	};
 	snprintf(s->id, sizeof s->id, "%s", a->id);
 	snprintf(s->cgroup, sizeof s->cgroup, "%s/%s", l->opt.cgroup, a->id);
-	snprintf(s->runtime, sizeof s->runtime, "%s", a->runtime->path);
+	snprintf(s->runtime, sizeof s->runtime, "%s", a->runtime ? a->runtime->path : "");
+	snprintf(s->engine, sizeof s->engine, "%s", l->opt.engine[a->request->engine]);
 	snprintf(s->stage, sizeof s->stage, "%s", l->host.stage);
 }
 
@@ -120,7 +123,10 @@ static enum err write_setup(struct ctx *cx, const struct launcher *l, const stru
 
 	fill_setup(l, a, outbound, &setup);
 	buf_add(&text, &setup, sizeof setup);
-	spec_format(&l->parts, &l->host, &setup, &text);
+	if (a->request->engine != LAUNCH_ENGINE_OCI)
+		TRY(docker_format(cx, l, &setup, &text));
+	else
+		spec_format(&l->parts, &l->host, &setup, &text);
 	if (text.full)
 		return err_set(cx, ERR_TOO_LARGE, "write the container's spec: it is too long");
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK))
@@ -185,13 +191,14 @@ static _Noreturn void become_monitor(const struct launcher *l, int dir, const in
 }
 
 struct opened { /* what one start opens besides the folder */
-	int setup, ctl, starting[2], null, rules;
+	int setup, ctl, listen, starting[2], null, rules;
 };
 
 static void opened_close(struct opened *o)
 {
 	close_fd(&o->setup);
 	close_fd(&o->ctl);
+	close_fd(&o->listen);
 	close_fd(&o->starting[0]);
 	close_fd(&o->starting[1]);
 	close_fd(&o->null);
@@ -201,15 +208,20 @@ static void opened_close(struct opened *o)
 static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *a, int dir,
                       pid_t *monitor)
 {
-	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, { -1, -1 }, -1, -1 };
+	__attribute__((cleanup(opened_close))) struct opened o = { -1, -1, -1, { -1, -1 }, -1, -1 };
 	struct monitor_outbound outbound;
 	int fds[MONITOR_FD_END];
 	volatile int failed = 0;
-	int userns, owner = -1;
+	int userns = -1, owner = -1;
 	size_t next = 1;
 
+	bool is_oci = a->request->engine == LAUNCH_ENGINE_OCI;
+
 	TRY(make_ctl(cx, l, dir, &o.ctl));
-	TRY(slot_userns(cx, l, a->request->slot, &userns));
+	if (is_oci)
+		TRY(slot_userns(cx, l, a->request->slot, &userns));
+	else
+		TRY(docker_listen(cx, dir, &o.listen));
 	if (a->package >= 0)
 		TRY(owner_userns(cx, l, a->request, &owner));
 	TRY(network_prepare(cx, &l->network, &l->opt, a->request, &outbound, &o.rules));
@@ -232,7 +244,8 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	fds[MONITOR_FD_LEASE] = a->lease;
 	fds[MONITOR_FD_CTL] = o.ctl;
 	fds[MONITOR_FD_INIT] = l->init;
-	fds[MONITOR_FD_RUNTIME] = a->runtime->fd;
+	fds[MONITOR_FD_LISTEN] = o.listen;
+	fds[MONITOR_FD_RUNTIME] = is_oci ? a->runtime->fd : -1;
 	fds[MONITOR_FD_SPEC] = a->fds->fd[0];
 	if (a->request->payload_fd)
 		fds[MONITOR_FD_PAYLOAD] = a->fds->fd[next++];
@@ -358,7 +371,7 @@ bool attempt_is_watched(int dir)
 /* A job's folder is flat and made by us alone. */
 static void remove_folder(int parent, const char *id)
 {
-	static const char *const files[] = { "request", "monitor.pid", "ctl", "started", "started.tmp",
+	static const char *const files[] = { "request", "monitor.pid", "ctl", "link", "container", "started", "started.tmp",
 		                             "head", "tail.0", "tail.1", "exit.tmp", "exit" };
 	auto_fd dir = openat(parent, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 

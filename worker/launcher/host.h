@@ -5,10 +5,13 @@
 #include <sys/types.h>
 
 #include "base/ctx.h"
+#include "worker/launcher/launch_request.h"
+#include "worker/monitor/engine_http.h"
 
 /* What the launcher was started with: the runner's supervisor, still root, put it on the command line
  * (--node DIR --uid N --gid N --uid-base N --slots N --cgroup NAME --runtime auto|crun|runc
- * --isolation usual|strict --images-mb N --resolvers LIST --closed LIST). With --probe an operator did. */
+ * --isolation usual|strict --images-mb N --resolvers LIST --closed LIST --docker SOCKET --podman SOCKET). With
+ * --probe an operator did. */
 struct launcher_options {
 	char node_dir[PATH_MAX];
 	uid_t runner_uid;
@@ -20,6 +23,7 @@ struct launcher_options {
 	uint32_t images_mb; /* that fetched images may take together */
 	const char *resolvers;  /* addresses, comma separated, that jobs with a way out may ask for names; "" = the host's */
 	const char *closed;     /* addresses that no job may reach: the database's */
+	char engine[LAUNCH_ENGINE_END][ENGINE_SOCKET_MAX]; /* sockets of daemons; "" = not on this node */
 	bool is_strict;   /* --isolation strict: a host that cannot give all of it runs no job */
 	bool is_probe;    /* --probe: an operator asks what this host can do; no runner, no fd 3 */
 };

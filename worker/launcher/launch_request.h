@@ -25,6 +25,7 @@ enum launch_op {
 	LAUNCH_LAUNCH = 2, /* start a monitor, which starts the container; with 1 to 3 fds */
 	LAUNCH_REMOVE = 3, /* an attempt whose monitor is gone: kill what is left, cgroup, folder */
 	LAUNCH_UNPACK = 5, /* make an image of fetched layers; see below */
+	LAUNCH_IMAGE = 6,  /* what does a name mean to a daemon? With one fd; see below */
 	LAUNCH_SWEEP = 4,  /* every attempt without a living monitor and without `exit`: kill what is
 	                    * left of it and write its `exit` with verdict lost; folders stay */
 };
@@ -32,6 +33,11 @@ enum launch_op {
 /* LAUNCH_UNPACK, with the digest: NODE/pulls/<64 hex>, layers that the runner fetched, becomes the image of
  * that digest (worker/image), and goes. Answered when it is done, other requests meanwhile; the answer has
  * the request's task. LAUNCH_FAILED: the image is bad; LAUNCH_NODE: this node cannot now. */
+
+/* LAUNCH_IMAGE, with the engine, a sealed memfd that holds the name, and as digest the SHA-256 of the name: asks
+ * that daemon, or gives it the image of that name from the node's own store, and writes what it is to
+ * NODE/images/<engine>-<hex of that SHA-256>: {"Id": "sha256:…", "Config": {…}}. Answered as LAUNCH_UNPACK is. */
+#define LAUNCH_IMAGE_NAME_MAX 512
 
 enum launch_status {
 	LAUNCH_OK = 0,
@@ -80,6 +86,14 @@ enum launch_status {
 #define LAUNCH_ID_MAX 65535u             /* uid and gid inside: the range of a slot is 65536 wide */
 #define LAUNCH_UID_RANGE 65536u
 
+/* Who makes the container: a runtime that the monitor starts, or a daemon whose API the monitor speaks to. */
+enum launch_engine {
+	LAUNCH_ENGINE_OCI = 0,
+	LAUNCH_ENGINE_DOCKER = 1,
+	LAUNCH_ENGINE_PODMAN = 2,
+	LAUNCH_ENGINE_END
+};
+
 /* the container waits, created, until its ctl socket gets 'G'; without it the job begins at once */
 #define LAUNCH_WAIT_FOR_GO 1u
 
@@ -99,7 +113,7 @@ struct launch_request {
 
 	uint32_t slot;  /* 0 .. slots - 1: uids uid_base + slot * 65536 up; never two lives in one slot */
 	uint32_t flags; /* LAUNCH_WAIT_FOR_GO */
-	uint8_t digest[32];     /* sha256 of the image */
+	uint8_t digest[32];     /* sha256 of the image; of a daemon: its id there */
 	uint64_t memory_bytes;  /* and no swap; LAUNCH_MEMORY_MIN .. MAX */
 	uint64_t scratch_bytes; /* all the job may write to its root; it counts as its memory */
 	uint64_t timeout_ms;    /* from the go to TERM; 1 .. LAUNCH_TIMEOUT_MS_MAX */
@@ -116,7 +130,8 @@ struct launch_request {
 	uint8_t config_fd;
 	uint8_t has_package;
 	uint8_t network;      /* enum launch_network */
-	uint8_t reserved[16]; /* zero */
+	uint8_t engine;       /* enum launch_engine */
+	uint8_t reserved[15]; /* zero */
 	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };
 _Static_assert(sizeof(struct launch_request) == 184, "launch_request has no holes");

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/launcher/docker.h"
 #include "worker/monitor/cgroup.h"
 
 enum { LEASE_BYTES = 8 };
@@ -52,7 +53,7 @@ static enum err open_lease(struct ctx *cx, const struct launcher_options *opt, s
 }
 
 /* The monitor and init lie beside the launcher itself. */
-static enum err open_program(struct ctx *cx, const char *name, int *out)
+static enum err open_program(struct ctx *cx, const char *name, char *opened, int *out)
 {
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -66,6 +67,8 @@ static enum err open_program(struct ctx *cx, const char *name, int *out)
 		return err_set(cx, ERR_INTERNAL, "find %s: the path of its folder is too long", name);
 	snprintf(slash + 1, sizeof path - (size_t)(slash + 1 - path), "%s", name);
 	*out = open(path, O_PATH | O_CLOEXEC);
+	if (opened)
+		memcpy(opened, path, strlen(path) + 1);
 	return *out >= 0 ? OK : err_errno(cx, "open %s", path);
 }
 
@@ -103,13 +106,16 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	close(names);
 	TRY(open_packages(cx, opt, l));
 	TRY(open_lease(cx, opt, l));
-	TRY(open_program(cx, "stoker-monitor", &l->monitor));
-	TRY(open_program(cx, "stoker-init", &l->init));
-	TRY(open_program(cx, "stoker-layers", &l->layers));
+	TRY(open_program(cx, "stoker-monitor", NULL, &l->monitor));
+	TRY(open_program(cx, "stoker-init", l->init_path, &l->init));
+	TRY(open_program(cx, "stoker-layers", NULL, &l->layers));
+	if (!realpath(opt->node_dir, l->node_path))
+		return err_errno(cx, "name the folder %s", opt->node_dir);
 	TRY(network_open(cx, &l->opt, &l->network));
 	TRY(make_tables(cx, l));
 	attempt_find_holders(l);
-	return spec_parts_open(cx, &l->parts);
+	TRY(spec_parts_open(cx, &l->parts));
+	return docker_open(cx, l);
 }
 
 void launcher_close(struct launcher *l)

@@ -21,6 +21,9 @@ struct launcher {
 	int node, jobs, images, packages; /* folders */
 	int lease;              /* the file, for the monitors */
 	int monitor, init, layers; /* the programs */
+	char init_path[PATH_MAX], node_path[PATH_MAX]; /* as a daemon sees them, too */
+	int64_t sweep_us; /* when to look for strays again */
+	pid_t sweeper[LAUNCH_ENGINE_END]; /* the child that looks for strays; 0 = none */
 	int *userns;            /* per slot, -1 = not made yet */
 	struct owner *owners;   /* per slot, of the package mounted there last */
 	char (*holder)[40];     /* per slot, name of the last attempt in it; "" = none known */
@@ -48,6 +51,10 @@ struct launch_fds {
  * gets the bytes of spec, payload, config. */
 enum err request_check(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
                        const struct launch_fds *fds, uint32_t sizes[LAUNCH_FDS_MAX]);
+
+/* The same of a LAUNCH_IMAGE. */
+enum err request_check_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
+                             const struct launch_fds *fds);
 
 /* What makes one attempt differ from another for attempt_start. */
 struct attempt {

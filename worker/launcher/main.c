@@ -17,12 +17,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crypt.h"
 #include "base/log.h"
+#include "worker/launcher/docker.h"
 #include "worker/launcher/launcher.h"
 #include "worker/monitor/monitor.h"
 
-enum { RUNNER_FD = 3, STARTING_MAX = 64 };
+enum { RUNNER_FD = 3, STARTING_MAX = 64, SWEEP_US = 60000000 };
 
 /* --- options ------------------------------------------------------------------------------------ */
 
@@ -53,6 +55,17 @@ static enum err parse_cgroup(struct ctx *cx, const char *text, struct launcher_o
 	return OK;
 }
 
+static enum err parse_engine(struct ctx *cx, const char *name, const char *text, struct launcher_options *opt)
+{
+	char *socket = opt->engine[strcmp(name, "docker") == 0 ? LAUNCH_ENGINE_DOCKER : LAUNCH_ENGINE_PODMAN];
+
+	if (*text != '/' || strlen(text) >= ENGINE_SOCKET_MAX)
+		return err_set(cx, ERR_INPUT, "--%s must be a path of at most %d bytes, not \"%s\"", name,
+		               ENGINE_SOCKET_MAX - 1, text);
+	snprintf(socket, ENGINE_SOCKET_MAX, "%s", text);
+	return OK;
+}
+
 static enum err parse_option(struct ctx *cx, const char *name, const char *text,
                              struct launcher_options *opt)
 {
@@ -74,6 +87,8 @@ static enum err parse_option(struct ctx *cx, const char *name, const char *text,
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->uid_base);
 	if (strcmp(name, "slots") == 0)
 		return parse_number(cx, name, text, 4096, &opt->slots);
+	if (strcmp(name, "docker") == 0 || strcmp(name, "podman") == 0)
+		return parse_engine(cx, name, text, opt);
 	if (strcmp(name, "images-mb") == 0)
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->images_mb);
 	if (strcmp(name, "resolvers") == 0 || strcmp(name, "closed") == 0) {
@@ -117,7 +132,8 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "slots", required_argument, NULL, 0 },   { "cgroup", required_argument, NULL, 0 },
 		{ "runtime", required_argument, NULL, 0 }, { "isolation", required_argument, NULL, 0 },
 		{ "images-mb", required_argument, NULL, 0 }, { "resolvers", required_argument, NULL, 0 },
-		{ "closed", required_argument, NULL, 0 },
+		{ "closed", required_argument, NULL, 0 },   { "docker", required_argument, NULL, 0 },
+		{ "podman", required_argument, NULL, 0 },
 		{ "probe", no_argument, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -188,24 +204,33 @@ static enum err open_package(struct ctx *cx, const struct launcher *l,
 	return *files >= 0 ? OK : err_errno(cx, "open the unpacked package sha256:%s", hex);
 }
 
-static enum err do_launch(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
-                          const struct launch_fds *fds, int32_t *monitor)
+/* Of a daemon both are its own. */
+static enum err open_runtime(struct ctx *cx, struct launcher *l, const struct launch_request *rq, struct attempt *a)
 {
-	struct attempt a = { .request = rq, .fds = fds, .package = -1, .parent = l->jobs, .lease = l->lease };
-	enum err e;
-
-	TRY(request_check(cx, l, rq, fds, a.sizes));
 	if (l->chosen < 0)
 		probe_host(cx, l);
 	if (l->chosen < 0)
 		return err_set(cx, ERR_INTERNAL, "%s", l->probe.reply.message);
-	a.runtime = &l->host.runtimes[l->chosen];
+	a->runtime = &l->host.runtimes[l->chosen];
+	return open_image(cx, l, rq, &a->rootfs);
+}
+
+static enum err do_launch(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
+                          const struct launch_fds *fds, int32_t *monitor)
+{
+	struct attempt a = { .request = rq, .fds = fds, .rootfs = -1, .package = -1, .parent = l->jobs,
+		             .lease = l->lease };
+	enum err e;
+
+	TRY(request_check(cx, l, rq, fds, a.sizes));
 	attempt_name(rq, a.id);
-	TRY(open_image(cx, l, rq, &a.rootfs));
+	if (rq->engine == LAUNCH_ENGINE_OCI)
+		TRY(open_runtime(cx, l, rq, &a));
 	e = open_package(cx, l, rq, &a.package);
 	if (!e)
 		e = attempt_start(cx, l, &a, monitor);
-	close(a.rootfs);
+	if (a.rootfs >= 0)
+		close(a.rootfs);
 	if (a.package >= 0)
 		close(a.package);
 	return e;
@@ -261,7 +286,13 @@ static void answer(struct ctx *cx, struct launcher *l, const struct launch_reque
 		if (!e)
 			return; /* the child answers */
 		break;
+	case LAUNCH_IMAGE:
+		e = docker_image(cx, l, rq, fds, RUNNER_FD);
+		if (!e)
+			return; /* the child answers */
+		break;
 	case LAUNCH_SWEEP:
+		docker_sweep(l);
 		e = attempt_sweep(cx, l, &out.reply.monitor);
 		break;
 	default:
@@ -335,6 +366,21 @@ static void drop_started(struct launcher *l, const struct pollfd *polls)
 	l->starting_count = kept;
 }
 
+static bool has_daemons(const struct launcher *l)
+{
+	return l->opt.engine[LAUNCH_ENGINE_DOCKER][0] || l->opt.engine[LAUNCH_ENGINE_PODMAN][0];
+}
+
+static void reap(struct launcher *l)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		for (int i = 0; i < LAUNCH_ENGINE_END; i++)
+			if (l->sweeper[i] == pid)
+				l->sweeper[i] = 0;
+}
+
 /* False when it is time to end. */
 static bool turn(struct ctx *cx, struct launcher *l, int signals)
 {
@@ -346,15 +392,19 @@ static bool turn(struct ctx *cx, struct launcher *l, int signals)
 	p[1] = (struct pollfd){ .fd = n < l->starting_max ? RUNNER_FD : -1, .events = POLLIN };
 	for (size_t i = 0; i < n; i++)
 		p[2 + i] = (struct pollfd){ .fd = l->starting[i], .events = POLLIN };
-	if (poll(p, 2 + n, -1) < 0)
+	/* once a minute, whoever asks or not: what a monitor or a daemon left behind */
+	if (clock_boot_us() >= l->sweep_us) {
+		docker_sweep(l);
+		l->sweep_us = clock_boot_us() + SWEEP_US;
+	}
+	if (poll(p, 2 + n, has_daemons(l) ? SWEEP_US / 1000 : -1) < 0)
 		return errno == EINTR;
 	drop_started(l, p + 2);
 	if (p[0].revents) {
 		while (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
 			if (info.ssi_signo != SIGCHLD)
 				return false;
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		reap(l);
 	}
 	return !p[1].revents || serve(cx, l);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/ctx.h"
+#include "worker/launcher/docker.h"
 #include "worker/launcher/launcher.h"
 #include "worker/monitor/exit_file.h"
 #include "worker/monitor/init_link.h"
@@ -285,6 +286,8 @@ void probe_host(struct ctx *cx, struct launcher *l)
 		probe_runtimes(cx, l, &f);
 	say_facts(l);
 	say_network(l);
+	if (l->opt.is_probe) /* nobody else waits for a daemon */
+		docker_probe(l, l->probe.text, sizeof l->probe.text);
 	if (l->chosen >= 0 && l->host.has_memory &&
 	    !memory_is_limited(cx, l, &l->host.runtimes[l->chosen], &f))
 		l->probe.host &= ~(uint32_t)LAUNCH_HOST_MEMORY;

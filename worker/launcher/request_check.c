@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "worker/launcher/docker.h"
 #include "worker/launcher/launcher.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -16,6 +17,18 @@ static enum err check_range(struct ctx *cx, const char *field, uint64_t v, uint6
 		return OK;
 	return err_set(cx, ERR_INPUT, "launch request: %s is %llu, not %llu to %llu", field,
 	               (unsigned long long)v, (unsigned long long)min, (unsigned long long)max);
+}
+
+static enum err check_engine(struct ctx *cx, const struct launcher *l, const struct launch_request *rq)
+{
+	if (rq->engine == LAUNCH_ENGINE_OCI)
+		return OK;
+	if (!l->opt.engine[rq->engine][0])
+		return err_set(cx, ERR_INPUT, "launch request: this node has no engine %s", docker_engine_name(rq->engine));
+	if (rq->network != LAUNCH_NETWORK_NONE)
+		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no network but loopback, and the cluster wants one",
+		               docker_engine_name(rq->engine));
+	return OK;
 }
 
 static enum err check_numbers(struct ctx *cx, const struct launcher *l,
@@ -43,10 +56,12 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "config_fd", rq->config_fd, 0, 1 },
 		{ "has_package", rq->has_package, 0, 1 },
 		{ "network", rq->network, LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_PRIVATE },
+		{ "engine", rq->engine, 0, LAUNCH_ENGINE_END - 1 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		TRY(check_range(cx, rows[i].field, rows[i].v, rows[i].min, rows[i].max));
+	TRY(check_engine(cx, l, rq));
 	for (size_t i = 0; i < sizeof rq->reserved; i++)
 		TRY(check_range(cx, "reserved", rq->reserved[i], 0, 0));
 	for (size_t i = 0; !rq->has_package && i < sizeof rq->package_digest; i++)
@@ -104,4 +119,15 @@ enum err request_check(struct ctx *cx, const struct launcher *l, const struct la
 			                &sizes[i]));
 	}
 	return check_spec(cx, rq, fds->fd[0], sizes[0]);
+}
+
+enum err request_check_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
+                             const struct launch_fds *fds)
+{
+	uint32_t size;
+
+	TRY(check_range(cx, "engine", rq->engine, LAUNCH_ENGINE_OCI + 1, LAUNCH_ENGINE_END - 1));
+	TRY(check_engine(cx, l, rq));
+	TRY(check_range(cx, "number of descriptors", fds->count, 1, 1));
+	return check_memfd(cx, "name", fds->fd[0], LAUNCH_IMAGE_NAME_MAX, &size);
 }

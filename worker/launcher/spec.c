@@ -6,7 +6,7 @@
 #include "worker/launcher/seccomp.h"
 #include "worker/monitor/init_link.h"
 
-enum { CPU_PERIOD_US = 100000, CPU_QUOTA_MIN_US = 1000, CPU_SHARES = 1024, OOM_SCORE = 500 };
+enum { CPU_PERIOD_US = 100000, CPU_QUOTA_MIN_US = 1000, CPU_SHARES = 1024 };
 #define NOFILE_SOFT 1024ull
 #define NOFILE_HARD 65536ull
 #define FSIZE_BEYOND 65536ull
@@ -35,12 +35,8 @@ static const char MOUNTS[] =
 	"{\"destination\":\"" to "\",\"type\":\"bind\",\"source\":\"%s/" from "\","                    \
 	"\"options\":[\"bind\",\"nosuid\",\"nodev\"]}"
 
-/* What Docker hides and freezes, and keys and interrupts besides. */
 static const char PATHS[] =
-	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
-	"\"/proc/keys\",\"/proc/key-users\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","
-	"\"/proc/timer_list\",\"/proc/timer_stats\",\"/sys/devices/virtual/powercap\",\"/sys/firmware\"],"
-	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]";
+	"\"maskedPaths\":[" SPEC_MASKED_PATHS "],\"readonlyPaths\":[" SPEC_READONLY_PATHS "]";
 
 static const char NAMESPACES[] =
 	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
@@ -59,14 +55,22 @@ void spec_parts_close(struct spec_parts *parts)
 	buf_free(&parts->seccomp);
 }
 
-static void add_process(const struct host *host, const struct launch_request *rq, struct buf *out)
+void spec_file_limits(const struct host *host, const struct launch_request *rq, struct file_limits *out)
 {
 	unsigned long long hard = host->nofile_hard < NOFILE_HARD ? host->nofile_hard : NOFILE_HARD;
-	unsigned long long soft = hard < NOFILE_SOFT ? hard : NOFILE_SOFT;
 	/* a little more than there is room for, so that a full disk says ENOSPC */
 	unsigned long long room = rq->scratch_bytes + FSIZE_BEYOND;
-	unsigned long long file = room < host->fsize_hard ? room : host->fsize_hard;
 
+	out->open_hard = hard;
+	out->open_soft = hard < NOFILE_SOFT ? hard : NOFILE_SOFT;
+	out->size = room < host->fsize_hard ? room : host->fsize_hard;
+}
+
+static void add_process(const struct host *host, const struct launch_request *rq, struct buf *out)
+{
+	struct file_limits f;
+
+	spec_file_limits(host, rq, &f);
 	buf_printf(out,
 	           "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u},"
 	           "\"args\":[\"" INIT_PATH "\"],\"env\":[\"" LAUNCH_PATH_DEFAULT "\"],\"cwd\":\"/\","
@@ -76,7 +80,7 @@ static void add_process(const struct host *host, const struct launch_request *rq
 	           "{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu},"
 	           "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
 	           "\"noNewPrivileges\":true,\"oomScoreAdj\":%d},",
-	           rq->uid, rq->gid, soft, hard, file, file, OOM_SCORE);
+	           rq->uid, rq->gid, f.open_soft, f.open_hard, f.size, f.size, SPEC_OOM_SCORE);
 }
 
 static void add_mounts(const struct monitor_setup *setup, struct buf *out)
@@ -101,15 +105,23 @@ static void add_memory(const struct host *host, unsigned long long bytes, struct
 	buf_text(out, "},");
 }
 
-/* All jobs share alike; a quota only if one is asked for. */
-static void add_cpu(uint32_t millis, struct buf *out)
+void spec_cpu_quota(uint32_t millis, struct cpu_quota *out)
 {
 	unsigned long long quota = (unsigned long long)millis * CPU_PERIOD_US / 1000;
 
-	buf_printf(out, "\"cpu\":{\"shares\":%d", CPU_SHARES);
+	*out = (struct cpu_quota){ .shares = CPU_SHARES, .period_us = CPU_PERIOD_US };
 	if (millis)
-		buf_printf(out, ",\"quota\":%llu,\"period\":%d",
-		           quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota, CPU_PERIOD_US);
+		out->quota_us = quota < CPU_QUOTA_MIN_US ? CPU_QUOTA_MIN_US : quota;
+}
+
+static void add_cpu(uint32_t millis, struct buf *out)
+{
+	struct cpu_quota q;
+
+	spec_cpu_quota(millis, &q);
+	buf_printf(out, "\"cpu\":{\"shares\":%d", q.shares);
+	if (q.quota_us)
+		buf_printf(out, ",\"quota\":%llu,\"period\":%d", q.quota_us, q.period_us);
 	buf_text(out, "},");
 }
 

@@ -3,6 +3,28 @@
 #include "worker/launcher/host.h"
 #include "worker/monitor/setup.h"
 
+#define SPEC_OOM_SCORE 500 /* before anything of the host */
+/* What Docker hides and freezes, and keys and interrupts besides. */
+#define SPEC_MASKED_PATHS                                                                              \
+	"\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","                            \
+	"\"/proc/keys\",\"/proc/key-users\",\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\","  \
+	"\"/proc/timer_list\",\"/proc/timer_stats\",\"/sys/devices/virtual/powercap\",\"/sys/firmware\""
+#define SPEC_READONLY_PATHS                                                                            \
+	"\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\""
+
+/* Limits of a job's files. */
+struct file_limits {
+	unsigned long long open_soft, open_hard, size;
+};
+void spec_file_limits(const struct host *host, const struct launch_request *rq, struct file_limits *out);
+
+/* All jobs share alike; a quota only if one is asked for. */
+struct cpu_quota {
+	int shares, period_us;
+	unsigned long long quota_us; /* 0 = none */
+};
+void spec_cpu_quota(uint32_t millis, struct cpu_quota *out);
+
 /* What does not change from job to job, made once when the launcher starts. */
 struct spec_parts {
 	struct buf bpf;     /* base64 of the compiled seccomp program */

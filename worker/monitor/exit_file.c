@@ -15,7 +15,8 @@ static const char *const VERDICTS[] = {
 
 #define NUMBERS(X)                                                                                 \
 	X(started_us) X(ended_us) X(oom_kills) X(pids_hits) X(max_rss) X(cpu_us)                       \
-	X(bytes) X(lines) X(head) X(missing) X(node_fault) X(wrong_platform)
+	X(bytes) X(lines) X(head) X(missing) X(node_fault) X(wrong_platform) \
+	X(engine_restarted)
 
 const char *exit_verdict_name(enum exit_verdict v)
 {

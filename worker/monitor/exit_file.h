@@ -42,6 +42,7 @@ struct exit_file {
 	uint64_t missing; /* between head and the last tail_max: in neither */
 	uint64_t node_fault; /* 1 = launch_failed for want of what the node lacks, not by the task's fault */
 	uint64_t wrong_platform; /* 1 = exited with 126 because its program is for another machine */
+	uint64_t engine_restarted; /* 1 = signaled by the restart of the daemon that kept its container */
 	char message[256]; /* one line, ended by NUL; control bytes have become blanks */
 };
 

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 
 #include "worker/launcher/launch_request.h"
+#include "worker/monitor/init_files.h"
 #include "worker/monitor/init_link.h"
 
 struct job {
@@ -29,6 +30,14 @@ struct job {
 	const char *path; /* value of its PATH */
 	char tried[PATH_MAX]; /* the file of which exec said that it is no program */
 	pid_t pid;
+	int output[2];    /* what becomes its stdout and stderr; -1 = ours */
+	bool is_remote;   /* a daemon made the container */
+};
+
+/* A packet's descriptors. */
+struct came {
+	int fd[INIT_FDS_MAX];
+	size_t count;
 };
 
 static void tell(enum init_link_type type, uint32_t a, uint32_t b)
@@ -45,11 +54,11 @@ static _Noreturn void give_up(enum init_step step, int err)
 	_exit(125);
 }
 
-/* A packet and, with go, the memfd; the end of the link ends the container. */
-static int receive(struct init_link *m)
+/* A packet and, with go, its descriptors; the end of the link ends the container. */
+static void receive(struct init_link *m, struct came *came)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(INIT_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { m, sizeof *m };
@@ -57,18 +66,19 @@ static int receive(struct init_link *m)
 		            .msg_controllen = sizeof control };
 	struct cmsghdr *c;
 	ssize_t n = recvmsg(INIT_LINK_FD, &h, MSG_CMSG_CLOEXEC);
-	int fd = -1;
 
+	came->count = 0;
 	if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
 		m->type = 0;
-		return -1;
+		return;
 	}
 	if (n != (ssize_t)sizeof *m)
 		_exit(125);
 	c = CMSG_FIRSTHDR(&h);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	return fd;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return;
+	came->count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(came->fd, CMSG_DATA(c), came->count * sizeof(int));
 }
 
 /* Points `out[n]` at `n` strings from *at; false if they do not end before `end`. */
@@ -218,9 +228,15 @@ static void start(struct job *job, const sigset_t *before)
 	if (job->pid == 0) {
 		setsid();
 		sigprocmask(SIG_SETMASK, before, NULL);
+		for (int i = 0; i < 2; i++)
+			if (job->output[i] >= 0 && dup2(job->output[i], 1 + i) < 0)
+				_exit(127);
 		err = exec_job(job);
 		_exit(127);
 	}
+	for (int i = 0; i < 2; i++)
+		if (job->output[i] >= 0)
+			close(job->output[i]);
 	if (job->pid < 0)
 		give_up(INIT_STEP_EXEC, errno);
 	if (err == ENOEXEC && foreign_machine(job->tried) != EM_NONE)
@@ -237,17 +253,38 @@ static void reap(struct job *job)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == job->pid) {
 			tell(INIT_STATUS, (uint32_t)status, 0);
-			_exit(0);
+			if (!job->is_remote)
+				_exit(0);
 		}
+}
+
+/* The spec's first, then what `with` tells of. */
+static void take_files(const struct init_link *go, const struct came *came, struct job *job)
+{
+	uint32_t files = go->with & (INIT_WITH_PAYLOAD | INIT_WITH_CONFIG | INIT_WITH_PACKAGE);
+	size_t wanted = 1 + (go->with & INIT_WITH_OUTPUT ? 2 : 0) + (size_t)__builtin_popcount(files), next = 1;
+	int err;
+
+	if (came->count != wanted)
+		give_up(INIT_STEP_SPEC, EINVAL);
+	read_spec(go, came->fd[0], job);
+	if (go->with & INIT_WITH_OUTPUT) {
+		job->output[0] = came->fd[next++];
+		job->output[1] = came->fd[next++];
+	}
+	err = job->is_remote ? init_copy_files(files, came->fd + next) : 0;
+	if (err)
+		give_up(INIT_STEP_TASK, err);
 }
 
 static void obey(struct job *job, const sigset_t *before)
 {
 	struct init_link m;
-	int fd = receive(&m);
+	struct came came;
 
+	receive(&m, &came);
 	if (m.type == INIT_GO && job->pid == 0) {
-		read_spec(&m, fd, job);
+		take_files(&m, &came, job);
 		start(job, before);
 	} else if (m.type == INIT_TERM) {
 		kill(-1, SIGTERM);
@@ -270,13 +307,16 @@ static int probe(const char *mode)
 int main(int argc, char **argv)
 {
 	struct pollfd polls[2] = { { .fd = INIT_LINK_FD, .events = POLLIN }, { .events = POLLIN } };
-	struct job job = { 0 };
+	struct job job = { .output = { -1, -1 } };
 	struct signalfd_siginfo info;
 	sigset_t all, before;
 
-	if (argc > 1)
+	job.is_remote = argc > 1 && strcmp(argv[1], INIT_CONNECT) == 0;
+	if (argc > 1 && !job.is_remote)
 		return probe(argv[1]);
 	prctl(PR_SET_DUMPABLE, 0);
+	if (job.is_remote)
+		init_connect();
 	fcntl(INIT_LINK_FD, F_SETFD, FD_CLOEXEC);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);

@@ -52,6 +52,11 @@ static bool make_channels(struct monitor *m, struct ends *far)
 		return false;
 	m->pipes[0] = out[0];
 	m->pipes[1] = err[0];
+	if (m->is_remote) { /* it connects */
+		close(link[0]);
+		close(link[1]);
+		link[0] = link[1] = -1;
+	}
 	m->link = link[0];
 	*far = (struct ends){ out[1], err[1], link[1] };
 	return true;
@@ -94,11 +99,47 @@ static bool spawn_runtime(struct monitor *m, const struct ends *far)
 	return m->runtime > 0;
 }
 
-bool monitor_launch(struct monitor *m, const char *config, size_t n)
+/* As spawn_runtime, of a daemon: what asks it is a process like a runtime, and may be killed like one. */
+static bool spawn_question(struct monitor *m, const struct ends *far, const char *what, size_t n)
 {
-	const char *step = sandbox_make(&m->setup, config, n);
+	sigset_t none;
+
+	if (m->setup.request.has_package && (m->package = sandbox_package()) < 0)
+		return false;
+	m->far[0] = far->out;
+	m->far[1] = far->err;
+	m->runtime = fork();
+	if (m->runtime != 0)
+		return m->runtime > 0;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(far->err, STDERR_FILENO) < 0)
+		_exit(125);
+	_exit(docker_run(m, what, n));
+}
+
+static bool launch_remote(struct monitor *m, const char *what, size_t n)
+{
 	struct ends far;
 
+	if (!make_channels(m, &far))
+		return fail_launch(m, "make the job's pipes");
+	FAULT_POINT("container", "before_create");
+	if (!spawn_question(m, &far, what, n))
+		return fail_launch(m, "ask the engine for a container");
+	m->launch_us = now_us() + MONITOR_START_TIMEOUT_MS * 1000ull;
+	return true;
+}
+
+bool monitor_launch(struct monitor *m, const char *config, size_t n)
+{
+	const char *step;
+	struct ends far;
+
+	if (m->is_remote)
+		return launch_remote(m, config, n);
+	step = sandbox_make(&m->setup, config, n);
 	if (step)
 		return fail_launch(m, step);
 	if (!make_channels(m, &far))
@@ -128,30 +169,54 @@ static void write_started(const struct monitor *m)
 	close(fd);
 }
 
+/* What a daemon could not hand to its container. */
+static size_t add_files(const struct monitor *m, struct init_link *go, int fds[INIT_FDS_MAX])
+{
+	const struct launch_request *rq = &m->setup.request;
+	size_t n = 1;
+
+	fds[n++] = m->far[0];
+	fds[n++] = m->far[1];
+	if (rq->payload_fd)
+		fds[n++] = MONITOR_FD_PAYLOAD;
+	if (rq->config_fd)
+		fds[n++] = MONITOR_FD_CONFIG;
+	if (m->package >= 0)
+		fds[n++] = m->package;
+	go->with = INIT_WITH_OUTPUT | (rq->payload_fd ? INIT_WITH_PAYLOAD : 0) |
+	           (rq->config_fd ? INIT_WITH_CONFIG : 0) | (m->package >= 0 ? INIT_WITH_PACKAGE : 0);
+	return n;
+}
+
 void monitor_go(struct monitor *m)
 {
 	const struct launch_request *rq = &m->setup.request;
 	struct init_link go = { .type = INIT_GO, .a = rq->argc, .b = rq->envc, .c = m->setup.spec_bytes };
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(INIT_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec iov = { &go, sizeof go };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-		            .msg_controllen = sizeof control };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-	int spec = MONITOR_FD_SPEC;
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
+	struct cmsghdr *c;
+	int fds[INIT_FDS_MAX] = { MONITOR_FD_SPEC };
+	size_t count = m->is_remote ? add_files(m, &go, fds) : 1;
 
+	h.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	c = CMSG_FIRSTHDR(&h);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof spec);
-	memcpy(CMSG_DATA(c), &spec, sizeof spec);
+	c->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, count * sizeof(int));
 	FAULT_POINT("go", "before_send");
 	m->started_us = now_us();
 	/* if init is gone, its end says more than this error could */
 	if (sendmsg(m->link, &h, MSG_NOSIGNAL) < 0)
 		m->failed_errno = errno;
 	FAULT_POINT("go", "after_send");
+	for (size_t i = 1; i < count; i++)
+		close(fds[i]);
+	m->far[0] = m->far[1] = m->package = -1;
 	write_started(m);
 	m->start_due = !monitor_tell(m, MONITOR_STARTED);
 }

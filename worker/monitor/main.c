@@ -92,9 +92,13 @@ static void kill_all(struct monitor *m)
 {
 	if (m->runtime > 0)
 		kill(m->runtime, SIGKILL);
-	if (m->init > 0)
-		kill(m->init, SIGKILL);
-	cgroup_kill(m->setup.cgroup, m->setup.cgroup_v2);
+	if (m->is_remote) {
+		docker_kill(m);
+	} else {
+		if (m->init > 0)
+			kill(m->init, SIGKILL);
+		cgroup_kill(m->setup.cgroup, m->setup.cgroup_v2);
+	}
 	m->kill_us = now_us() + KILL_AGAIN_US;
 }
 
@@ -122,11 +126,37 @@ static void tell_output(struct monitor *m, uint64_t now)
 	}
 }
 
+/* Nothing of the container runs any more, or ever will. */
+static void end_childless(struct monitor *m)
+{
+	m->childless = true;
+	m->drain_us = now_us() + MONITOR_DRAIN_MS * 1000u;
+	for (int i = 0; i < 2; i++)
+		if (m->far[i] >= 0) {
+			close(m->far[i]);
+			m->far[i] = -1;
+		}
+}
+
+/* A daemon's container is nobody's child: its init is gone, or it never came to be. */
+static void look_at_remote(struct monitor *m)
+{
+	docker_watch(m);
+	if (m->runtime)
+		return;
+	if (m->engine_answered && m->init == 0 && !m->failure[0])
+		snprintf(m->failure, sizeof m->failure, "the container ended before stoker-init could say a word");
+	if (m->init == -1 || (m->init == 0 && (m->runtime_status || m->failure[0] || m->kill_us)))
+		end_childless(m);
+}
+
 static void enforce(struct monitor *m)
 {
 	uint64_t now = now_us();
 
 	tell_output(m, now);
+	if (m->is_remote && !m->childless)
+		look_at_remote(m);
 	if (m->childless)
 		return;
 	if (lease_is_past(now))
@@ -265,6 +295,12 @@ static bool hear_init(struct monitor *m)
 		m->failed_errno = (int)l.a;
 		m->failed_step = (int)l.b;
 	}
+	if (m->is_remote && l.type != INIT_READY) {
+		docker_count(m); /* it waits for this */
+		close(m->link);
+		m->link = -1;
+		return false;
+	}
 	return true;
 }
 
@@ -294,10 +330,8 @@ static void reap(struct monitor *m)
 			m->helper = 0;
 		}
 	}
-	if (pid < 0 && errno == ECHILD && !m->childless) {
-		m->childless = true;
-		m->drain_us = now_us() + MONITOR_DRAIN_MS * 1000u;
-	}
+	if (pid < 0 && errno == ECHILD && !m->childless && !m->is_remote)
+		end_childless(m);
 	if (m->runtime == 0 && m->runtime_status && !m->kill_us) {
 		/* it gave up; what it may have left behind is not to run */
 		m->kill_us = now_us();
@@ -344,11 +378,32 @@ static int wait_ms(const struct monitor *m, uint64_t now)
 	return next <= now ? 0 : (int)((next - now + 999) / 1000);
 }
 
+static void watch_remote(const struct monitor *m, struct pollfd p[3])
+{
+	p[0] = (struct pollfd){ .fd = m->listens ? MONITOR_FD_LISTEN : -1, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = m->init == -1 ? -1 : m->init_fd, .events = POLLIN };
+	p[2] = (struct pollfd){ .fd = m->engine, .events = POLLIN };
+}
+
+static void hear_remote(struct monitor *m, const struct pollfd p[3])
+{
+	if (p[0].revents && !docker_accept(m))
+		m->kill_us = now_us();
+	if (p[1].revents) {
+		while (hear_init(m)) /* what it told before it ended */
+			;
+		m->init = -1;
+		m->init_status = SIGKILL; /* it would have told anything else */
+	}
+	if (p[2].revents)
+		docker_hear(m);
+}
+
 static void turn(struct monitor *m)
 {
 	uint64_t now = now_us();
 	bool may_drain;
-	struct pollfd p[5];
+	struct pollfd p[8];
 
 	if (now - m->rate_us >= 1000000u) {
 		m->rate_us = now;
@@ -360,7 +415,8 @@ static void turn(struct monitor *m)
 	p[2] = (struct pollfd){ .fd = m->link, .events = POLLIN };
 	p[3] = (struct pollfd){ .fd = may_drain ? m->pipes[0] : -1, .events = POLLIN };
 	p[4] = (struct pollfd){ .fd = may_drain ? m->pipes[1] : -1, .events = POLLIN };
-	if (poll(p, 5, wait_ms(m, now)) < 0)
+	watch_remote(m, p + 5);
+	if (poll(p, sizeof p / sizeof p[0], wait_ms(m, now)) < 0)
 		return;
 	if (p[2].revents)
 		hear_init(m);
@@ -368,6 +424,7 @@ static void turn(struct monitor *m)
 		drain(m, 0);
 	if (p[4].revents && m->pipes[1] >= 0)
 		drain(m, 1);
+	hear_remote(m, p + 5);
 	if (p[0].revents)
 		reap(m);
 	if (p[1].revents)
@@ -392,7 +449,8 @@ static void tell_exit(struct monitor *m)
 	monitor_verdict(m, &f);
 	FAULT_POINT("exit_file", "before_rename");
 	while ((err = exit_file_write(MONITOR_FD_JOB, &f, m->setup.runner_gid)) && err != -ENOENT) {
-		cgroup_destroy(m->setup.cgroup, m->setup.cgroup_v2, CLEAN_MS);
+		if (!m->is_remote)
+			cgroup_destroy(m->setup.cgroup, m->setup.cgroup_v2, CLEAN_MS);
 		poll(NULL, 0, EXIT_RETRY_MS);
 	}
 	FAULT_POINT("exit_file", "after_rename");
@@ -443,12 +501,14 @@ static bool launch(struct monitor *m)
 
 int main(void)
 {
-	struct monitor m = { .link = -1, .pipes = { -1, -1 }, .starting = true };
+	struct monitor m = { .link = -1, .pipes = { -1, -1 }, .starting = true, .far = { -1, -1 }, .package = -1,
+		             .init_fd = -1, .engine = -1 };
 
 	if (close_range(MONITOR_FD_STARTING, ~0u, CLOSE_RANGE_CLOEXEC) ||
 	    prctl(PR_SET_CHILD_SUBREAPER, 1) || (m.signals = watch_signals()) < 0 ||
 	    read_all(MONITOR_FD_SETUP, &m.setup, sizeof m.setup) != (ssize_t)sizeof m.setup)
 		return 125;
+	m.is_remote = m.listens = m.setup.engine[0] != '\0';
 	spool_init(&m.spool, MONITOR_FD_JOB, m.setup.runner_gid, m.setup.request.head_max,
 	           m.setup.request.tail_max);
 	if (lease_is_past(now_us())) {
@@ -460,6 +520,9 @@ int main(void)
 	}
 	end_starting(&m);
 	tell_exit(&m);
-	cgroup_destroy(m.setup.cgroup, m.setup.cgroup_v2, CLEAN_MS);
+	if (m.is_remote)
+		docker_remove(&m);
+	else
+		cgroup_destroy(m.setup.cgroup, m.setup.cgroup_v2, CLEAN_MS);
 	return 0;
 }

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "worker/monitor/cgroup.h"
+#include "worker/monitor/docker.h"
 #include "worker/monitor/event.h"
 #include "worker/monitor/exit_file.h"
 #include "worker/monitor/init_link.h"
@@ -48,6 +50,18 @@ struct monitor {
 	size_t words_n;
 	bool node_fault;   /* it is the node's own */
 	char failure[200]; /* why nothing could be begun; "" if it could */
+	/* of a container that a daemon makes (docker.h) */
+	bool is_remote, listens;
+	int far[2];          /* the job's ends of the pipes, until go; else -1 */
+	int package;         /* the folder for init, until go; else -1 */
+	int init_fd;         /* pidfd of init, which is no child of ours; else -1 */
+	char cgroup[256];    /* "" until it is known */
+	struct cgroup_counts counts;
+	int engine;          /* the open question (docker_watch), or -1 */
+	uint64_t engine_us;  /* not asked again before */
+	bool engine_answered, engine_lost;
+	char heard[1024];
+	size_t heard_n;
 	struct {
 		uint8_t header[SPOOL_FRAME_BYTES]; /* room for spool_put */
 		uint8_t data[SPOOL_DATA_MAX];

@@ -35,6 +35,11 @@ static int clone_mapped(int folder, int userns)
 	return fd;
 }
 
+int sandbox_package(void)
+{
+	return clone_mapped(MONITOR_FD_PACKAGE, MONITOR_FD_OWNER);
+}
+
 /* Clones come before our own namespace: the kernel clones only from the namespace one is in. */
 static const char *clone_mounts(bool has_package, struct detached *d)
 {
@@ -45,7 +50,7 @@ static const char *clone_mounts(bool has_package, struct detached *d)
 	d->rootfs = clone_mapped(MONITOR_FD_ROOTFS, MONITOR_FD_USERNS);
 	if (d->rootfs < 0)
 		return "map the image's owners (idmapped mount)";
-	d->package = has_package ? clone_mapped(MONITOR_FD_PACKAGE, MONITOR_FD_OWNER) : -1;
+	d->package = has_package ? sandbox_package() : -1;
 	if (has_package && d->package < 0)
 		return "map the package's owner (idmapped mount)";
 	d->init = open_tree(MONITOR_FD_INIT, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

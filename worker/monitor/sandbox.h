@@ -14,3 +14,6 @@
 /* Makes all of it from the files the launcher handed over, and writes `config` (its n bytes) as the
  * bundle's config.json. NULL, or the step that failed, errno saying why. */
 const char *sandbox_make(const struct monitor_setup *setup, const char *config, size_t n);
+
+/* The package's files as the job's user's, mounted nowhere; -1 with errno. */
+int sandbox_package(void);

@@ -2,9 +2,11 @@
 #include <stdint.h>
 
 #include "worker/launcher/launch_request.h"
+#include "worker/monitor/engine_http.h"
 
 /* What the launcher hands to a new monitor: open files at fixed numbers, and through
- * MONITOR_FD_SETUP this struct, followed by the container's config.json up to the end of the pipe. */
+ * MONITOR_FD_SETUP this struct, followed, up to the end of the pipe, by the container's config.json or, where
+ * a daemon makes it, by what is asked of that. */
 
 enum monitor_fd {
 	MONITOR_FD_STARTING = 3, /* write end of a pipe of the launcher's; closed = launch is over */
@@ -23,7 +25,8 @@ enum monitor_fd {
 	MONITOR_FD_PACKAGE = 16, /* the package's unpacked files; may be absent */
 	MONITOR_FD_OWNER = 17,   /* with it: a user namespace that gives them to the job's user */
 	MONITOR_FD_RULES = 18,   /* nft's rules for the job's network; absent without one */
-	MONITOR_FD_END = 19,
+	MONITOR_FD_LISTEN = 19,  /* of a daemon's container: the socket that stoker-init connects to */
+	MONITOR_FD_END = 20,
 };
 
 /* Below the stage, a folder that always exists, hidden by a tmpfs in the monitor's own mount
@@ -73,4 +76,5 @@ struct monitor_setup {
 	char runtime[256]; /* its path, for argv[0] */
 	char stage[32];    /* "/mnt" */
 	struct monitor_outbound outbound;
+	char engine[ENGINE_SOCKET_MAX]; /* path of the daemon's socket; "" = a runtime of our own */
 };

@@ -32,6 +32,9 @@ static bool was_killed(const struct monitor *m, const struct exit_file *f)
 {
 	if (f->oom_kills)
 		return false;
+	if (m->is_remote)
+		return WIFSIGNALED(m->runtime_status) ||
+		       (WIFEXITED(m->runtime_status) && WEXITSTATUS(m->runtime_status) == DOCKER_RUN_AWAY);
 	if (WIFSIGNALED(m->runtime_status) || strstr(f->message, strerrordesc_np(ECONNRESET)) ||
 	    strstr(f->message, "read from the init process"))
 		return true;
@@ -77,6 +80,12 @@ static void put_not_begun(const struct monitor *m, struct exit_file *f)
 	ssize_t n = pread(MONITOR_FD_SPEC, name, sizeof name - 1, 0);
 
 	name[n > 0 ? n : 0] = '\0';
+	if (m->failed_step == INIT_STEP_TASK) {
+		f->verdict = EXIT_LAUNCH_FAILED;
+		snprintf(f->message, sizeof f->message, "copy payload or package to " LAUNCH_TASK_DIR ": %s",
+		         strerrordesc_np(m->failed_errno));
+		return;
+	}
 	if (m->failed_step == INIT_STEP_SPEC) {
 		f->verdict = EXIT_LAUNCH_FAILED;
 		snprintf(f->message, sizeof f->message, "stoker-init cannot read its orders: %s",
@@ -105,6 +114,7 @@ static void put_end(const struct monitor *m, struct exit_file *f)
 		put_status(f, m->status);
 	} else if (m->init == -1 && WIFSIGNALED(m->init_status) && m->started_us) {
 		put_status(f, m->init_status); /* all were killed, init with them */
+		f->engine_restarted = m->is_remote && !m->ending && !f->oom_kills && docker_has_restarted(m);
 	} else if (m->started_us) {
 		f->verdict = EXIT_LOST;
 		snprintf(f->message, sizeof f->message, "stoker-init ended without a word");
@@ -119,7 +129,10 @@ void monitor_verdict(const struct monitor *m, struct exit_file *f)
 {
 	struct cgroup_counts counts;
 
-	cgroup_read(m->setup.cgroup, m->setup.cgroup_v2, &counts);
+	if (m->is_remote)
+		counts = m->counts;
+	else
+		cgroup_read(m->setup.cgroup, m->setup.cgroup_v2, &counts);
 	*f = (struct exit_file){ .code = -1, .started_us = m->started_us, .ended_us = now_us(),
 		                 .oom_kills = counts.oom_kills, .pids_hits = counts.pids_hits,
 		                 .max_rss = counts.memory_peak, .cpu_us = counts.cpu_us,
