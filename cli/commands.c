@@ -30,6 +30,7 @@ const struct command COMMANDS[] = {
 	{ "admin migrate", CLI_SETTINGS, 0, 0, "", "Bring the database's tables up to date", admin_migrate_command },
 	{ "admin project create", CLI_SETTINGS, 1, 1, "NAME", "Make a project and print its id", admin_project_create_command },
 	{ "admin project list", CLI_SETTINGS, 0, 0, "", "List projects", admin_project_list_command },
+	{ "admin project set", CLI_SETTINGS, 1, 1, "NAME", "Change what its tasks may", admin_project_set_command },
 	{ "admin token create", CLI_SETTINGS, 0, 0, "", "Make a token and print it, once", admin_token_create_command },
 	{ "admin token list", CLI_SETTINGS, 0, 0, "", "List tokens (never their text)", admin_token_list_command },
 	{ "admin token revoke", CLI_SETTINGS, 1, -1, "ID...", "Take tokens back; within a second they open nothing", admin_token_revoke_command },

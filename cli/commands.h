@@ -29,6 +29,7 @@ enum err config_sample_command(struct cli *c);
 enum err admin_migrate_command(struct cli *c);
 enum err admin_project_create_command(struct cli *c);
 enum err admin_project_list_command(struct cli *c);
+enum err admin_project_set_command(struct cli *c);
 enum err admin_token_create_command(struct cli *c);
 enum err admin_token_list_command(struct cli *c);
 enum err admin_token_revoke_command(struct cli *c);

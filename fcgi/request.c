@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "fcgi/route.h"
 
@@ -264,6 +265,20 @@ enum err request_query_int(struct request *rq, const char *name, int64_t *out)
 	if (!request_query(rq, name, &text) || !text.n)
 		return OK;
 	if (!str_whole(text, out))
+		return err_set(&rq->cx, ERR_INPUT, "query field %s: must be a number", name);
+	return OK;
+}
+
+enum err request_query_amount(struct request *rq, const char *name, int64_t *out)
+{
+	auto_json *fields = json_object(), *number = NULL;
+	struct str text = { 0 };
+
+	if (!request_query(rq, name, &text) || !text.n)
+		return OK;
+	number = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+	json_object_set_new(fields, name, json_is_number(number) ? json_incref(number) : json_text(text));
+	if (json_get_amount(&rq->cx, fields, name, out))
 		return err_set(&rq->cx, ERR_INPUT, "query field %s: must be a number", name);
 	return OK;
 }

@@ -85,6 +85,8 @@ bool request_query(const struct request *rq, const char *name, struct str *out);
 bool request_form(const struct request *rq, const char *name, struct str *out);
 /* A whole number from the query; absent or empty leaves *out. ERR_INPUT names the field. */
 enum err request_query_int(struct request *rq, const char *name, int64_t *out);
+/* The same by json_get_amount: 0.2 is 1, 1e300 is as much as there is. */
+enum err request_query_amount(struct request *rq, const char *name, int64_t *out);
 /* page from 0 to 100, per_page 1 to 100, 30 if not given (IronWorker section 2). */
 enum err request_page(struct request *rq, int64_t *page, int64_t *per_page);
 /* Seconds since 1970 → microseconds; absent leaves *out, what does not fit is an end of time. */

@@ -5,6 +5,7 @@
 #include "fcgi/api/package_api.h"
 #include "fcgi/doorbell.h"
 #include "fcgi/targets.h"
+#include "fcgi/timeout.h"
 #include "model/code_json.h"
 #include "store/code_store.h"
 #include "store/task_store.h"
@@ -12,17 +13,22 @@
 /* A first registration needs something to run; the store knows whether it is the first. */
 enum err code_api_put(struct request *rq, struct reply *rp)
 {
+	auto_json *warnings = json_array();
 	struct code_order order;
 	struct code code;
+	int64_t most_s;
 	json_t *j;
 
 	TRY(code_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	TRY(timeout_most_of_project(rq, &most_s));
+	timeout_cut(rq, warnings, NULL, 0, most_s, &order.timeout_s);
 	TRY(package_api_take(rq, &order));
 	TRY(code_store_put(rq->db, &rq->cx, &rq->project_id, &order, &code));
 	if (code.revision > 1)
 		targets_outlast(rq->process->targets);
 	j = code_to_json(&code);
 	json_object_set_new(j, "msg", json_string("Upload successful.")); /* with the id: rule 12 */
+	timeout_say(j, warnings);
 	return reply_json(rp, 200, j);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/crypt.h"
+#include "fcgi/timeout.h"
 #include "store/credential_store.h"
 #include "store/project_store.h"
 
@@ -39,9 +40,12 @@ enum err project_api_list(struct request *rq, struct reply *rp)
 enum err project_api_get(struct request *rq, struct reply *rp)
 {
 	struct project project;
+	json_t *j;
 
 	TRY(project_store_get(rq->db, &rq->cx, &rq->project_id, &project));
-	return reply_json(rp, 200, project_to_json(&project));
+	j = project_to_json(&project);
+	json_object_set_new(j, "timeout_most", json_integer(timeout_most(rq, project.timeout_most_s)));
+	return reply_json(rp, 200, j);
 }
 
 /* --- registry logins -------------------------------------------------------------------------------- */

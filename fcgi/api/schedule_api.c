@@ -1,6 +1,7 @@
 #include "fcgi/api/schedule_api.h"
 
 #include "base/json.h"
+#include "fcgi/timeout.h"
 #include "model/schedule_json.h"
 #include "store/schedule_store.h"
 
@@ -23,9 +24,10 @@ static enum err find_target(struct request *rq, const struct schedule_order *ord
 /* Answered in the request's order. */
 enum err schedule_api_add(struct request *rq, struct reply *rp)
 {
+	auto_json *warnings = json_array();
 	struct schedule_order *orders;
 	struct code_target *targets;
-	json_t *ids;
+	json_t *ids, *j;
 	size_t n;
 
 	TRY(schedule_orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
@@ -33,6 +35,8 @@ enum err schedule_api_add(struct request *rq, struct reply *rp)
 	for (size_t i = 0; i < n; i++)
 		if (find_target(rq, orders, targets, i))
 			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "schedules[%zu]", i) : rq->cx.err;
+	for (size_t i = 0; i < n; i++)
+		timeout_cut(rq, warnings, "schedules", i, timeout_most(rq, targets[i].timeout_most_s), &orders[i].value.timeout_s);
 	TRY(schedule_store_add(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, orders, targets, n,
 	                       rq->set->limits.schedules));
 	ids = json_array();
@@ -41,7 +45,9 @@ enum err schedule_api_add(struct request *rq, struct reply *rp)
 
 		json_array_append_new(ids, json_pack("{s:s}", "id", text.s));
 	}
-	return reply_json(rp, 200, json_pack("{s:s, s:o}", "msg", "Scheduled", "schedules", ids));
+	j = json_pack("{s:s, s:o}", "msg", "Scheduled", "schedules", ids);
+	timeout_say(j, warnings);
+	return reply_json(rp, 200, j);
 }
 
 enum err schedule_api_list(struct request *rq, struct reply *rp)
@@ -81,19 +87,26 @@ static enum err find_new_target(struct request *rq, const struct id *id, const s
 
 enum err schedule_api_change(struct request *rq, struct reply *rp)
 {
+	auto_json *warnings = json_array();
 	struct code_target target;
 	struct schedule_order order;
+	int64_t most_s;
 	bool moves;
 	struct id id;
+	json_t *j;
 
 	TRY(request_id(rq, "id", "schedule", &id));
 	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	TRY(timeout_most_of_project(rq, &most_s));
+	timeout_cut(rq, warnings, NULL, 0, most_s, &order.value.timeout_s);
 	moves = schedule_is_sent(&order, FIELD_CODE_NAME) || schedule_is_sent(&order, FIELD_CLUSTER);
 	if (moves)
 		TRY(find_new_target(rq, &id, &order, &target));
 	TRY(schedule_store_change(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, &id, &order,
 	                          moves ? &target.code_id : NULL));
-	return reply_msg(rp, 200, "Updated", NULL);
+	j = json_pack("{s:s}", "msg", "Updated");
+	timeout_say(j, warnings);
+	return reply_json(rp, 200, j);
 }
 
 /* Also when it is over: as for tasks (rule 23). */

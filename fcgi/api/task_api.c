@@ -8,6 +8,7 @@
 #include "fcgi/prefer.h"
 #include "fcgi/quota.h"
 #include "fcgi/targets.h"
+#include "fcgi/timeout.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
 #include "model/trace.h"
@@ -35,8 +36,8 @@ static enum err find_target(struct request *rq, const struct task_order *orders,
 	                    orders[i].cluster_name, out);
 }
 
-/* Where the tasks go, and under which trace. */
-static enum err prepare(struct request *rq, struct task_order *orders, struct code_target *targets, size_t n)
+/* Where the tasks go, for how long, and under which trace. */
+static enum err prepare(struct request *rq, struct task_order *orders, struct code_target *targets, size_t n, json_t *warnings)
 {
 	struct str trace = request_header(rq, "traceparent");
 
@@ -45,6 +46,8 @@ static enum err prepare(struct request *rq, struct task_order *orders, struct co
 			orders[i].traceparent = trace;
 		if (find_target(rq, orders, targets, i, &targets[i]))
 			return rq->cx.err < ERR_INTERNAL ? err_wrap(&rq->cx, "tasks[%zu]", i) : rq->cx.err;
+		targets[i].timeout_most_s = timeout_most(rq, targets[i].timeout_most_s);
+		timeout_cut(rq, warnings, rq->json ? "tasks" : NULL, i, targets[i].timeout_most_s, &orders[i].timeout_s);
 	}
 	return OK;
 }
@@ -108,10 +111,12 @@ static enum err add(struct request *rq, struct reply *rp, const struct task_orde
 	return task_store_add(rq->db, &rq->cx, &rq->project_id, orders, targets, n);
 }
 
-/* Queues them; `rp` has the answer already, which holds only when this returns OK. */
-static enum err queue(struct request *rq, struct reply *rp, struct task_order *orders, size_t n)
+/* Queues them. `say` makes the answer, which holds only when this returns OK. */
+static enum err queue(struct request *rq, struct reply *rp, struct task_order *orders, size_t n,
+                      void (*say)(struct reply *rp, const struct task_order *orders, size_t n, json_t *warnings))
 {
 	struct code_target *targets = arena_array(&rq->cx.arena, n, sizeof *targets);
+	auto_json *warnings = json_array();
 	struct idempotency once = { 0 };
 	bool has_key, replayed = false;
 
@@ -121,7 +126,8 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 	if (replayed)
 		return OK;
 	TRY(quota_check(rq, rp, n));
-	TRY(prepare(rq, orders, targets, n));
+	TRY(prepare(rq, orders, targets, n, warnings));
+	say(rp, orders, n, warnings);
 	TRY(add(rq, rp, orders, targets, n, has_key ? &once : NULL, &replayed));
 	targets_heard(rq->process->targets);
 	if (!replayed)
@@ -191,27 +197,29 @@ static enum err prefer_queued(struct request *rq, struct reply *rp)
 }
 
 /* --- queueing ---------------------------------------------------------------------------------------- */
-enum { WARNINGS_MOST = 10 };
-#define CLAMPED "tasks[%zu]: timeout is cut to %lld s, the most that this server allows"
-
 /* {"msg": "Queued up", "tasks": [{"id"}, …]} in the request's order: clients pair them by position. */
-static void say_queued(struct request *rq, struct reply *rp, const struct task_order *orders, size_t n)
+static void say_queued(struct reply *rp, const struct task_order *orders, size_t n, json_t *warnings)
 {
-	json_t *j = json_object(), *tasks = json_array(), *warnings = json_array();
+	json_t *j = json_object(), *tasks = json_array();
 
 	for (size_t i = 0; i < n; i++) {
 		struct id_text text = id_format(&orders[i].id);
 
 		json_array_append_new(tasks, json_pack("{s:s}", "id", text.s));
-		if (orders[i].is_clamped && json_array_size(warnings) < WARNINGS_MOST)
-			json_array_append_new(warnings, json_string(arena_printf(&rq->cx.arena, CLAMPED, i,
-			                                                         (long long)rq->set->limits.timeout_s)));
 	}
 	json_object_set_new(j, "msg", json_string("Queued up"));
 	json_object_set_new(j, "tasks", tasks);
-	if (json_array_size(warnings))
-		json_object_set(j, "warnings", warnings);
-	json_decref(warnings);
+	timeout_say(j, warnings);
+	reply_json(rp, 200, j);
+}
+
+/* The webhook's, with the dot (rule 13). */
+static void say_hooked(struct reply *rp, const struct task_order *orders, size_t n, json_t *warnings)
+{
+	struct id_text text = id_format(&orders[n - 1].id);
+	json_t *j = json_pack("{s:s, s:s}", "id", text.s, "msg", "Queued up.");
+
+	timeout_say(j, warnings);
 	reply_json(rp, 200, j);
 }
 
@@ -221,8 +229,7 @@ enum err task_api_queue(struct request *rq, struct reply *rp)
 	size_t n;
 
 	TRY(orders_from_json(&rq->cx, rq->set, rq->json, &orders, &n));
-	say_queued(rq, rp, orders, n);
-	TRY(queue(rq, rp, orders, n));
+	TRY(queue(rq, rp, orders, n, say_queued));
 	return prefer_queued(rq, rp);
 }
 
@@ -235,12 +242,11 @@ enum err task_api_webhook(struct request *rq, struct reply *rp)
 	request_query(rq, "cluster", &order.cluster_name);
 	request_query(rq, "label", &order.label);
 	TRY(request_query_int(rq, "priority", &order.priority));
-	TRY(request_query_int(rq, "timeout", &order.timeout_s));
+	TRY(request_query_amount(rq, "timeout", &order.timeout_s));
 	TRY(request_query_int(rq, "delay", &order.delay_s));
 	TRY(order_check(&rq->cx, rq->set, &order));
 	order.id = id_make(clock_wall_us());
-	reply_msg(rp, 200, "Queued up.", &order.id);
-	TRY(queue(rq, rp, &order, 1));
+	TRY(queue(rq, rp, &order, 1, say_hooked));
 	return prefer_queued(rq, rp);
 }
 
@@ -420,7 +426,6 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	order.callback = was.callback;
 	order.notify = was.notify;
 	TRY(order_check(&rq->cx, rq->set, &order));
-	say_queued(rq, rp, &order, 1);
-	TRY(queue(rq, rp, &order, 1));
+	TRY(queue(rq, rp, &order, 1, say_queued));
 	return prefer_queued(rq, rp);
 }

@@ -7,6 +7,7 @@
 #include "fcgi/doorbell.h"
 #include "fcgi/quota.h"
 #include "fcgi/targets.h"
+#include "fcgi/timeout.h"
 #include "model/code.h"
 #include "model/order_json.h"
 #include "store/code_store.h"
@@ -347,6 +348,7 @@ static enum err queue(struct request *rq, struct reply *rp, struct receiving *r)
 	TRY(read_order(rq, r, &order));
 	TRY(quota_check(rq, rp, 1));
 	TRY(targets_find(rq->process->targets, rq->db, &rq->cx, &rq->project_id, order.code_name, STR_LIT(""), &target));
+	target.timeout_most_s = timeout_most(rq, target.timeout_most_s); /* nobody there to be told that it is cut */
 	reply_msg(rp, 200, "Queued up.", &order.id);
 	TRY(add(rq, rp, r, &order, &target));
 	if (id_is_zero(&order.id))

@@ -1,6 +1,7 @@
 #include "fcgi/page/schedule_form_page.h"
 
 #include "base/json.h"
+#include "fcgi/timeout.h"
 #include "model/fire_json.h"
 #include "model/schedule_json.h"
 
@@ -202,12 +203,13 @@ static enum err preview(struct request *rq, const struct schedule_form *f, const
 	                              out);
 }
 
-static enum err save(struct request *rq, const struct schedule_form *f, const struct schedule_order *o)
+static enum err save(struct request *rq, const struct schedule_form *f, struct schedule_order *o)
 {
 	const char *zones = rq->set->zones.folder;
 	struct code_target target;
 
 	TRY(code_store_target(rq->db, &rq->cx, &rq->project_id, o->value.code_name, STR_LIT(""), &target));
+	timeout_cut(rq, NULL, NULL, 0, timeout_most(rq, target.timeout_most_s), &o->value.timeout_s);
 	if (!f->is_new)
 		return schedule_store_change(rq->db, &rq->cx, &rq->project_id, zones, &f->id, o, &target.code_id);
 	return schedule_store_add(rq->db, &rq->cx, &rq->project_id, zones, o, &target, 1, rq->set->limits.schedules);

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+static const double REAL_MOST = 9e15; /* below, a double still knows whole numbers */
+
 void json_unref(json_t **j)
 {
 	json_decref(*j);
@@ -45,6 +47,7 @@ static enum err check_size(struct ctx *cx, struct str s, struct json_limits limi
 enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
 {
 	struct arena scratch = { 0 }; /* of the mended text, which is not needed beside the tree */
+	const size_t how = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
 	json_error_t e;
 	json_t *j;
 
@@ -54,7 +57,9 @@ enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, j
 	}
 	TRY(check_size(cx, text, limits));
 	text = text_utf8(&scratch, text);
-	j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+	j = json_loadb(text.p, text.n, how, &e);
+	if (!j && json_error_code(&e) == json_error_numeric_overflow) /* an integer over 64 bits is a number all the same */
+		j = json_loadb(text.p, text.n, how | JSON_DECODE_INT_AS_REAL, &e);
 	arena_release(&scratch);
 	if (!j)
 		return err_set(cx, ERR_INPUT, "body is not JSON: line %d column %d: %s", e.line,
@@ -120,7 +125,7 @@ enum err json_get_int(struct ctx *cx, const json_t *object, const char *name, in
 		*out = json_integer_value(j);
 		return OK;
 	}
-	if (json_is_real(j) && fabs(json_real_value(j)) < 9e15) {
+	if (json_is_real(j) && fabs(json_real_value(j)) < REAL_MOST) {
 		*out = (int64_t)json_real_value(j);
 		return OK;
 	}
@@ -134,6 +139,10 @@ enum err json_get_amount(struct ctx *cx, const json_t *object, const char *name,
 {
 	double real = json_real_value(field(object, name)); /* 0 of whatever is no real */
 
+	if (fabs(real) >= REAL_MOST) {
+		*out = real < 0 ? INT64_MIN : INT64_MAX;
+		return OK;
+	}
 	TRY(json_get_int(cx, object, name, out));
 	if (real > 0 && real < 1)
 		*out = 1;

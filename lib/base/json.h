@@ -29,7 +29,8 @@ json_t *json_time(int64_t us);
 enum err json_get_text(struct ctx *cx, const json_t *object, const char *name, struct str *out);
 /* A whole number; a float is cut towards zero, a text of digits is taken (IronWorker's clients). */
 enum err json_get_int(struct ctx *cx, const json_t *object, const char *name, int64_t *out);
-/* The same where 0 stands for "not given" or "no limit": more than 0 and less than 1 is 1. */
+/* The same where 0 stands for "not given" or "no limit": more than 0 and less than 1 is 1, and what no
+ * int64_t holds is its end, for the caller to clamp or refuse. */
 enum err json_get_amount(struct ctx *cx, const json_t *object, const char *name, int64_t *out);
 enum err json_get_bool(struct ctx *cx, const json_t *object, const char *name, bool *out);
 /* An object or array; *out is a borrowed reference or stays NULL. */

@@ -269,7 +269,7 @@ static enum err read_runtime(struct ctx *cx, const struct settings *set, const j
 }
 
 /* Clients send timeout 0 and priority -1000 for "not given" (rule 20). */
-static enum err read_policy(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *o)
+static enum err read_policy(struct ctx *cx, const json_t *j, struct code_order *o)
 {
 	TRY(read_int(cx, j, "max_concurrency", -1, 1000000, &o->has_max_concurrency, &o->max_concurrency));
 	if (o->max_concurrency < 0) /* what a paused code shows; handed back it must not change the limit */
@@ -279,8 +279,6 @@ static enum err read_policy(struct ctx *cx, const struct settings *set, const js
 	TRY(json_get_int(cx, j, "default_priority", &o->default_priority));
 	o->has_priority = is_given(j, "default_priority") && o->default_priority >= 0 && o->default_priority <= 2;
 	TRY(read_int(cx, j, "timeout", 0, INT64_MAX, &o->has_timeout, &o->timeout_s));
-	if (o->timeout_s > set->limits.timeout_s)
-		o->timeout_s = set->limits.timeout_s;
 	o->has_timeout = o->has_timeout && o->timeout_s > 0;
 	TRY(read_int(cx, j, "memory_mb", 0, MEMORY_MB_MOST, &o->has_memory, &o->memory_mb));
 	TRY(read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s));
@@ -303,7 +301,7 @@ enum err code_order_from_json(struct ctx *cx, const struct settings *set, const 
 	TRY(read_config(cx, j, &o));
 	TRY(read_text(cx, j, "callback", CALLBACK_URL_BYTES, &o.has_callback, &o.callback));
 	TRY(callback_check(cx, o.callback));
-	TRY(read_policy(cx, set, j, &o));
+	TRY(read_policy(cx, j, &o));
 	*out = o;
 	return OK;
 }

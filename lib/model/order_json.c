@@ -11,13 +11,10 @@
 /* A delay is unbounded in spirit; this keeps the due time inside what DATETIME can hold. */
 static const int64_t DELAY_S_MOST = INT64_C(100) * 365 * 86400;
 
-static enum err check_seconds(struct ctx *cx, const struct settings *set, struct task_order *o)
+static enum err check_seconds(struct ctx *cx, const struct task_order *o)
 {
 	if (o->timeout_s < 0)
 		return err_set(cx, ERR_INPUT, "field timeout: must not be negative");
-	o->is_clamped = o->timeout_s > set->limits.timeout_s;
-	if (o->is_clamped)
-		o->timeout_s = set->limits.timeout_s; /* IronWorker 5.1: clamp rather than refuse */
 	if (o->delay_s < 0)
 		return err_set(cx, ERR_INPUT, "field delay: must not be negative");
 	if (o->delay_s > DELAY_S_MOST)
@@ -48,7 +45,7 @@ enum err order_check(struct ctx *cx, const struct settings *set, struct task_ord
 		return err_set(cx, ERR_INPUT, "field label: is longer than %d bytes", TASK_LABEL_BYTES);
 	if (o->priority < 0 || o->priority > 2)
 		o->priority = TASK_PRIORITY_UNSET;
-	TRY(check_seconds(cx, set, o));
+	TRY(check_seconds(cx, o));
 	return callback_check(cx, o->callback);
 }
 

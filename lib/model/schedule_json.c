@@ -74,7 +74,7 @@ static const struct field {
 	[FIELD_RUN_EVERY] = { "run_every", SECONDS, AT(run_every_s), 0, 0, NULL, false },
 	[FIELD_RUN_TIMES] = { "run_times", SECONDS, AT(run_times), 0, 0, NULL, false },
 	[FIELD_PRIORITY] = { "priority", NUMBER, AT(priority), INT64_MIN, INT64_MAX, NULL, false },
-	[FIELD_TIMEOUT] = { "timeout", SECONDS, AT(timeout_s), 0, 0, NULL, false },
+	[FIELD_TIMEOUT] = { "timeout", SECONDS, AT(timeout_s), 0, INT64_MAX, NULL, false },
 	[FIELD_TASK_DELAY] = { "task_delay", SECONDS, AT(task_delay_s), 0, 0, NULL, false },
 	[FIELD_CRON] = { "cron", LINE, AT(cron), 0, CRON_BYTES, NULL, true },
 	[FIELD_TIME_ZONE] = { "time_zone", LINE, AT(time_zone), 0, ZONE_NAME_BYTES, NULL, true },
@@ -360,8 +360,6 @@ static enum err check(struct ctx *cx, const struct settings *set, struct schedul
 		o->sent &= ~(UINT64_C(1) << FIELD_PRIORITY);
 		s->priority = TASK_PRIORITY_UNSET;
 	}
-	if (s->timeout_s > set->limits.timeout_s)
-		s->timeout_s = set->limits.timeout_s;
 	if (s->run_every_s > 0 && s->run_every_s < set->limits.run_every_min)
 		return err_set(cx, ERR_INPUT, "field run_every: must be at least %" PRId64, set->limits.run_every_min);
 	if (schedule_is_sent(o, FIELD_START_AT) && schedule_is_sent(o, FIELD_END_AT) && s->end_at < s->start_at)

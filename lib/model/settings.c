@@ -39,7 +39,7 @@ static const struct conf_key KEYS[] = {
 	INT("limits", "package", "268435456", 1024, 1073741824, limits.package_bytes, "bytes of a zip package; raise the web server's limit with it"),
 	INT("limits", "tasks_per_request", "10000", 1, 100000, limits.tasks_per_request, "tasks in one request"),
 	INT("limits", "json_depth", "32", 2, 512, limits.json_depth, "nesting of JSON"),
-	INT("limits", "timeout_s", "86400", 1, 31536000, limits.timeout_s, "longest timeout of a task in seconds; above: clamped"),
+	INT("limits", "timeout_s", "86400", 1, 31536000, limits.timeout_s, "longest timeout of a task in seconds, of projects without a quota of their own (stoker admin project set); above: clamped"),
 	INT("limits", "run_every_min", "1", 1, 86400, limits.run_every_min, "least seconds between two runs of a schedule; 60 is IronWorker's"),
 	INT("limits", "schedules", "100000", 1, 100000000, limits.schedules, "schedules of a project that are not over"),
 	INT("limits", "waiting", "0", 0, 1000000000, limits.waiting, "waiting tasks of a project; more are refused with 429; 0 = no limit"),

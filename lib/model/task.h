@@ -45,7 +45,6 @@ struct task_order {
 	struct str callback;     /* "" = the code's */
 	unsigned notify;         /* as in struct task; no kind = every end */
 	struct str traceparent;  /* "" if none */
-	bool is_clamped;         /* more time was asked for than limits.timeout_s */
 	struct id schedule_id;   /* of the schedule that queues it, or zero */
 	bool has_retries, has_retries_delay; /* of its own; else the code's */
 	int64_t retries, retries_delay_s;

@@ -282,7 +282,7 @@ enum err code_store_put(struct db *db, struct ctx *cx, const struct id *project,
 
 #define TARGET_COLUMNS \
 	"SELECT c.id, c.revision, l.id, k.id, k.head_start_s, c.default_priority, c.timeout_s, c.callback," \
-	" c.hooks FROM code c"
+	" c.hooks, (SELECT p.timeout_most_s FROM project p WHERE p.id = c.project_id) FROM code c"
 static const struct sql TARGET = {
 	TARGET_COLUMNS " JOIN cluster k ON k.id = c.cluster_id"
 	" LEFT JOIN lane l ON l.code_id = c.id AND l.cluster_id = k.id WHERE c.project_id = ? AND c.name = ?", "ss" };
@@ -329,7 +329,7 @@ enum err code_store_target(struct db *db, struct ctx *cx, const struct id *proje
 		TRY(query_target(db, cx, project, name, cluster, &v));
 	}
 	*out = (struct code_target){ val_id(&v[0]), val_int(&v[1]), val_int(&v[2]), val_int(&v[3]), val_int(&v[4]),
-		                     val_int(&v[5]), val_int(&v[6]), val_str(&v[7]), val_int(&v[8]) };
+		                     val_int(&v[5]), val_int(&v[6]), val_str(&v[7]), val_int(&v[8]), val_int(&v[9]) };
 	return OK;
 }
 

@@ -21,6 +21,7 @@ struct code_target {
 	int64_t revision, lane_id, cluster_id, head_start_s, default_priority, timeout_s;
 	struct str callback;
 	int64_t hooks; /* bits of the states of which registered callbacks are told (sql/0008) */
+	int64_t timeout_most_s; /* of its project; 0 = none: task_insert_row keeps to it */
 };
 /* ERR_NOT_FOUND "code 'x' is not registered in this project"; ERR_INPUT for an unknown cluster.
  * Makes the lane, in its own statement, when the code was never queued in that cluster. */

@@ -80,8 +80,8 @@ enum err fire_job_decide(struct db *db, struct ctx *cx, struct timetables *t, st
 /* --- tasks ------------------------------------------------------------------------------------- */
 
 #define TARGET(cluster)                                                                                      \
-	"SELECT c.revision, c.default_priority, c.timeout_s, c.callback, k.id, k.head_start_s, l.id, c.hooks" \
-	" FROM code c" \
+	"SELECT c.revision, c.default_priority, c.timeout_s, c.callback, k.id, k.head_start_s, l.id, c.hooks," \
+	" (SELECT p.timeout_most_s FROM project p WHERE p.id = c.project_id) FROM code c" \
 	" JOIN cluster k ON k." cluster " JOIN lane l ON l.code_id = c.id AND l.cluster_id = k.id"               \
 	" WHERE c.id = ? AND c.project_id = ? AND k.deleted_at IS NULL"
 static const struct sql TARGET_NAMED = { TARGET("name = ?"), "sss" };
@@ -133,7 +133,7 @@ static enum err find_target(struct db *db, struct ctx *cx, struct writing *w, si
 		                   .default_priority = val_int(&row(&r, 0)[1]), .timeout_s = val_int(&row(&r, 0)[2]),
 		                   .callback = val_str(&row(&r, 0)[3]), .cluster_id = val_int(&row(&r, 0)[4]),
 		                   .head_start_s = val_int(&row(&r, 0)[5]), .lane_id = val_int(&row(&r, 0)[6]),
-		                   .hooks = val_int(&row(&r, 0)[7]) };
+		                   .hooks = val_int(&row(&r, 0)[7]), .timeout_most_s = val_int(&row(&r, 0)[8]) };
 	return OK;
 }
 

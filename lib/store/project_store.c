@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#define COLUMNS "SELECT p.id, p.name, p.created_at, p.paused_at FROM project p "
+#define COLUMNS "SELECT p.id, p.name, p.created_at, p.paused_at, p.timeout_most_s FROM project p "
 
 static const struct sql ADD = { "INSERT INTO project (id, name) VALUES (?, ?)", "ss" };
 static const struct sql GET = { COLUMNS "WHERE p.id = ?", "s" };
@@ -13,11 +13,13 @@ static const struct sql LIST = {
 	" OR EXISTS (SELECT 1 FROM member m WHERE m.project_id = p.id AND m.user_id = ?)"
 	" ORDER BY p.name LIMIT 1000", "ss" };
 
+static const struct sql SET_TIMEOUT_MOST = { "UPDATE project SET timeout_most_s = NULLIF(?, 0) WHERE id = ?", "is" };
+
 enum { DUPLICATE = 1062, NAME_BYTES = 255 };
 
 static void from_row(const struct val *v, struct project *out)
 {
-	*out = (struct project){ val_id(&v[0]), val_str(&v[1]), val_time(&v[2]), val_time(&v[3]) != TIME_NONE };
+	*out = (struct project){ val_id(&v[0]), val_str(&v[1]), val_time(&v[2]), val_time(&v[3]) != TIME_NONE, val_int(&v[4]) };
 }
 
 enum err project_store_add(struct db *db, struct ctx *cx, struct str name, struct project *out)
@@ -53,6 +55,11 @@ enum err project_store_get(struct db *db, struct ctx *cx, const struct id *id, s
 enum err project_store_find(struct db *db, struct ctx *cx, struct str name, struct project *out)
 {
 	return one(db, cx, &FIND, v_s(name), out);
+}
+
+enum err project_store_set_timeout_most(struct db *db, struct ctx *cx, const struct id *id, int64_t most_s)
+{
+	return db_exec(db, cx, &SET_TIMEOUT_MOST, VALS(v_i(most_s), v_id(id)));
 }
 
 enum err project_store_list(struct db *db, struct ctx *cx, const struct id *user, struct project **out, size_t *n)

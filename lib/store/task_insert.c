@@ -24,19 +24,28 @@ static struct val text_or_null(struct str s)
 	return s.n ? v_s(s) : v_null();
 }
 
+/* The order's, else the code's, else the default, but never more than the project may have. */
+static int64_t timeout_of(const struct task_order *order, const struct code_target *target)
+{
+	int64_t s = order->timeout_s > 0 ? order->timeout_s : target->timeout_s;
+
+	if (s <= 0)
+		s = TASK_TIMEOUT_DEFAULT_S;
+	return target->timeout_most_s > 0 && s > target->timeout_most_s ? target->timeout_most_s : s;
+}
+
 void task_insert_row(struct val *out, const struct id *project, const struct task_order *order,
                      const struct code_target *target, const struct task_chain *chain, int64_t not_after)
 {
 	static const struct id NONE;
 	bool own_priority = order->priority >= 0 && order->priority <= 2;
-	int64_t timeout_s = order->timeout_s > 0 ? order->timeout_s : target->timeout_s;
 	int64_t priority = own_priority ? order->priority : target->default_priority;
 	int64_t delay_s = order->delay_s > 0 ? order->delay_s : 0;
 	struct str callback = order->callback.n ? order->callback : target->callback;
 	const struct val v[TASK_INSERT_COLUMNS] = {
 		v_id(&order->id), v_id(project), v_id(&target->code_id), v_i(target->revision),
 		v_i(target->lane_id), v_i(target->cluster_id), v_i(priority), v_i(target->head_start_s),
-		v_i(timeout_s > 0 ? timeout_s : TASK_TIMEOUT_DEFAULT_S), text_or_null(order->label),
+		v_i(timeout_of(order, target)), text_or_null(order->label),
 		text_or_null(callback), v_i(notify_of(order, callback)), text_or_null(order->payload),
 		v_t(not_after), v_id_or_null(chain ? &chain->original : &NONE), v_i(chain ? chain->retry : 0),
 		text_or_null(order->traceparent), v_id_or_null(&order->schedule_id),

@@ -103,8 +103,8 @@ static const struct frame *given_frame(void)
 	static struct node nodes[3];
 	static struct frame f;
 
-	projects[0] = (struct project){ id_of(0xde), STR_LIT("billing"), ago(86400 * 30), false };
-	projects[1] = (struct project){ id_of(0xdf), STR_LIT("reports"), ago(86400 * 400), true };
+	projects[0] = (struct project){ id_of(0xde), STR_LIT("billing"), ago(86400 * 30), false, 0 };
+	projects[1] = (struct project){ id_of(0xdf), STR_LIT("reports"), ago(86400 * 400), true, 0 };
 	nodes[0] = (struct node){ .name = STR_LIT("node-1"), .cluster_name = STR_LIT("default"), .state = STR_LIT("live"), .slots = 16, .running = 11, .lease_until = ago(-9), .beat_at = ago(1) };
 	nodes[1] = (struct node){ .name = STR_LIT("node-2"), .cluster_name = STR_LIT("default"), .state = STR_LIT("draining"), .slots = 16, .running = 2, .lease_until = ago(-9), .beat_at = ago(2) };
 	nodes[2] = (struct node){ .name = STR_LIT("node-3"), .cluster_name = STR_LIT("gpu"), .state = STR_LIT("live"), .slots = 4, .running = 4, .lease_until = ago(20), .beat_at = ago(31) };

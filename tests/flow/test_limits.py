@@ -85,6 +85,66 @@ class Limits(harness.FlowTest):
         for size, status in ((MIB, 200), (MIB + 1, 413)):
             self.assertEqual(self.stoker.post(path, filled({"more": "@"}, b"@", size, b"x")).status, status, size)
 
+    # --- timeouts: clamped and said, never refused ---------------------------------------------------
+
+    MOST = 86400  # of a project without a quota
+
+    def quota(self, seconds):
+        done = self.stoker.admin("project", "set", "demo", "--timeout-most", str(seconds))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def queued_timeout(self, reply, most, cut):
+        self.assertEqual(reply.status, 200, reply)
+        warnings = reply.json.get("warnings")
+        if cut:
+            self.assertEqual(len(warnings), 1)
+            self.assertIn("timeout is cut to %d s" % most, warnings[0])
+        else:
+            self.assertIsNone(warnings)
+        return self.stoker.task(reply.json["id"] if "id" in reply.json else reply.json["tasks"][0]["id"])["timeout"]
+
+    def timeouts(self, most):
+        """Each way to ask for a time, at the limit and beyond it."""
+        many = [(str(most), most, False), (str(most + 1), most, True), ("%d.9" % most, most, False), ("1e300", most, True),
+                ("9223372036854775808", most, True), ("1" + "0" * 40, most, True), ("0.001", 1, False), ("0", min(3600, most), False)]
+        for asked, expected, cut in many:
+            body = ('{"tasks": [{"code_name": "bulk", "timeout": %s}]}' % asked).encode()
+            self.assertEqual(self.queued_timeout(self.stoker.post("tasks", body), most, cut), expected, asked)
+            reply = self.stoker.post("tasks/webhook?code_name=bulk&timeout=" + asked, b"x")
+            self.assertEqual(self.queued_timeout(reply, most, cut), expected, asked)
+        for asked in ("-1", "-1e300", "-9223372036854775809"):
+            reply = self.stoker.post("tasks", ('{"tasks": [{"code_name": "bulk", "timeout": %s}]}' % asked).encode())
+            self.assertEqual((reply.status, reply.json["msg"]), (400, "tasks[0]: field timeout: must not be negative"))
+
+    def test_a_timeout_ends_at_the_limit_of_the_instance_or_the_quota_of_the_project(self):
+        self.assertEqual(self.stoker.get("/2/projects/" + self.stoker.project).json["timeout_most"], self.MOST)
+        self.timeouts(self.MOST)
+        try:
+            for quota in (600, 7200, 200000):
+                self.quota(quota)
+                self.assertEqual(self.stoker.get("/2/projects/" + self.stoker.project).json["timeout_most"], quota)
+                self.assertIn("%d s" % quota, self.stoker.admin("project", "list").stdout)
+                self.timeouts(quota)
+                for path, body, key in (("codes", {"name": "long", "image": "busybox"}, None),
+                                        ("schedules", {"code_name": "bulk", "start_at": "2100-01-01T00:00:00Z"}, "schedules")):
+                    for timeout in (quota, quota + 1):
+                        one = dict(body, timeout=timeout)
+                        made = self.stoker.post(path, {key: [one]} if key else one).json
+                        self.assertEqual("warnings" in made, timeout > quota, made)
+                        found = self.stoker.get("%s/%s" % (path, made[key][0]["id"] if key else made["id"])).json
+                        self.assertEqual(found["timeout"], quota)
+                changed = self.stoker.request("PUT", "schedules/" + found["id"], {"timeout": quota + 1}).json
+                self.assertIn("timeout is cut to %d s" % quota, changed["warnings"][0])
+            # what its code or its schedule asked for before is cut as well
+            self.quota(60)
+            self.assertEqual(self.stoker.task(self.stoker.queue("long"))["timeout"], 60)
+            self.stoker.post("schedules/%s/run" % found["id"])
+            fired = harness.wait_for(lambda: self.stoker.get("tasks?per_page=1").json["tasks"], 10, "a task of the schedule")
+            self.assertEqual((fired[0]["schedule_id"], fired[0]["timeout"]), (found["id"], 60))
+        finally:
+            self.quota(0)
+        self.timeouts(self.MOST)
+
     def test_a_payload_ends_at_the_limit(self):
         for size, status in ((3 * MIB, 200), (3 * MIB + 1, 413)):
             reply = self.stoker.post("tasks", {"tasks": [{"code_name": "bulk", "payload": "x" * size}]})

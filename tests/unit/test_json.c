@@ -37,6 +37,25 @@ START_TEST(hostile_documents_are_refused_before_they_become_a_tree)
 }
 END_TEST
 
+START_TEST(a_number_that_no_integer_holds_is_a_number)
+{
+	auto_ctx cx = { 0 };
+	auto_json *j = NULL;
+	int64_t i = 7;
+
+	ck_assert_int_eq(json_read(&cx, STR_LIT("{\"big\":9223372036854775808,\"low\":-1e30,\"i\":5,\"part\":0.2}"), LIMITS, &j), OK);
+	ck_assert_int_eq(json_get_int(&cx, j, "big", &i), ERR_INPUT);
+	ck_assert_int_eq(json_get_amount(&cx, j, "big", &i), OK);
+	ck_assert_int_eq(i, INT64_MAX);
+	ck_assert_int_eq(json_get_amount(&cx, j, "low", &i), OK);
+	ck_assert_int_eq(i, INT64_MIN);
+	ck_assert_int_eq(json_get_amount(&cx, j, "i", &i), OK);
+	ck_assert_int_eq(i, 5);
+	ck_assert_int_eq(json_get_amount(&cx, j, "part", &i), OK);
+	ck_assert_int_eq(i, 1);
+}
+END_TEST
+
 START_TEST(brackets_inside_texts_do_not_count_as_depth)
 {
 	auto_ctx cx = { 0 };
@@ -102,6 +121,7 @@ int main(void)
 
 	tcase_add_test(t, a_blank_body_is_an_empty_object);
 	tcase_add_test(t, hostile_documents_are_refused_before_they_become_a_tree);
+	tcase_add_test(t, a_number_that_no_integer_holds_is_a_number);
 	tcase_add_test(t, brackets_inside_texts_do_not_count_as_depth);
 	tcase_add_test(t, a_million_brackets_cost_nothing);
 	tcase_add_test(t, latin1_from_java_becomes_replacement_characters);

@@ -160,12 +160,20 @@ START_TEST(unset_in_disguise_is_unset)
 }
 END_TEST
 
-START_TEST(a_timeout_above_the_limit_is_clamped)
+START_TEST(a_timeout_may_be_any_number_that_is_not_negative)
 {
+	static const struct { const char *number; int64_t s; } MANY[] = {
+		{ "99999999", 99999999 }, { "8999999999999999", 8999999999999999 }, { "1e300", INT64_MAX },
+		{ "9223372036854775807", INT64_MAX }, { "1e-300", 1 }, { "0", 0 }, { "\"60\"", 60 },
+	};
 	struct task_order o;
+	char text[100];
 
-	ck_assert_int_eq(order_of("{\"code_name\":\"x\",\"timeout\":99999999}", &o), OK);
-	ck_assert_int_eq(o.timeout_s, set.limits.timeout_s);
+	for (size_t i = 0; i < sizeof MANY / sizeof *MANY; i++) {
+		snprintf(text, sizeof text, "{\"code_name\":\"x\",\"timeout\":%s}", MANY[i].number);
+		ck_assert_msg(order_of(text, &o) == OK, "%s: %s", MANY[i].number, cx.message);
+		ck_assert_int_eq(o.timeout_s, MANY[i].s);
+	}
 }
 END_TEST
 
@@ -195,6 +203,7 @@ START_TEST(what_is_wrong_is_named)
 		{ "{\"code_name\":\"x\",\"payload\":{}}", ERR_INPUT, "payload" },
 		{ "{\"code_name\":\"x\",\"priority\":\"high\"}", ERR_INPUT, "priority" },
 		{ "{\"code_name\":\"x\",\"timeout\":-1}", ERR_INPUT, "timeout" },
+		{ "{\"code_name\":\"x\",\"timeout\":-1e300}", ERR_INPUT, "timeout: must not be negative" },
 		{ "{\"code_name\":\"x\",\"delay\":-1}", ERR_INPUT, "delay" },
 		{ "{\"code_name\":\"x\",\"delay\":1e12}", ERR_INPUT, "delay" },
 		{ "{\"code_name\":\"x\",\"callback\":\"ftp://h/\"}", ERR_INPUT, "callback" },
@@ -371,7 +380,7 @@ int main(void)
 	tcase_add_test(t, a_failed_task_has_duration_exit_code_and_error_class);
 	tcase_add_test(t, a_payload_that_is_not_utf8_is_still_json);
 	tcase_add_test(t, unset_in_disguise_is_unset);
-	tcase_add_test(t, a_timeout_above_the_limit_is_clamped);
+	tcase_add_test(t, a_timeout_may_be_any_number_that_is_not_negative);
 	tcase_add_test(t, a_part_of_a_second_is_one_and_not_the_default);
 	tcase_add_test(t, what_is_wrong_is_named);
 	tcase_add_test(t, a_payload_may_have_the_limit_and_not_one_byte_more);
