@@ -11,7 +11,6 @@ struct exchange {
 	struct http_pool *pool;
 	struct exchange *next, **back;
 	CURL *curl;
-	char *host; /* of the URL; curl's */
 	struct curl_slist *headers;
 	http_pool_done *done;
 	void *arg;
@@ -48,7 +47,6 @@ static void forget(struct exchange *x)
 	curl_multi_remove_handle(x->pool->multi, x->curl);
 	curl_easy_cleanup(x->curl);
 	curl_slist_free_all(x->headers);
-	curl_free(x->host);
 	*x->back = x->next;
 	if (x->next)
 		x->next->back = x->back;
@@ -211,6 +209,8 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 	x->headers_read += line.n;
 	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
 		return 0;
+	if (str_starts(line, "HTTP/"))
+		x->retry_after_s = 0; /* what counts is said by the last of redirected answers */
 	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after")) {
 		seconds = retry_after(str_trim(line));
 		x->retry_after_s = seconds < 0 ? 0 : seconds < 86400 ? (int)seconds : 86400;
@@ -218,12 +218,32 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+/* Of the URL that is called now, as curl reads it; NULL if none. Freed by curl_free. */
+static char *host_of(CURL *curl)
+{
+	CURLU *u = curl_url();
+	char *host = NULL, *url = NULL;
+
+	if (u && curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url &&
+	    curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		curl_url_get(u, CURLUPART_HOST, &host, 0);
+	curl_url_cleanup(u);
+	return host;
+}
+
 static bool may_connect(const struct exchange *x, const struct sockaddr *to)
 {
 	static const struct egress_list NOTHING;
 	const struct http_pool_options *o = &x->pool->options;
+	char *host;
+	bool may;
 
-	return o->allow_private || (o->proxy && *o->proxy) || egress_may(o->allow ? o->allow : &NOTHING, x->host ? x->host : "", to);
+	if (o->allow_private || (o->proxy && *o->proxy))
+		return true;
+	host = host_of(x->curl);
+	may = egress_may(o->allow ? o->allow : &NOTHING, host ? host : "", to);
+	curl_free(host);
+	return may;
 }
 
 /* The egress guard: the last moment at which the address is known and nothing is sent. */
@@ -239,18 +259,6 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-/* As curl will read the URL; a list of names needs nothing else. */
-static char *host_of(const char *url)
-{
-	CURLU *u = curl_url();
-	char *host = NULL;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
-		curl_url_get(u, CURLUPART_HOST, &host, 0);
-	curl_url_cleanup(u);
-	return host;
-}
-
 static void set_up(struct exchange *x, const char *url, struct str body)
 {
 	const struct http_pool_options *o = &x->pool->options;
@@ -258,7 +266,10 @@ static void set_up(struct exchange *x, const char *url, struct str body)
 
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, o->redirects > 0 ? 1L : 0L);
+	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)o->redirects);
+	curl_easy_setopt(c, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
+	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, strncasecmp(url, "https:", 6) == 0 ? "https" : "http,https");
 	curl_easy_setopt(c, CURLOPT_PROXY, o->proxy ? o->proxy : ""); /* never the environment's */
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	if (o->ca.n) {
@@ -303,7 +314,6 @@ void http_pool_post(struct http_pool *p, const char *url, const char *const *hea
 	x->began_us = clock_boot_us();
 	for (; headers && *headers; headers++)
 		curl_slist_append(x->headers, *headers);
-	x->host = host_of(url);
 	set_up(x, url, body);
 	x->next = p->first;
 	x->back = &p->first;

@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 /* Many HTTP exchanges at once in one loop (libcurl's multi interface); connections are kept. http and
- * https only, no redirects, no environment proxies, TLS always checked. */
+ * https only, no environment proxies, TLS always checked. */
 struct http_pool;
 
 struct http_pool_options {
@@ -12,6 +12,7 @@ struct http_pool_options {
 	const struct egress_list *allow; /* what may be called besides; NULL = nothing */
 	const char *proxy;  /* its URL; "" or NULL = none. It connects, so that it has to guard, too */
 	int connect_ms, total_ms;
+	int redirects;      /* followed at most, as POSTs, each judged by the guard, never from https to http; 0 = none */
 	size_t answer_max;  /* bytes of an answer that are read: a longer one is cut off there (0 = all) */
 	const char *user_agent;
 	const char *ca_file; /* whom TLS trusts, PEM; read once and kept: it takes 20 ms */

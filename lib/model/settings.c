@@ -93,6 +93,7 @@ static const struct conf_key KEYS[] = {
 	INT("courier", "connect_timeout_s", "3", 1, 60, courier.connect_timeout_s, "seconds to connect"),
 	INT("courier", "timeout_s", "15", 1, 300, courier.timeout_s, "seconds for a whole delivery"),
 	INT("courier", "parallel", "2048", 8, 65536, courier.parallel, "deliveries at the same time"),
+	INT("courier", "redirects", "0", 0, 10, courier.redirects, "redirects of a receiver that are followed, each where calls may go; never from https to http"),
 	INT("courier", "lane", "8", 1, 1024, courier.lane, "deliveries at the same time to one receiver of a project"),
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };

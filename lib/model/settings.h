@@ -48,7 +48,7 @@ struct settings {
 	struct {
 		char *user, *retry_s, *ca_file, *allow, *proxy;
 		bool allow_private;
-		int64_t connect_timeout_s, timeout_s, parallel, lane;
+		int64_t connect_timeout_s, timeout_s, parallel, lane, redirects;
 	} courier;
 };
 

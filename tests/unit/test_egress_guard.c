@@ -184,6 +184,69 @@ START_TEST(a_configured_proxy_is)
 }
 END_TEST
 
+/* --- redirects ----------------------------------------------------------------------------------------------- */
+
+/* Answers each call on `fd` with a redirect to `to`. */
+static pid_t redirecting(int fd, const char *to)
+{
+	char answer[300], asked[4096];
+	pid_t pid = fork();
+	int n;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	n = snprintf(answer, sizeof answer, "HTTP/1.1 307 x\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", to);
+	for (;;) {
+		int c = accept(fd, NULL, NULL);
+
+		if (c < 0 || read(c, asked, sizeof asked) <= 0 || write(c, answer, (size_t)n) != n)
+			_exit(1);
+		shutdown(c, SHUT_WR);
+		while (read(c, asked, sizeof asked) > 0)
+			;
+		close(c);
+	}
+}
+
+/* Only the name localhost may be called; what it redirects to is judged by itself. */
+static bool is_followed(int redirects, const char *to_host)
+{
+	struct tries t = { .loop = loop_new(), .left = 1 };
+	auto_ctx cx = { 0 };
+	struct egress_list allow;
+	int from_port, to_port, from = listen_on_all(&from_port), to = listen_on_all(&to_port);
+	struct http_pool_options o = { .allow = &allow, .redirects = redirects, .connect_ms = 1000, .total_ms = 1000, .user_agent = "guard" };
+	char url[100], target[100];
+	struct http_pool *p = http_pool_new(t.loop, &o);
+	bool was_heard;
+	pid_t pid;
+
+	ck_assert_int_eq(egress_list_read(&cx, "localhost", &allow), OK);
+	snprintf(url, sizeof url, "http://localhost:%d/", from_port);
+	snprintf(target, sizeof target, "http://%s:%d/", to_host, to_port);
+	pid = redirecting(from, target);
+	http_pool_post(p, url, NULL, STR_LIT("{}"), on_done, &t);
+	ck_assert(loop_run(t.loop));
+	was_heard = heard(to);
+	http_pool_free(p);
+	loop_free(t.loop);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(from);
+	close(to);
+	return was_heard;
+}
+
+START_TEST(redirects_are_judged_like_calls)
+{
+	ck_assert(!is_followed(0, "localhost"));
+	ck_assert(is_followed(3, "localhost"));
+	ck_assert(!is_followed(3, "127.0.0.1"));
+	ck_assert(!is_followed(3, "[::1]"));
+}
+END_TEST
+
 /* --- a name server that changes its mind -------------------------------------------------------------------- */
 
 /* Answers each question for an A record: the first with a public address, all others with 127.0.0.1. */
@@ -282,6 +345,7 @@ int main(void)
 	tcase_add_test(t, the_listener_would_have_heard);
 	tcase_add_test(t, proxies_of_the_environment_are_not_used);
 	tcase_add_test(t, a_configured_proxy_is);
+	tcase_add_test(t, redirects_are_judged_like_calls);
 	tcase_add_test(t, a_name_that_turns_internal_between_two_looks_is_not_connected_to);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -93,6 +93,7 @@ static enum err open_http(struct courier *c, struct ctx *cx)
 		.proxy = c->set->courier.proxy,
 		.connect_ms = (int)c->set->courier.connect_timeout_s * 1000,
 		.total_ms = (int)c->set->courier.timeout_s * 1000,
+		.redirects = (int)c->set->courier.redirects,
 		.answer_max = ANSWER_BYTES,
 		.user_agent = "Stoker/" STOKER_VERSION,
 		.ca_file = c->set->courier.ca_file,

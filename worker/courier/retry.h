@@ -9,7 +9,7 @@ struct retry_plan {
 };
 /* Reads "5,300,1800"; ERR_INPUT says what is wrong. */
 enum err retry_plan_parse(struct ctx *cx, const char *text, struct retry_plan *out);
-/* Was it taken? Only 2xx: redirects are not followed. */
+/* Was it taken? Only 2xx: a redirect that was not followed is no success. */
 bool retry_is_success(long status);
 /* Seconds until the next try of one that failed as it was tried for the `tries` + 1st time; -1 = given
  * up. `status` 0 = no answer; 410 gives up at once. `asked_s`: its Retry-After (0 = none), obeyed when
