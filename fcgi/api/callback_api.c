@@ -40,29 +40,60 @@ static enum err apply(struct request *rq, const struct callback_order *o, struct
 	return o->has_code ? find_code(rq, o->code_name, &c->code_id) : OK;
 }
 
-/* The secret of a request, or a new one; *text = how it is shown. */
+/* The secret of a request, or a new one of the kind it names; *text = how it is shown, a private key by its
+ * public half. */
 static enum err secret_of(struct request *rq, struct str *key, const char **text)
 {
 	struct arena *a = &rq->cx.arena;
-	struct str given = STR_LIT("");
+	struct str given = STR_LIT(""), kind = STR_LIT("v1");
+	char *public;
 
 	TRY(json_get_text(&rq->cx, rq->json, "secret", &given));
-	*text = given.n ? str_c(a, given) : signature_secret_new(a);
+	TRY(json_get_text(&rq->cx, rq->json, "signature", &kind));
+	if (!str_is(kind, "v1") && !str_is(kind, "v1a"))
+		return err_set(&rq->cx, ERR_INPUT, "field signature: must be v1 or v1a");
+	*text = given.n ? str_c(a, given) : str_is(kind, "v1a") ? signature_private_new(a) : signature_secret_new(a);
 	if (!signature_secret_parse(a, str_of(*text), key))
-		return err_set(&rq->cx, ERR_INPUT, "field secret: must be whsec_ and base64 of %d to %d bytes", SIGNATURE_KEY_LEAST,
-		               SIGNATURE_KEY_MOST);
+		return err_set(&rq->cx, ERR_INPUT, "field secret: must be whsec_ and base64 of %d to %d bytes, or whsk_ and base64 of an"
+		               " Ed25519 key", SIGNATURE_KEY_LEAST, SIGNATURE_KEY_MOST);
+	public = signature_public(a, *key);
+	*text = public ? public : *text;
 	return OK;
 }
 
-static enum err show(struct request *rq, struct reply *rp, const struct id *id, const char *secret)
+/* What receivers check with: a secret's own text, shown once, or a public key. */
+static void show_key(json_t *j, const char *text)
+{
+	json_object_set_new(j, str_starts(str_of(text), "whpk_") ? "public_key" : "secret", json_string(text));
+}
+
+/* The public key that it signs with now, "" if there is none. */
+static enum err read_public(struct request *rq, const struct id *owner, const char **out)
+{
+	struct signature_keys keys;
+	struct seal_key seal;
+
+	*out = "";
+	if (!rq->set->secrets.key_file || !*rq->set->secrets.key_file)
+		return OK;
+	TRY(seal_key_read(&rq->cx, rq->set->secrets.key_file, &seal));
+	TRY(callback_store_keys(rq->db, &rq->cx, &seal, owner, &keys));
+	if (keys.n && (*out = signature_public(&rq->cx.arena, keys.key[0])) == NULL)
+		*out = "";
+	return OK;
+}
+
+static enum err show(struct request *rq, struct reply *rp, const struct id *id, const char *text)
 {
 	struct callback c;
 	json_t *j;
 
 	TRY(callback_store_get(rq->db, &rq->cx, &rq->project_id, id, &c));
+	if (!text)
+		TRY(read_public(rq, id, &text));
 	j = callback_to_json(&c);
-	if (secret)
-		json_object_set_new(j, "secret", json_string(secret));
+	if (*text)
+		show_key(j, text);
 	return reply_json(rp, 200, j);
 }
 
@@ -109,10 +140,10 @@ enum err callback_api_list(struct request *rq, struct reply *rp)
 
 enum err callback_api_get(struct request *rq, struct reply *rp)
 {
-	struct callback c;
+	struct id id;
 
-	TRY(the_callback(rq, &c));
-	return reply_json(rp, 200, callback_to_json(&c));
+	TRY(request_id(rq, "id", "callback", &id));
+	return show(rq, rp, &id, NULL);
 }
 
 enum err callback_api_change(struct request *rq, struct reply *rp)
@@ -175,6 +206,7 @@ static enum err rotate(struct request *rq, struct reply *rp, const struct id *ow
 	struct seal_key seal;
 	const char *text;
 	struct str key;
+	json_t *j;
 
 	TRY(json_get_int(&rq->cx, rq->json, "keep", &keep_s));
 	if (keep_s < 0 || keep_s > KEEP_S_MOST)
@@ -182,7 +214,9 @@ static enum err rotate(struct request *rq, struct reply *rp, const struct id *ow
 	TRY(seal_key_read(&rq->cx, rq->set->secrets.key_file, &seal));
 	TRY(secret_of(rq, &key, &text));
 	TRY(callback_store_rotate(rq->db, &rq->cx, &seal, owner, key, keep_s));
-	return reply_json(rp, 200, json_pack("{s:s, s:s}", "msg", "Rotated", "secret", text));
+	j = json_pack("{s:s}", "msg", "Rotated");
+	show_key(j, text);
+	return reply_json(rp, 200, j);
 }
 
 enum err callback_api_rotate(struct request *rq, struct reply *rp)

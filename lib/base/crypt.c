@@ -60,6 +60,38 @@ void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_B
 		abort();
 }
 
+static EVP_PKEY *ed25519_key(const unsigned char *seed)
+{
+	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, ED25519_KEY_BYTES);
+
+	if (!key)
+		abort();
+	return key;
+}
+
+void crypt_ed25519_public(const unsigned char seed[ED25519_KEY_BYTES], unsigned char out[ED25519_KEY_BYTES])
+{
+	EVP_PKEY *key = ed25519_key(seed);
+	size_t n = ED25519_KEY_BYTES;
+
+	if (EVP_PKEY_get_raw_public_key(key, out, &n) != 1)
+		abort();
+	EVP_PKEY_free(key);
+}
+
+void crypt_ed25519_sign(const unsigned char seed[ED25519_KEY_BYTES], struct str in, unsigned char out[ED25519_SIGNATURE_BYTES])
+{
+	EVP_PKEY *key = ed25519_key(seed);
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	size_t n = ED25519_SIGNATURE_BYTES;
+
+	if (!md || EVP_DigestSignInit(md, NULL, NULL, NULL, key) != 1 ||
+	    EVP_DigestSign(md, out, &n, (const unsigned char *)in.p, in.n) != 1)
+		abort();
+	EVP_MD_CTX_free(md);
+	EVP_PKEY_free(key);
+}
+
 void crypt_scrypt(struct str password, struct str salt, unsigned char *out, size_t bytes)
 {
 	enum { N = 1 << 14, R = 8, P = 1, MEMORY_MOST = 32 << 20 };

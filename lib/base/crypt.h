@@ -17,6 +17,10 @@ void crypt_hash_end(struct crypt_hash *h, unsigned char *out);
 void crypt_hash_free(struct crypt_hash *h);
 /* HMAC-SHA256. */
 void crypt_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES]);
+/* Ed25519 (RFC 8032): the public half of a private key (its seed), and a signature. */
+enum { ED25519_KEY_BYTES = 32, ED25519_SIGNATURE_BYTES = 64 };
+void crypt_ed25519_public(const unsigned char seed[ED25519_KEY_BYTES], unsigned char out[ED25519_KEY_BYTES]);
+void crypt_ed25519_sign(const unsigned char seed[ED25519_KEY_BYTES], struct str in, unsigned char out[ED25519_SIGNATURE_BYTES]);
 /* scrypt with N 2^14, r 8, p 1: some 50 ms and 16 MiB. */
 void crypt_scrypt(struct str password, struct str salt, unsigned char *out, size_t bytes);
 /* From the kernel (getrandom); never fails once the system is up. */

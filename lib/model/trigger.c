@@ -141,7 +141,7 @@ static enum err verify_standard(struct ctx *cx, struct str secret, const struct 
 		return refused(cx, "one of the headers webhook-id, webhook-timestamp and webhook-signature is missing");
 	if (!is_fresh(time, rq->now_s))
 		return refused(cx, "the time of the signature is over five minutes off");
-	if (!signature_secret_parse(&cx->arena, secret, &key))
+	if (!str_starts(secret, "whsec_") || !signature_secret_parse(&cx->arena, secret, &key))
 		key = secret;
 	mac_of(cx, key, arena_printf(&cx->arena, STR_FMT "." STR_FMT ".", STR_ARG(id), STR_ARG(time)), rq->body, mac);
 	while (str_cut(&list, ' ', &one))

@@ -307,6 +307,11 @@ static const struct sql WAKE_ORDERED = {
 static const struct sql DISABLE = {
 	"UPDATE callback SET states = 0, disabled_at = NOW(6) WHERE id = ? AND disabled_at IS NULL", "s" };
 
+/* A task's own URL has no row of its own to disable: what waits for it ends with the one that met the 410. */
+static const struct sql END_OWN = {
+	"UPDATE outbox SET state = 'exhausted', next_at = NULL, last_status = 410, last_error = 'its receiver answered 410 to another'"
+	" WHERE task_id = ? AND callback_id = ? AND url = ? AND state = 'waiting' AND id <> ?", "sssi" };
+
 enum { DELIVERED_COLUMNS = 4, AGAIN_COLUMNS = 6, GIVEN_UP_COLUMNS = 5, RELEASED_COLUMNS = 3, TRIED_COLUMNS = 11, WAKE_COLUMNS = 3 };
 
 struct telling {
@@ -394,6 +399,8 @@ static enum err tell_others(struct db *db, struct ctx *cx, const struct telling 
 		}
 		if (o->gone && !id_is_zero(&o->row.callback_id))
 			TRY(db_exec(db, cx, &DISABLE, VALS(v_id(&o->row.callback_id))));
+		else if (o->gone)
+			TRY(db_exec(db, cx, &END_OWN, VALS(v_id(&o->row.task_id), v_id(&o->row.callback_id), v_s(o->row.url), v_i(o->row.id))));
 	}
 	return OK;
 }

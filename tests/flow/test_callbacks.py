@@ -113,7 +113,7 @@ class Registered(harness.FlowTest):
     def setUpClass(cls):
         super().setUpClass()
         test_clients.install_packages()
-        cls.good = receivers.Good(status=lambda path, times: 410 if path == "/gone" else 500 if path == "/bad" else 200)
+        cls.good = receivers.Good(status=lambda path, times: 410 if path.startswith("/gone") else 500 if path == "/bad" else 200)
         cls.stoker.code("ok", "true")
         cls.stoker.code("bad", "false")
 
@@ -177,6 +177,37 @@ class Registered(harness.FlowTest):
         self.assertNotIn(callback["secret"][6:], dump)
         self.assertEqual([key for key in self.stoker.get("callbacks/" + callback["id"]).json if "secret" in key], [])
         self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def is_verified_v1a(self, public, headers, body):
+        """By node's own Ed25519."""
+        text = ".".join((headers["webhook-id"], headers["webhook-timestamp"], body.decode()))
+        done = subprocess.run(["node", os.path.join(test_clients.CLIENTS, "ed25519.js")], text=True, stdout=subprocess.PIPE,
+                              input=json.dumps({"key": public, "text": text, "signatures": headers["webhook-signature"]}))
+        self.assertEqual(done.returncode, 0)
+        return json.loads(done.stdout)
+
+    def test_a_private_key_signs_and_the_public_one_alone_is_shown(self):
+        callback = self.register("/signed-v1a", signature="v1a")
+        self.assertNotIn("secret", callback)
+        self.assertEqual(self.stoker.get("callbacks/" + callback["id"]).json["public_key"], callback["public_key"])
+        self.stoker.post("callbacks/%s/test" % callback["id"])
+        (headers, body), = self.wait_sent("/signed-v1a", 1)
+        self.assertTrue(self.is_verified_v1a(callback["public_key"], headers, body))
+        self.assertFalse(self.is_verified_v1a(callback["public_key"], headers, body.replace(b"test", b"text")))
+        rotated = self.stoker.post("callbacks/%s/rotate" % callback["id"]).json["secret"]  # to v1
+        self.stoker.post("callbacks/%s/test" % callback["id"])
+        headers, body = self.wait_sent("/signed-v1a", 2)[1]
+        self.assertTrue(self.is_verified(rotated, headers, body))
+        self.assertTrue(self.is_verified_v1a(callback["public_key"], headers, body))
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def test_410_ends_all_that_waits_for_the_url_of_a_task(self):
+        self.stoker.post("tasks", {"tasks": [{"code_name": "ok", "callback": self.good.url("/gone/own"), "callback_states":
+                                             ["queued", "running", "complete"]}]})
+        harness.wait_for(lambda: [1 for entry in self.stoker.get("deliveries?state=exhausted").json["deliveries"]
+                                  if entry["url"].endswith("/gone/own")], 15, "it to be given up")
+        harness.wait_for(lambda: not [1 for entry in self.stoker.get("deliveries?state=waiting").json["deliveries"]
+                                      if entry["url"].endswith("/gone/own")], 15, "nothing to wait any more")
 
     def test_a_tasks_own_url_is_signed_with_the_projects_secret_and_carries_the_trace(self):
         secret = self.stoker.post("callback_secret/rotate").json["secret"]
@@ -265,7 +296,8 @@ class Registered(harness.FlowTest):
     def test_what_is_wrong_is_refused_by_name(self):
         for body, field in (({}, "url"), ({"url": "ftp://x"}, "url"), ({"url": "http://u@h/"}, "url"), ({"url": "http:///x"}, "url"),
                             ({"url": "http://h/", "states": ["preparing"]}, "states"), ({"url": "http://h/", "states": []}, "states"),
-                            ({"url": "http://h/", "secret": "whsec_short"}, "secret"), ({"url": "http://h/", "code_name": "none"}, "none")):
+                            ({"url": "http://h/", "secret": "whsec_short"}, "secret"),
+                            ({"url": "http://h/", "secret": "whsk_short"}, "secret"), ({"url": "http://h/", "signature": "v2"}, "signature"), ({"url": "http://h/", "code_name": "none"}, "none")):
             reply = self.stoker.post("callbacks", body)
             self.assertIn(reply.status, (400, 404, 406), reply)
             self.assertIn(field, reply.json["msg"])

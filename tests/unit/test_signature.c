@@ -1,3 +1,4 @@
+#include "base/crypt.h"
 #include "model/callback.h"
 #include "model/signature.h"
 
@@ -40,6 +41,34 @@ START_TEST(secrets_are_new_each_time_and_of_the_right_form)
 }
 END_TEST
 
+/* RFC 8032, 7.1, test 1: the key; over our text as `openssl pkeyutl -sign -rawin` signs it. */
+START_TEST(a_private_key_signs_as_v1a)
+{
+	static const char SEED[] = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+	static const char HALF[] = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+	struct signature_keys keys = { .n = 1 };
+	unsigned char both[64];
+	char *text, *public;
+	struct str key;
+
+	ck_assert(hex_parse(str_of(SEED), both, 32) && hex_parse(str_of(HALF), both + 32, 32));
+	text = arena_printf(&cx.arena, "whsk_%s", base64_format(&cx.arena, both, 32));
+	ck_assert(signature_secret_parse(&cx.arena, str_of(text), &keys.key[0]));
+	public = signature_public(&cx.arena, keys.key[0]);
+	ck_assert_str_eq(public, arena_printf(&cx.arena, "whpk_%s", base64_format(&cx.arena, both + 32, 32)));
+	ck_assert_str_eq(signature_make(&cx.arena, &keys, "msg_1", 1614265330, STR_LIT("{}")), "v1a,hGvhpd3FOe3YsVEIIX1pYKgY77U2Cj/jLClZW2K4VpFr77TQ/Fy9LFlysuLiC06UQhE5GOgPzDr3hPQ7QhqpDw==");
+	text = arena_printf(&cx.arena, "whsk_%s", base64_format(&cx.arena, both, 64));
+	ck_assert(signature_secret_parse(&cx.arena, str_of(text), &key) && str_equal(key, keys.key[0]));
+	both[63] ^= 1;
+	text = arena_printf(&cx.arena, "whsk_%s", base64_format(&cx.arena, both, 64));
+	ck_assert(!signature_secret_parse(&cx.arena, str_of(text), &key));
+	ck_assert(!signature_secret_parse(&cx.arena, STR_LIT("whsk_AAAA"), &key));
+	ck_assert(signature_secret_parse(&cx.arena, str_of(signature_private_new(&cx.arena)), &key));
+	ck_assert(signature_secret_parse(&cx.arena, str_of(signature_secret_new(&cx.arena)), &key));
+	ck_assert_ptr_null(signature_public(&cx.arena, key));
+}
+END_TEST
+
 START_TEST(receivers_are_told_apart_by_scheme_host_and_port_in_lower_case)
 {
 	static const char *const PAIRS[][2] = {
@@ -69,6 +98,7 @@ int main(void)
 	tcase_add_checked_fixture(t, NULL, tear_down);
 	tcase_add_test(t, it_signs_as_the_published_vector_says);
 	tcase_add_test(t, secrets_are_new_each_time_and_of_the_right_form);
+	tcase_add_test(t, a_private_key_signs_as_v1a);
 	tcase_add_test(t, receivers_are_told_apart_by_scheme_host_and_port_in_lower_case);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
