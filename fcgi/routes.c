@@ -16,6 +16,7 @@
 #include "fcgi/api/stream_api.h"
 #include "fcgi/api/task_api.h"
 #include "fcgi/api/trigger_api.h"
+#include "fcgi/page/calendar_page.h"
 #include "fcgi/page/callbacks_page.h"
 #include "fcgi/page/log_page.h"
 #include "fcgi/page/overview_page.h"
@@ -169,6 +170,8 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, UI "/schedules", AUTH_VIEWER, BODY_NONE, schedules_page, "Schedules"),
 	PAGE_ROW(GET, UI "/schedules/new", AUTH_DEVELOPER, BODY_NONE, schedule_form_page_new, NULL),
 	PAGE_ROW(POST, UI "/schedules/new", AUTH_DEVELOPER, BODY_FORM, schedule_form_page_make, NULL),
+	PAGE_ROW(GET, UI "/schedules/calendar", AUTH_VIEWER, BODY_NONE, calendar_page, NULL),
+	PAGE_ROW(POST, UI "/schedules/calendar", AUTH_DEVELOPER, BODY_FORM, calendar_page_change, NULL),
 	PAGE_ROW(GET, UI "/schedules/{id}", AUTH_VIEWER, BODY_NONE, schedule_page, NULL),
 	PAGE_ROW(GET, UI "/schedules/{id}/edit", AUTH_DEVELOPER, BODY_NONE, schedule_form_page_edit, NULL),
 	PAGE_ROW(POST, UI "/schedules/{id}/edit", AUTH_DEVELOPER, BODY_FORM, schedule_form_page_change, NULL),

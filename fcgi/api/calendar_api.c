@@ -2,8 +2,6 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/text.h"
-#include "model/timetable.h"
 #include "store/calendar_store.h"
 
 static json_t *calendar_to_json(struct str dates)
@@ -34,42 +32,25 @@ enum err calendar_api_list(struct request *rq, struct reply *rp)
 	return e;
 }
 
-static enum err calendar_name(struct request *rq, struct str *out)
-{
-	enum { NAME_BYTES = 255 };
-
-	*out = request_param(rq, "name");
-	if (!out->n || out->n > NAME_BYTES || text_has_controls(*out))
-		return err_set(&rq->cx, ERR_INPUT, "a calendar's name must have 1 to %d bytes and no control characters", NAME_BYTES);
-	return OK;
-}
-
 enum err calendar_api_put(struct request *rq, struct reply *rp)
 {
-	enum { DATES_MOST = 10000 };
 	json_t *array = NULL;
 	auto_buf dates = { 0 };
-	struct str name;
 
-	TRY(calendar_name(rq, &name));
 	TRY(json_get_array(&rq->cx, rq->json, "dates", &array));
-	if (!array || json_array_size(array) > DATES_MOST)
-		return err_set(&rq->cx, array ? ERR_INPUT : ERR_REQUIRED, "field dates: must be an array of at most %d dates", DATES_MOST);
+	if (!array || json_array_size(array) > CALENDAR_DATES_MOST)
+		return err_set(&rq->cx, array ? ERR_INPUT : ERR_REQUIRED, "field dates: must be an array of at most %d dates",
+		               CALENDAR_DATES_MOST);
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		buf_str(&dates, str_of(json_string_value(json_array_get(array, i))));
 		buf_char(&dates, '\n');
 	}
-	if (timetable_check_dates(&rq->cx, buf_view(&dates)))
-		return err_wrap(&rq->cx, "field dates");
-	TRY(calendar_store_put(rq->db, &rq->cx, &rq->project_id, name, buf_view(&dates)));
+	TRY(calendar_store_put(rq->db, &rq->cx, &rq->project_id, request_param(rq, "name"), buf_view(&dates)));
 	return reply_msg(rp, 200, "Updated", NULL);
 }
 
 enum err calendar_api_delete(struct request *rq, struct reply *rp)
 {
-	struct str name;
-
-	TRY(calendar_name(rq, &name));
-	TRY(calendar_store_delete(rq->db, &rq->cx, &rq->project_id, name));
+	TRY(calendar_store_delete(rq->db, &rq->cx, &rq->project_id, request_param(rq, "name")));
 	return reply_msg(rp, 200, "Deleted", NULL);
 }

@@ -105,3 +105,4 @@ void show_notice(struct page *p, struct html_at notice, const char *kind, const 
 void show_value(struct html_at in, const char *name, struct str value);
 /* A query value: percent-encoded, in the arena. */
 const char *page_quote(struct page *p, struct str s);
+const char *query_quote(struct arena *a, struct str s);

@@ -9,7 +9,7 @@ enum { CODES_MOST = 100, TIMES_SHOWN = 10 };
 
 /* Plain fields, by their names in the API; selects with their words stand below. */
 static const char *const INPUTS[] = { "cron", "time_zone", "run_every", "run_times", "start_at", "end_at", "label", "jitter" };
-static const char *const AREAS[] = { "payload", "exclude_dates" };
+static const char *const AREAS[] = { "payload", "exclude_dates", "exclude_calendars" };
 static const struct {
 	const char *name;
 	const char *const *words, *const *shown;
@@ -65,6 +65,7 @@ void schedule_form_page_fill(struct page *p, const struct schedule_form *f)
 	for (size_t i = 0; i < sizeof AREAS / sizeof *AREAS; i++)
 		html_text(form, AREAS[i], f->value(f->arg, AREAS[i]));
 	fill_selects(p, form, f);
+	html_attr(html_find(form, "calendar"), "href", str_of(page_printf(p, "%s/calendar#dates", list)));
 	html_attr(html_find(form, "back"), "href", str_of(f->is_new ? list : one));
 	if (!f->preview)
 		return;
@@ -132,7 +133,8 @@ static struct str stored_value(void *arg, const char *field)
 	return str_bytes(json_string_value(value), json_string_length(value));
 }
 
-static void add_dates(json_t *j, struct str text)
+/* A field of the form with one of them a line. */
+static void add_lines(json_t *j, const char *field, struct str text)
 {
 	json_t *array = json_array();
 	struct str line;
@@ -140,7 +142,7 @@ static void add_dates(json_t *j, struct str text)
 	while (str_cut(&text, '\n', &line))
 		if (str_trim(line).n)
 			json_array_append_new(array, json_text(str_trim(line)));
-	json_object_set_new(j, "exclude_dates", array);
+	json_object_set_new(j, field, array);
 }
 
 /* What was typed, as the API would be told it: one reader for both. */
@@ -160,7 +162,8 @@ static enum err read_form(struct request *rq, bool is_new, struct schedule_order
 		if (NUMBERS[i] && !str_trim(typed(rq, NUMBERS[i])).n)
 			json_object_set_new(j, NUMBERS[i], json_integer(0));
 	}
-	add_dates(j, typed(rq, "exclude_dates"));
+	add_lines(j, "exclude_dates", typed(rq, "exclude_dates"));
+	add_lines(j, "exclude_calendars", typed(rq, "exclude_calendars"));
 	TRY(schedule_order_from_json(&rq->cx, rq->set, j, out));
 	if (is_new)
 		out->value.id = id_make(clock_wall_us());

@@ -1,5 +1,6 @@
 #include "fcgi/page/schedule_page.h"
 
+#include "fcgi/page/fire_look.h"
 #include "fcgi/page/words.h"
 #include "model/fire_json.h"
 #include "store/task_store.h"
@@ -25,39 +26,40 @@ void schedule_page_times(struct page *p, struct html_at in, const struct schedul
 
 /* --- the ledger -------------------------------------------------------------------------------- */
 
-/* How a fire looks: the class of a task's state, a sign, a word. */
-static void look_of(const struct fire *f, const char **class, const char **sign)
+static void add_square(struct page *p, struct html_at day, const struct fire *f)
 {
-	static const char *const SIGNS[FIRE_OUTCOMES] = {
-		[FIRE_MISSED] = "!", [FIRE_OVERLAP] = "–", [FIRE_DST] = "◇", [FIRE_EXCLUDED] = "×",
-		[FIRE_PAUSED] = "‖", [FIRE_REFUSED] = "✕", [FIRE_WAITING] = "○",
-	};
-	enum task_state s = TASK_QUEUED;
+	struct html_at square = html_piece(day, "square"), link = html_find(square, "link"), words;
+	const struct fire_look *look = fire_look(f);
+	const char *said = page_printf(p, "%s, %s: %s", words_time_exact(p->html.arena, f->nominal), look->word,
+	                               fire_outcome_words(f->outcome));
 
-	*class = f->outcome == FIRE_REFUSED || f->outcome == FIRE_MISSED ? "s-error" : "s-cancelled";
-	*sign = SIGNS[f->outcome] ? SIGNS[f->outcome] : "";
-	if (!task_state_parse(f->task_state, &s))
-		return;
-	*class = s == TASK_COMPLETE ? "s-complete" : task_state_is_settled(s) ? "s-error" : s == TASK_QUEUED ? "s-queued" : "s-running";
-	*sign = s == TASK_COMPLETE ? "✓" : task_state_is_settled(s) ? "✕" : s == TASK_QUEUED ? "○" : "▶";
-}
-
-static void add_square(struct page *p, struct html_at grid, const struct fire *f)
-{
-	struct html_at square = html_piece(grid, "square"), link = html_find(square, "link"), words;
-	const char *class, *sign;
-
-	look_of(f, &class, &sign);
-	html_put(link, str_of(sign));
+	html_put(link, str_of(look->sign));
 	words = html_add(link, "span");
 	html_attr(words, "class", STR_LIT("hide"));
-	html_put(words, str_of(page_printf(p, " %s: %s", words_time(p->html.arena, f->nominal, p->now_us),
-	                                   fire_outcome_words(f->outcome))));
-	html_attr(link, "class", str_of(page_printf(p, "square %s", class)));
-	html_attr(link, "title", str_of(page_printf(p, "%s: %s", words_time_exact(p->html.arena, f->nominal),
-	                                            fire_outcome_words(f->outcome))));
+	html_put(words, str_of(page_printf(p, " %s", said)));
+	html_attr(link, "class", str_of(page_printf(p, "square %s", look->class)));
+	html_attr(link, "title", str_of(said));
 	html_attr(link, "href", str_of(id_is_zero(&f->task_id) ? "#ledger"
 	                               : page_printf(p, "%s/tasks/%s", p->project, id_format(&f->task_id).s)));
+}
+
+/* A row a day by the schedule's zone, newest first. */
+static void fill_days(struct page *p, struct html_at section, const struct schedule_view *v)
+{
+	const struct zone *zone = v->broken ? zone_utc() : v->coming.timetable.zone;
+	struct html_at grid = html_piece(section, "grid"), day = { 0 };
+	int64_t shown = INT64_MIN;
+
+	for (size_t i = 0; i < v->fire_count; i++) {
+		int64_t at = v->fires[i].nominal / 1000000, today = time_day((at + zone_span_at(zone, at).offset) * 1000000);
+
+		if (today != shown) {
+			day = html_piece(grid, "day");
+			html_text(day, "date", str_of(words_day(p->html.arena, today)));
+			shown = today;
+		}
+		add_square(p, day, &v->fires[i]);
+	}
 }
 
 static void fill_fire(struct page *p, struct html_at row, const struct fire *f)
@@ -80,7 +82,7 @@ static void fill_fire(struct page *p, struct html_at row, const struct fire *f)
 
 static void fill_ledger(struct page *p, const struct schedule_view *v)
 {
-	struct html_at section, pages, grid, table;
+	struct html_at section, pages, table;
 	const char *url = page_printf(p, "%s/schedules/%s", p->project, id_format(&v->coming.schedule.id).s);
 
 	html_find_by(p->main, "data-part", STR_LIT("ledger"), &section);
@@ -88,12 +90,10 @@ static void fill_ledger(struct page *p, const struct schedule_view *v)
 		html_piece(section, "none");
 		return;
 	}
-	grid = html_piece(section, "grid");
+	fill_days(p, section, v);
 	table = html_piece(section, "fires");
-	for (size_t i = 0; i < v->fire_count; i++) {
-		add_square(p, grid, &v->fires[i]);
+	for (size_t i = 0; i < v->fire_count; i++)
 		fill_fire(p, html_piece(table, "row"), &v->fires[i]);
-	}
 	if (v->is_newest && !v->more)
 		return;
 	pages = html_piece(section, "pages");

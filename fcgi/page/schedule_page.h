@@ -8,6 +8,8 @@
 struct schedules_view {
 	const struct schedule *schedules;
 	size_t n;
+	const struct fire *fires; /* the newest of each, in the order of the schedules */
+	size_t fire_count;
 	int64_t page;
 	bool more;
 };

@@ -68,8 +68,13 @@ void show_value(struct html_at in, const char *name, struct str value)
 
 const char *page_quote(struct page *p, struct str s)
 {
+	return query_quote(p->html.arena, s);
+}
+
+const char *query_quote(struct arena *a, struct str s)
+{
 	static const char HEX[] = "0123456789ABCDEF";
-	char *out = arena_take(p->html.arena, 3 * s.n + 1);
+	char *out = arena_take(a, 3 * s.n + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.n; i++) {

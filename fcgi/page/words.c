@@ -88,9 +88,23 @@ static struct civil civil_of(int64_t us)
 	return c;
 }
 
-char *words_time(struct arena *a, int64_t us, int64_t now_us)
+/* Of a day since 1970, which began on a Thursday. */
+static const char *weekday(int64_t day)
 {
 	static const char *const WEEKDAYS[] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };
+
+	return WEEKDAYS[(day % 7 + 7) % 7];
+}
+
+char *words_day(struct arena *a, int64_t day)
+{
+	struct civil t = civil_of(day * 86400 * 1000000);
+
+	return arena_printf(a, "%s %04d-%02d-%02d", weekday(day), t.year, t.month, t.mday);
+}
+
+char *words_time(struct arena *a, int64_t us, int64_t now_us)
+{
 	static const char *const MONTHS[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	struct civil t = civil_of(us), now = civil_of(now_us);
 
@@ -99,7 +113,7 @@ char *words_time(struct arena *a, int64_t us, int64_t now_us)
 	if (t.day == now.day)
 		return arena_printf(a, "%02d:%02d:%02d", t.hour, t.minute, t.second);
 	if (t.year == now.year)
-		return arena_printf(a, "%s %d %s %02d:%02d", WEEKDAYS[(t.day % 7 + 7) % 7], t.mday,
+		return arena_printf(a, "%s %d %s %02d:%02d", weekday(t.day), t.mday,
 		                    MONTHS[t.month - 1], t.hour, t.minute);
 	return arena_printf(a, "%04d-%02d-%02d %02d:%02d", t.year, t.month, t.mday, t.hour, t.minute);
 }

@@ -18,6 +18,8 @@ char *words_ago(struct arena *a, int64_t us, int64_t now_us);
 char *words_bytes(struct arena *a, int64_t bytes);
 /* Today "08:12:03", this year "Mon 23 Nov 08:12", else "2025-11-23 08:12"; UTC. */
 char *words_time(struct arena *a, int64_t us, int64_t now_us);
+/* "Mon 2026-11-23" of a day since 1970. */
+char *words_day(struct arena *a, int64_t day);
 /* "2026-11-23 08:12:03.412 UTC". */
 char *words_time_exact(struct arena *a, int64_t us);
 /* "08:12:03.412": a line of a log. */

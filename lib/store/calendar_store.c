@@ -1,5 +1,9 @@
 #include "store/calendar_store.h"
 
+#include "base/buf.h"
+#include "base/text.h"
+#include "model/timetable.h"
+
 static const struct sql CALENDARS = {
 	"SELECT name, dates, updated_at FROM calendar WHERE project_id = ? ORDER BY name LIMIT 1000", "s" };
 static const struct sql PUT_CALENDAR = {
@@ -23,9 +27,32 @@ enum err calendar_store_list(struct db *db, struct ctx *cx, const struct id *pro
 	return OK;
 }
 
+/* A date a line, as the table has them. */
+static enum err tidy_dates(struct ctx *cx, struct str dates, struct buf *out)
+{
+	struct str line;
+	size_t n = 0;
+
+	while (str_cut(&dates, '\n', &line)) {
+		line = str_trim(line);
+		n += line.n > 0;
+		buf_str(out, line);
+		if (line.n)
+			buf_char(out, '\n');
+	}
+	if (n > CALENDAR_DATES_MOST)
+		return err_set(cx, ERR_INPUT, "field dates: more than %d dates", CALENDAR_DATES_MOST);
+	return timetable_check_dates(cx, buf_view(out)) ? err_wrap(cx, "field dates") : OK;
+}
+
 enum err calendar_store_put(struct db *db, struct ctx *cx, const struct id *project, struct str name, struct str dates)
 {
-	return db_exec(db, cx, &PUT_CALENDAR, VALS(v_id(project), v_s(name), v_s(dates.n ? dates : STR_LIT(""))));
+	auto_buf tidy = { 0 };
+
+	if (!name.n || name.n > CALENDAR_NAME_BYTES || text_has_controls(name))
+		return err_set(cx, ERR_INPUT, "a calendar's name must have 1 to %d bytes and no control characters", CALENDAR_NAME_BYTES);
+	TRY(tidy_dates(cx, dates, &tidy));
+	return db_exec(db, cx, &PUT_CALENDAR, VALS(v_id(project), v_s(name), v_s(tidy.n ? buf_view(&tidy) : STR_LIT(""))));
 }
 
 enum err calendar_store_delete(struct db *db, struct ctx *cx, const struct id *project, struct str name)

@@ -191,11 +191,27 @@ enum err fire_store_backfill(struct db *db, struct ctx *cx, const char *zones, c
 
 /* --- the ledger -------------------------------------------------------------------------------- */
 
-static const struct sql LIST = {
-	"SELECT f.nominal, f.due, f.outcome, f.at, f.task_id, f.note, t.state,"
+#define FIRE_COLUMNS                                                      \
+	"f.schedule_id, f.nominal, f.due, f.outcome, f.at, f.task_id, f.note, t.state," \
 	" TIMESTAMPDIFF(MICROSECOND, t.started_at, t.ended_at)"
-	" FROM fire f LEFT JOIN task t ON t.id = f.task_id WHERE f.schedule_id = ? AND f.nominal < ?"
+static const struct sql LIST = {
+	"SELECT " FIRE_COLUMNS " FROM fire f LEFT JOIN task t ON t.id = f.task_id WHERE f.schedule_id = ? AND f.nominal < ?"
 	" ORDER BY f.nominal DESC LIMIT ?", "sti" };
+
+static void fires_from(struct ctx *cx, const struct rows *r, struct fire **out, size_t *n)
+{
+	*out = arena_array(&cx->arena, r->n + 1, sizeof **out);
+	*n = r->n;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct val *v = row(r, i);
+		struct fire *f = &(*out)[i];
+
+		*f = (struct fire){ .schedule_id = val_id(&v[0]), .nominal = val_time(&v[1]), .due = val_time(&v[2]),
+			            .at = val_time(&v[4]), .task_id = val_id(&v[5]), .note = str_c(&cx->arena, val_str(&v[6])),
+			            .task_state = val_str(&v[7]), .ran_us = v[8].type == VAL_NULL ? -1 : val_int(&v[8]) };
+		fire_outcome_parse(val_str(&v[3]), &f->outcome);
+	}
+}
 
 enum err fire_store_list(struct db *db, struct ctx *cx, const struct id *schedule, int64_t before, int64_t most,
                          struct fire **out, size_t *n)
@@ -204,16 +220,29 @@ enum err fire_store_list(struct db *db, struct ctx *cx, const struct id *schedul
 	struct rows r;
 
 	TRY(db_query(db, cx, &LIST, VALS(v_id(schedule), v_t(before == TIME_NONE ? END_OF_TIME : before), v_i(most)), &r));
-	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
-	*n = r.n;
-	for (size_t i = 0; i < r.n; i++) {
-		const struct val *v = row(&r, i);
-		struct fire *f = &(*out)[i];
+	fires_from(cx, &r, out, n);
+	return OK;
+}
 
-		*f = (struct fire){ .schedule_id = *schedule, .nominal = val_time(&v[0]), .due = val_time(&v[1]), .at = val_time(&v[3]),
-			            .task_id = val_id(&v[4]), .note = str_c(&cx->arena, val_str(&v[5])), .task_state = val_str(&v[6]),
-			            .ran_us = v[7].type == VAL_NULL ? -1 : val_int(&v[7]) };
-		fire_outcome_parse(val_str(&v[2]), &f->outcome);
-	}
+/* Goes down the primary key, a step a fire: a window over the ledgers, or MAX() in a subquery, would read all of them. */
+#define NEXT_OLDER(schedule, before) \
+	"(SELECT f.nominal FROM fire f WHERE f.schedule_id = " schedule before " ORDER BY f.nominal DESC LIMIT 1)"
+static const struct sql NEWEST = {
+	"WITH RECURSIVE step (id, nominal, n) AS ("
+	" SELECT s.id, " NEXT_OLDER("s.id", "") ", 1 FROM schedule s FORCE INDEX (list)"
+	" WHERE s.project_id = ? AND s.id BETWEEN ? AND ?"
+	" UNION ALL"
+	" SELECT step.id, " NEXT_OLDER("step.id", " AND f.nominal < step.nominal") ", step.n + 1"
+	" FROM step WHERE step.nominal IS NOT NULL AND step.n < ?)"
+	" SELECT " FIRE_COLUMNS " FROM step JOIN fire f ON f.schedule_id = step.id AND f.nominal = step.nominal"
+	" LEFT JOIN task t ON t.id = f.task_id ORDER BY step.id DESC, step.n", "sssi" };
+
+enum err fire_store_newest(struct db *db, struct ctx *cx, const struct id *project, const struct id *first,
+                           const struct id *last, int64_t most, struct fire **out, size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &NEWEST, VALS(v_id(project), v_id(first), v_id(last), v_i(most)), &r));
+	fires_from(cx, &r, out, n);
 	return OK;
 }

@@ -52,3 +52,7 @@ enum err fire_store_backfill(struct db *db, struct ctx *cx, const char *zones, c
  * (TIME_NONE = all), with the states of their tasks. */
 enum err fire_store_list(struct db *db, struct ctx *cx, const struct id *schedule, int64_t before, int64_t most,
                          struct fire **out, size_t *n);
+/* The newest `most` fires of each of the project's schedules with ids from `first` to `last`: by schedule, the newest
+ * id first, then newest first. One statement, whose work is bounded by schedules × most, whatever the ledgers hold. */
+enum err fire_store_newest(struct db *db, struct ctx *cx, const struct id *project, const struct id *first,
+                           const struct id *last, int64_t most, struct fire **out, size_t *n);

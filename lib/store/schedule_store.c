@@ -363,6 +363,35 @@ enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *i
 
 /* --- preview ----------------------------------------------------------------------------------- */
 
+static const struct sql SCHEDULED = {
+	COLUMNS("NULL") "WHERE s.project_id = ? AND s.state = 'scheduled' AND s.paused_at IS NULL"
+	" ORDER BY s.id DESC LIMIT ? ROWS EXAMINED 40000", "si" };
+
+enum err schedule_store_coming(struct db *db, struct ctx *cx, const struct id *project, const char *zones, int64_t most,
+                               struct schedule_coming **out, size_t *n)
+{
+	struct timetables ts = { .folder = zones };
+	struct rows r;
+
+	TRY(db_query(db, cx, &SCHEDULED, VALS(v_id(project), v_i(most)), &r));
+	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
+	*n = r.n;
+	for (size_t i = 0; i < r.n; i++) {
+		struct schedule_coming *c = &(*out)[i];
+		enum err e;
+
+		c->schedule = schedule_from_row(row(&r, i));
+		e = timetables_make(&ts, db, cx, &c->schedule, &c->timetable);
+		c->is_broken = e == ERR_INPUT;
+		if (e != OK && e != ERR_INPUT)
+			return e;
+		c->after = c->is_broken || c->schedule.accounted_to != TIME_NONE
+		           ? c->schedule.accounted_to
+		           : timetable_begin(&c->timetable, c->schedule.created_at);
+	}
+	return OK;
+}
+
 enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
                                 const struct id *id, const struct schedule_order *order, size_t most,
                                 struct schedule_preview *out)

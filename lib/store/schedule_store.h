@@ -27,6 +27,17 @@ enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *pr
 /* All its pauses, oldest first. */
 enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, struct pause **out, size_t *n);
 
+/* A schedule that goes on, and where its next time is looked for. */
+struct schedule_coming {
+	struct schedule schedule;
+	struct timetable timetable;
+	int64_t after;
+	bool is_broken; /* its zone or a calendar is gone: nothing can be said of it */
+};
+/* Those of the project that are scheduled and not paused, newest first, at most `most` of the newest 20,000 of all. */
+enum err schedule_store_coming(struct db *db, struct ctx *cx, const struct id *project, const char *zones, int64_t most,
+                               struct schedule_coming **out, size_t *n);
+
 /* The next times of a schedule, before it is saved or after. */
 struct schedule_preview {
 	struct schedule schedule;

@@ -207,7 +207,7 @@ const SCENARIOS = {
 		await api('POST', `/schedules/${nightly}/run`);
 		await api('POST', `/schedules/${nightly}/pause`, { reason: 'db migration' });
 		const pages = { overview: OURS, schedules: `${OURS}/schedules`, schedule: `${OURS}/schedules/${nightly}`, 'schedule-new': `${OURS}/schedules/new`,
-			'schedule-edit': `${OURS}/schedules/${nightly}/edit`, tasks: `${OURS}/tasks`, 'task-failed': `${OURS}/tasks/${failed}`, 'task-running': `${OURS}/tasks/${slow}`,
+			'schedule-edit': `${OURS}/schedules/${nightly}/edit`, calendar: `${OURS}/schedules/calendar?hour=150`, tasks: `${OURS}/tasks`, 'task-failed': `${OURS}/tasks/${failed}`, 'task-running': `${OURS}/tasks/${slow}`,
 			log: `${OURS}/tasks/${failed}/log`, projects: '/ui/?all=1', missing: `${OURS}/tasks/000000000000000000000000`, 'filter-wrong': `${OURS}/tasks?q=a:b` };
 		const violations = [];
 		for (const colorScheme of ['light', 'dark']) {
@@ -292,6 +292,56 @@ const SCENARIOS = {
 		await page.click('button.danger');
 		await page.waitForSelector('text=Cancelled.');
 		assert.strictEqual((await api('GET', `/schedules/${id}`)).status, 'cancelled');
+	},
+
+	// 4.7, 11.24: the list's strip, the ledger's squares and the calendar's cells are what the API says
+	async calendar() {
+		const page = await person({ javaScriptEnabled: false });
+		const make = async order => (await api('POST', '/schedules', { schedules: [{ code_name: 'quick', ...order }] })).schedules[0].id;
+		const often = await make({ run_every: 1, run_times: 5, label: 'often' }), daily = await make({ cron: '15 4 * * *', time_zone: 'Europe/Berlin', label: 'daily' });
+		await until(async () => (await api('GET', `/schedules/${often}/fires`)).fires.length === 5, 'five fires');
+		for (const fire of (await api('GET', `/schedules/${often}/fires`)).fires) await state(fire.task_id, 'complete');
+		await signIn(page, `${OURS}/schedules`);
+		assert.strictEqual(await page.locator('tr:has-text("often") .strip').getAttribute('aria-label'), '5 fires: 5 ok');
+		await page.goto(`${BASE}${OURS}/schedules/${often}`);
+		assert.deepStrictEqual((await page.locator('.ledger a').allInnerTexts()).map(t => t.trim()[0]), Array(5).fill('✓'));
+		const later = new Date(Date.now() + 3 * 86400e3).toISOString().slice(0, 10);
+		assert.strictEqual((await api('POST', `/schedules/${daily}/cancel`)).msg, 'Cancelled');
+		const count = async () => {
+			await page.goto(`${BASE}${OURS}/schedules/calendar`);
+			return (await page.locator('.week td a').allInnerTexts()).reduce((n, t) => n + Number(t.split(/\s/)[0].replace(',', '')), 0);
+		};
+		const before = await count();
+		const hourly = await make({ cron: '*/20 * * * *', label: 'hourly', exclude_dates: [later] });
+		const end = new Date(new Date().toISOString().slice(0, 10)).getTime() + 7 * 86400e3;
+		const coming = (await api('GET', `/schedules/${hourly}/preview?n=1000`)).times.filter(t => Date.parse(t.nominal_time) < end && t.runs);
+		assert.strictEqual(await count() - before, coming.length);
+		await page.goto(`${BASE}${OURS}/schedules/calendar?week=1&hour=30`);
+		assert.match(await text(page, '#hour tr:has-text("hourly")'), /hourly\s+3\s/);
+		await page.fill('#c-name', 'holi & days');
+		await page.fill('#c-dates', '12-32');
+		await page.click('text=Make');
+		assert.match(await text(page, '[role=alert]'), /12-32.* is no date/);
+		await page.fill('#c-dates', '12-25\n\n 2031-04-18 ');
+		await page.click('text=Make');
+		await page.waitForSelector('text=it holds from the next time on');
+		assert.deepStrictEqual((await api('GET', '/calendars')).calendars.map(c => [c.name, c.dates]), [['holi & days', ['12-25', '2031-04-18']]]);
+		await page.goto(`${BASE}${OURS}/schedules/${hourly}/edit`);
+		await page.fill('#f-calendars', 'holi & days');
+		await page.click('text=Save');
+		await page.waitForSelector('text=Saved.');
+		const forget = async () => {
+			await page.goto(`${BASE}${OURS}/schedules/calendar`);
+			await page.click('text=Delete…');
+			await page.waitForSelector('text=Delete this calendar?');
+			await page.click('button:has-text("Delete this calendar")');
+		};
+		await forget();
+		assert.match(await text(page, '[role=alert]'), /name this calendar/);
+		await api('POST', `/schedules/${hourly}/cancel`);
+		await forget();
+		await page.waitForSelector('text=Deleted.');
+		assert.deepStrictEqual((await api('GET', '/calendars')).calendars, []);
 	},
 
 	// Not a test: the pictures of the README, into STOKER_PICTURES.

@@ -194,6 +194,9 @@ class Dashboard(harness.FlowTest):
     def test_hostile_output_is_text(self):
         self.browse("hostile_output")
 
+    def test_the_strip_the_ledger_and_the_calendar_are_what_the_api_says(self):
+        self.browse("calendar")
+
     def test_a_schedule_is_made_asked_and_ended_without_javascript(self):
         self.browse("schedules")
 

@@ -582,13 +582,17 @@ END_TEST
 
 /* --- cost -------------------------------------------------------------------------------------- */
 
+static int64_t rows_read(void)
+{
+	return number_in(&f, f.db, "SELECT SUM(VARIABLE_VALUE) FROM information_schema.SESSION_STATUS"
+	                           " WHERE VARIABLE_NAME LIKE 'HANDLER_READ%'");
+}
+
 /* What a scheduler does at each wake when nothing is due: statements, and rows that the server read for them. */
 static void idle_cost(int64_t *statements, int64_t *reads)
 {
-	static const char READS[] = "SELECT SUM(VARIABLE_VALUE) FROM information_schema.SESSION_STATUS"
-	                            " WHERE VARIABLE_NAME LIKE 'HANDLER_READ%'";
 	struct fired fired;
-	int64_t wait, before = number_in(&f, f.db, READS);
+	int64_t wait, before = rows_read();
 
 	*statements = db_statements(f.db);
 	fine(fire_store_due(f.db, &f.cx, ZONES, FIRE_ON_TIME, &fired));
@@ -596,7 +600,7 @@ static void idle_cost(int64_t *statements, int64_t *reads)
 	fine(fire_store_wait(f.db, &f.cx, &wait));
 	ck_assert_int_gt(wait, 0);
 	*statements = db_statements(f.db) - *statements;
-	*reads = number_in(&f, f.db, READS) - before;
+	*reads = rows_read() - before;
 }
 
 START_TEST(idle_schedules_cost_the_same_whether_ten_or_a_hundred_thousand)
@@ -659,6 +663,29 @@ START_TEST(a_retry_is_of_the_schedule_too_and_goes_by_its_number)
 }
 END_TEST
 
+START_TEST(the_newest_fires_of_many_are_read_at_once_and_cheaply)
+{
+	struct id ids[3] = { given("\"run_every\":1"), given("\"run_every\":1,\"run_times\":2"), given("\"delay\":86400") };
+	struct fire *fires;
+	int64_t reads;
+	size_t n;
+
+	clock_is("2031-01-01T00:16:40Z");
+	fire_all(f.db);
+	reads = rows_read();
+	fine(fire_store_newest(f.db, &f.cx, &w.project, &ids[0], &ids[2], 4, &fires, &n));
+	ck_assert_int_lt(rows_read() - reads, 200); /* not the thousand of the ledger */
+	ck_assert_uint_eq(n, 8);
+	for (size_t i = 0; i < n; i++) {
+		ck_assert(id_equal(&fires[i].schedule_id, &ids[i < 4]));
+		ck_assert(i % 4 == 0 || fires[i].nominal < fires[i - 1].nominal);
+	}
+	ck_assert(id_equal(&fires[0].schedule_id, &ids[1]) && id_equal(&fires[4].schedule_id, &ids[0]));
+	ck_assert_int_eq(fires[4].nominal, at("2031-01-01T00:16:40Z"));
+	ck_assert(str_is(fires[4].task_state, "queued"));
+}
+END_TEST
+
 /* --- plans ------------------------------------------------------------------------------------- */
 
 static void must_read_by(const struct sql *sql, const struct val *v, size_t n, const char *index)
@@ -718,6 +745,7 @@ int main(void)
 	tcase_add_test(t, a_zone_that_is_gone_is_said_and_holds_nobody_up);
 	tcase_add_test(t, a_retry_is_of_the_schedule_too_and_goes_by_its_number);
 	tcase_add_test(t, a_burst_fires_in_a_small_multiple_of_the_time_of_its_enqueues);
+	tcase_add_test(t, the_newest_fires_of_many_are_read_at_once_and_cheaply);
 	tcase_add_test(t, what_is_due_is_read_by_its_index_and_never_sorted);
 	tcase_add_test(t, idle_schedules_cost_the_same_whether_ten_or_a_hundred_thousand);
 	suite_add_tcase(s, t); /* the last one leaves much to purge */

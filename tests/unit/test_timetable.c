@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "model/fire.h"
 #include "model/timetable.h"
+#include "model/week.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -164,6 +165,41 @@ START_TEST(the_newest_so_many_are_caught_up_page_by_page)
 }
 END_TEST
 
+/* --- weeks ----------------------------------------------------------------------------------------- */
+
+START_TEST(the_hours_of_a_week_are_what_the_next_times_add_up_to)
+{
+	static const struct {
+		int64_t every_s, end_s;
+		const char *cron, *exclude;
+	} ROWS[] = {
+		{ 7, 0, "", "" }, { 86400, 0, "", "" }, { 3600, 100000, "", "" }, { 700, 0, "", "01-03" }, { 0, 0, "", "" },
+		{ 0, 0, "*/7 1-5 * * *", "" }, { 0, 0, "0 0 * * MON", "" }, { 0, 0, "30 * * * *", "2031-01-04" },
+	};
+	const int64_t from = START + 3600 * SECOND, hour = 3600 * SECOND;
+
+	for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+		struct schedule s = given(5, ROWS[i].every_s, ROWS[i].cron, 0);
+		int64_t counted[WEEK_HOURS] = { 0 }, wanted[WEEK_HOURS] = { 0 }, looks = 100000, few = 3;
+		struct nominal n = { .at = START + 5000 * SECOND };
+		struct timetable t;
+
+		s.start_at += 2500 * SECOND;
+		s.end_at = ROWS[i].end_s ? START + ROWS[i].end_s * SECOND : TIME_NONE;
+		s.exclude_dates = str_of(ROWS[i].exclude);
+		t = times_of(&s);
+		while (timetable_next(&t, n.at, &n) && n.at < from + WEEK_HOURS * hour)
+			wanted[(n.at - from) / hour] += !n.is_excluded && n.at >= from;
+		ck_assert(week_count(&t, START + 5000 * SECOND, from, INT64_MAX, &looks, counted));
+		for (int h = 0; h < WEEK_HOURS; h++)
+			ck_assert_msg(counted[h] == wanted[h], "row %zu, hour %d: %lld, not %lld", i, h, (long long)counted[h],
+			              (long long)wanted[h]);
+		if (ROWS[i].cron[0] == '*')
+			ck_assert(!week_count(&t, START, from, INT64_MAX, &few, counted));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("timetable");
@@ -177,6 +213,7 @@ int main(void)
 	tcase_add_test(t, jitter_spreads_schedules_of_the_same_time);
 	tcase_add_test(t, the_ledger_goes_by_the_due_and_stays_in_order);
 	tcase_add_test(t, the_newest_so_many_are_caught_up_page_by_page);
+	tcase_add_test(t, the_hours_of_a_week_are_what_the_next_times_add_up_to);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
