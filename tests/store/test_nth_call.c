@@ -259,7 +259,7 @@ static void an_unused_package(struct scene *s)
 static void a_log(struct scene *s)
 {
 	s->id = id_make(clock_wall_us());
-	fine(log_store_begin(f.logs, &f.cx, &s->id, 1, 700000));
+	fine(log_store_begin(f.logs, &f.cx, &s->w.project, &s->id, 1, 700000));
 }
 
 static void nothing(struct scene *s)
@@ -457,7 +457,7 @@ static enum err pause_schedule(struct scene *s)
 
 static enum err begin_log(struct scene *s)
 {
-	return log_store_begin(f.logs, &f.cx, &s->id, 2, 700000);
+	return log_store_begin(f.logs, &f.cx, &s->w.project, &s->id, 2, 700000);
 }
 
 static enum err end_project(struct scene *s)
