@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "fcgi/auth.h"
 #include "model/password.h"
+#include "store/log_destination_store.h"
 #include "store/member_store.h"
 #include "store/project_store.h"
 #include "store/token_store.h"
@@ -224,6 +226,8 @@ enum err account_api_add_project(struct request *rq, struct reply *rp)
 enum err account_api_end_project(struct request *rq, struct reply *rp)
 {
 	TRY(member_store_end_project(rq->db, &rq->cx, &rq->project_id));
+	if (log_destination_store_delete_all(rq->logs, &rq->cx, &rq->project_id) != OK) /* nothing is written for them any more */
+		log_warn("log_destinations_left", "project=%s why=\"%s\"", id_format(&rq->project_id).s, rq->cx.message);
 	return reply_msg(rp, 200, "Deleted", NULL);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Output that goes on to receivers of a project: whole lines, none lost, nobody held up by another."""
 import calendar
+import gzip
 import json
 import os
 import re
@@ -243,6 +244,44 @@ class Http(LogTest):
         self.assertEqual([one["stream"] for one in objects(self.bodies("/ping"))], ["notice"])
         self.assertEqual(self.about(bad)["ping"]["state"], "failed")
         self.assertIn("connect", self.about(bad)["ping"]["error"].lower())
+
+    def test_the_command_line_adds_lists_and_ends_them(self):
+        with tempfile.NamedTemporaryFile("w", dir=os.environ.get("STOKER_TEST_TMP")) as secret:
+            secret.write("word-of-mine\nsecond line\n")
+            secret.flush()
+            added = self.stoker.cli("destination", "add", self.good.url("/cli"), "--template", "splunk", "--secret-file", secret.name,
+                                    "--name", "ours")
+        self.assertEqual(added.returncode, 0, added.stderr)
+        destination = added.stdout.strip()
+        for word in ("pause", "resume", "ping"):
+            done = self.stoker.cli("destination", word, destination)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        harness.wait_for(lambda: self.good.sent_to("/cli"), 15, "the ping")
+        self.assertEqual(self.good.sent_to("/cli")[0][1]["authorization"], "Splunk word-of-mine")
+        listed = self.stoker.cli("destination", "list").stdout
+        self.assertRegex(listed, r"(?m)^%s +%s +splunk +enabled +0 +0 +0 +ours" % (destination, re.escape(self.good.url("/cli"))))
+        self.assertEqual(self.stoker.cli("destination", "delete", destination).returncode, 0)
+        self.assertEqual(self.stoker.get("log_destinations").json["log_destinations"], [])
+
+    def test_a_log_that_a_lost_node_left_open_is_sent_to_its_end(self):
+        destination = self.destination(self.good.url("/left"))
+        task = self.stoker.run_task("seq", payload="2")["id"]
+        self.wait_sent(destination, 2)
+        # as the runner of a node leaves it that is lost: a log begun, its last line unfinished, and the task over
+        cursor = "FROM log_cursor WHERE destination_id = UNHEX('%s')" % destination
+        (day,), = self.stoker.sql("SELECT day FROM log_head WHERE task_id = UNHEX('%s')" % task, "stoker_logs")
+        self.stoker.sql("UPDATE log_head SET closed = 0, next = 0, bytes = 0, `lines` = 0, kept = 0 WHERE task_id = UNHEX('%s');"
+                        "DELETE FROM log_chunk WHERE task_id = UNHEX('%s');"
+                        "INSERT INTO log_chunk (day, task_id, attempt, number, first_byte, first_line, line_count, bytes, first_at, pieces, body)"
+                        " VALUES (%s, UNHEX('%s'), 1, 0, 0, 0, 0, 4, UTC_TIMESTAMP(6), x'010400', x'%s');"
+                        "INSERT INTO log_cursor (destination_id, task_id, attempt, day, sequence) VALUES (UNHEX('%s'), UNHEX('%s'), 1, %s, 2)"
+                        % (task, task, day, task, gzip.compress(b"last").hex(), destination, task, day), "stoker_logs")
+        harness.wait_for(lambda: self.stoker.sql("SELECT seen " + cursor, "stoker_logs") == [("1",)], 15, "the courier to have seen it")
+        self.assertEqual(self.about(destination)["sent_lines"], 2)
+        self.stoker.wait_restarted("scheduler", self.stoker.kill("scheduler"))  # which looks at its start, then each minute
+        self.wait_sent(destination, 3)
+        self.assertEqual([(one["message"], one["sequence"]) for one in objects(self.bodies("/left"))], [("1", 1), ("2", 2), ("last", 3)])
+        self.assertEqual(self.stoker.sql("SELECT COUNT(*) " + cursor, "stoker_logs"), [("0",)])
 
     def test_a_paused_one_waits_and_goes_on(self):
         destination = self.destination(self.good.url("/paused"))
