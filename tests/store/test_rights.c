@@ -71,6 +71,10 @@ START_TEST(neither_account_can_change_what_was)
 		ck_assert_msg(is_refused(api, NOT_API[i]), "%s", NOT_API[i]);
 	for (size_t i = 0; i < sizeof NOT_WORKER / sizeof *NOT_WORKER; i++)
 		ck_assert_msg(is_refused(worker, NOT_WORKER[i]), "%s", NOT_WORKER[i]);
+	/* of the logs the API writes where they go to, and nothing of what is sent */
+	ck_assert(!is_refused(api, "UPDATE stoker_logs.log_destination SET name = 'x' WHERE id = ''"));
+	ck_assert(!is_refused(api, "DELETE FROM stoker_logs.log_destination WHERE id = ''"));
+	ck_assert(is_refused(api, "DELETE FROM stoker_logs.log_cursor") && is_refused(api, "UPDATE stoker_logs.log_head SET closed = 1"));
 	mysql_close(api);
 	mysql_close(worker);
 	store_fixture_close(&f);

@@ -213,7 +213,7 @@ enum err batch_read(struct store_work *w, struct db *tasks, struct db *logs)
 	if (b->is_nothing || *b->error)
 		return OK;
 	b->lines.arena = &w->cx.arena;
-	b->lines.bytes_most = BATCH_BYTES;
+	b->lines.bytes_most = b->is_suspect ? SUSPECT_BYTES : BATCH_BYTES;
 	b->lines.part_bytes = part_bytes(&b->address);
 	if (b->is_ping)
 		add_ping(b);

@@ -9,7 +9,7 @@
 enum {
 	STORE_THREADS = 2,
 	POLL_US = 500000, REST_US = 2000000, AGAIN_US = 500000,
-	BUSY_MOST = 256, SUSPECTS_MOST = 192, /* places that those that do not fare well may take */
+	BUSY_MOST = 128, SUSPECTS_MOST = 96, /* places that those that do not fare well may take */
 	STORE_TRIES_MOST = 60,
 	FORGET_US = 600000000,
 };
@@ -179,7 +179,9 @@ static void begin(struct export *x, struct receiver *r, const struct log_destina
 	b->id = d->id;
 	b->project = d->project_id;
 	b->is_suspect = !r->health.proven;
-	b->lines.lines_most = r->lines_most ? r->lines_most : BATCH_LINES;
+	b->lines.lines_most = r->lines_most;
+	if (b->is_suspect && b->lines.lines_most > SUSPECT_LINES)
+		b->lines.lines_most = SUSPECT_LINES;
 	x->busy++;
 	x->suspects += b->is_suspect;
 	r->is_busy = true;

@@ -64,7 +64,8 @@ struct batch {
 	struct loop_timer again;
 };
 
-enum { BATCH_LINES = 1000, BATCH_BYTES = 256 << 10, HOLD_EXTRA_S = 15 };
+/* A suspect's is smaller: many of them may stand for as long as a call may take. */
+enum { BATCH_LINES = 1000, BATCH_BYTES = 256 << 10, SUSPECT_LINES = 250, SUSPECT_BYTES = 64 << 10, HOLD_EXTRA_S = 15 };
 
 /* batch.c: in a store thread. */
 enum err batch_read(struct store_work *w, struct db *tasks, struct db *logs);
