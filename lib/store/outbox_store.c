@@ -8,11 +8,13 @@
 
 /* --- taking ---------------------------------------------------------------------------------------------- */
 
-/* The earlier rows of an ordered one are read, not locked. */
+/* The earlier rows of an ordered one are read, not locked. By the number of the event, then the kind: the
+ * servers of a Galera cluster number rows each in its own sequence. */
 #define COLUMNS                                                                                                 \
 	"SELECT o.id, o.number, o.tries, o.plan_from, o.task_id, o.project_id, o.callback_id, o.url, o.task_state," \
 	" o.at, o.lane, o.flags, o.flags & 1 AND EXISTS (SELECT 1 FROM outbox e WHERE e.task_id = o.task_id"     \
-	" AND e.callback_id = o.callback_id AND e.id < o.id AND e.state = 'waiting')"
+	" AND e.callback_id = o.callback_id AND e.state = 'waiting' AND (e.number < o.number"                    \
+	" OR (e.number = o.number AND e.task_state + 0 < o.task_state + 0)))"
 static const struct sql OF_LANE = {
 	COLUMNS " FROM outbox o FORCE INDEX (lane) WHERE o.lane = ? AND o.next_at <= NOW(6)"
 	" ORDER BY o.next_at, o.id LIMIT ? FOR UPDATE SKIP LOCKED", "ii" };
