@@ -183,7 +183,8 @@ mutants:
 storm:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) faults-built && \
 		tests/faults/points.py && tests/faults/schedule_storm.py --seconds 600 && \
-		tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20
+		tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20 && \
+		tests/faults/galera_storm.py --seeds 3 && tests/faults/galera_storm.py --seeds 3 --spread
 lint:
 	@tests/lint/lint.sh
 BENCH_BINS := $(patsubst %.c,$O/%,$(wildcard tests/bench/bench_*.c))

@@ -13,6 +13,7 @@ static const struct conf_key KEYS[] = {
 	TEXT("database", "socket", "/run/mysqld/mysqld.sock", database.socket, "unix socket of MariaDB; empty = use host and port"),
 	TEXT("database", "host", "", database.host, "host name or address, used when socket is empty; several, comma separated, in order of preference"),
 	INT("database", "port", "3306", 1, 65535, database.port, "TCP port of MariaDB"),
+	BOOL("database", "spread", "no", database.spread, "yes: connections prefer any server of the list, not its first; Galera then undoes and repeats much"),
 	TEXT("database", "name", "stoker", database.name, "database with the task tables"),
 	TEXT("database", "user", "stoker", database.user, "MariaDB account"),
 	TEXT("database", "password_file", "", database.password_file, "file whose first line is the password; empty = none"),
@@ -110,6 +111,7 @@ static void logs_as_database(struct settings *s)
 		s->logs.socket = s->database.socket;
 		s->logs.host = s->database.host;
 		s->logs.port = s->database.port;
+		s->logs.spread = s->database.spread;
 	}
 	if (!*s->logs.user)
 		inherit(&s->logs.password_file, s->database.password_file);

@@ -5,6 +5,7 @@
 struct settings_database {
 	char *socket, *host, *name, *user, *password_file;
 	int64_t port;
+	bool spread; /* each connection prefers any of the servers, not the first */
 };
 struct settings {
 	struct settings_database database, logs; /* logs: empty fields are taken from database */

@@ -1,15 +1,17 @@
 #include "store/db.h"
 
 #include "base/clock.h"
+#include "base/crypt.h"
+#include "store/db_connect.h"
 #include "store/db_error.h"
 
 #include <assert.h>
-#include <mysql.h>
 #include <errmsg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CACHE_MOST = 256, SERVERS_MOST = 16, PASSED_OVER_US = 5000000, AWAY_US = 30000000 };
+enum { CACHE_MOST = 256, PASSED_OVER_US = 5000000, AWAY_LEAST_US = 5000000, AWAY_MOST_US = 60000000,
+       NOT_PREPARED = 1047, DEADLOCK = 1213, AGAIN_MOST = 5 };
 
 struct cached {
 	uint64_t hash;
@@ -29,18 +31,14 @@ struct db {
 	int64_t changed, statements;
 	unsigned err;
 	bool lost, unsure;
-	/* of the servers in the list the first one is preferred */
-	size_t server, first;           /* the one connected to; where to begin while `first_until_us` is ahead */
-	int64_t first_until_us, back_us; /* back_us: when to try the preferred one again */
+	/* places in the list of servers; `home` is the preferred one, the first unless connections are spread */
+	size_t server, home, first;      /* the one connected to; `first`: where to begin while `first_until_us` is ahead */
+	int64_t first_until_us, back_us; /* back_us: when to look for the preferred one again, */
+	int64_t away_us;                 /* which is later the longer it is away */
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
 	unsigned fail_as;
 };
-
-static const char SESSION[] =
-	"SET SESSION tx_isolation='READ-COMMITTED', time_zone='+00:00',"
-	" sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO',"
-	" innodb_lock_wait_timeout=3";
 
 struct val v_t(int64_t us)
 {
@@ -71,6 +69,20 @@ struct id val_id(const struct val *v)
 	return id;
 }
 
+/* A connection of those that are spread prefers any of the servers, and keeps to that. */
+static void choose_home(struct db *db)
+{
+	const char *servers[DB_SERVERS_MOST];
+	auto_ctx cx = { 0 };
+	size_t n = db_servers(&cx, db->set, servers);
+	uint32_t random;
+
+	if (!db->set->spread || n < 2)
+		return;
+	crypt_random(&random, sizeof random);
+	db->home = random % n;
+}
+
 struct db *db_new(const struct settings *set, enum db_use use, int wait_s)
 {
 	struct db *db = calloc(1, sizeof *db);
@@ -79,6 +91,7 @@ struct db *db_new(const struct settings *set, enum db_use use, int wait_s)
 		abort();
 	db->set = use == DB_LOGS ? &set->logs : &set->database;
 	db->wait_s = wait_s;
+	choose_home(db);
 	return db;
 }
 
@@ -207,83 +220,92 @@ static enum err injected(struct db *db, struct ctx *cx)
 
 /* --- connecting -------------------------------------------------------------------------------- */
 
-static void set_options(struct db *db, MYSQL *my)
+/* One of several servers gets less time: the next one has to answer within the caller's patience, too. */
+static unsigned patience(const struct db *db, size_t servers)
 {
-	unsigned wait = (unsigned)db->wait_s, connect = wait < 2 ? wait : 2, off = 0;
-	my_bool no = 0;
-
-	mysql_options(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
-	mysql_options(my, MYSQL_OPT_READ_TIMEOUT, &wait);
-	mysql_options(my, MYSQL_OPT_WRITE_TIMEOUT, &wait);
-	mysql_options(my, MYSQL_OPT_RECONNECT, &no);
-	mysql_options(my, MYSQL_OPT_LOCAL_INFILE, &off);
-	mysql_options(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-	mysql_options(my, MYSQL_INIT_COMMAND, SESSION);
+	return servers > 1 || db->wait_s < 2 ? 1 : 2;
 }
 
-/* `host` NULL = the socket. */
-static enum err connect_to(struct db *db, struct ctx *cx, const char *host, const char *password)
+static enum err refused(struct db *db, const struct ctx *cx, unsigned number)
 {
-	const struct settings_database *s = db->set;
-	MYSQL *my = mysql_init(NULL);
-	enum err e;
+	db->err = number;
+	db->lost = number != 0;
+	db->unsure = false;
+	return cx->err;
+}
 
-	if (!my)
-		abort();
-	set_options(db, my);
-	db->my = my;
-	if (!mysql_real_connect(my, host, s->user, password, s->name, host ? (unsigned)s->port : 0,
-	                        host ? NULL : s->socket, 0)) {
-		e = my_failed(db, cx);
-		disconnect(db);
-		db->lost = true;
-		db->unsure = false;
-		cx->err = ERR_BUSY;
-		return e == OK ? e : ERR_BUSY;
+/* A connection to the server at a place of the list, if it stands as well as that. *stands is set. */
+static MYSQL *dial_place(struct db *db, struct ctx *cx, const char *const *servers, size_t n, size_t place,
+                         enum db_standing least, enum db_standing *stands)
+{
+	unsigned number;
+	MYSQL *my = db_dial(cx, db->set, servers[place], patience(db, n), (unsigned)db->wait_s, &number);
+
+	*stands = DB_SILENT;
+	if (!my) {
+		refused(db, cx, number);
+		return NULL;
 	}
-	return OK;
+	*stands = n > 1 ? db_standing(my) : DB_SYNCED;
+	if (*stands >= least)
+		return my;
+	mysql_close(my);
+	err_set(cx, ERR_BUSY, "the database does not answer: its server %s has no part in the cluster now", servers[place]);
+	refused(db, cx, NOT_PREPARED);
+	return NULL;
 }
 
-static size_t list_servers(struct ctx *cx, const char *hosts, const char *out[SERVERS_MOST])
+static void settle_at(struct db *db, MYSQL *my, size_t place)
 {
-	struct str rest = str_of(hosts), host;
-	size_t n = 0;
-
-	while (n < SERVERS_MOST && str_cut(&rest, ',', &host))
-		out[n++] = str_c(&cx->arena, str_trim(host));
-	return n;
-}
-
-/* Reads after own writes, whichever server of a cluster they meet; without a cluster it means nothing. */
-static enum err see_own_writes(struct db *db, struct ctx *cx)
-{
-	static const char SYNC[] = "SET SESSION wsrep_sync_wait=1";
-
-	if (mysql_real_query(db->my, SYNC, sizeof SYNC - 1) == 0)
-		return OK;
-	return my_failed(db, cx) == ERR_BUSY ? ERR_BUSY : OK;
+	db->my = my;
+	db->server = place;
+	db->away_us = AWAY_LEAST_US;
+	db->back_us = clock_boot_us() + db->away_us;
 }
 
 /* In the order of the list, so that everybody writes to the same server of a cluster: certification
- * would undo what is written on two at once. One that has just failed is asked last. */
-static enum err connect_any(struct db *db, struct ctx *cx, const char *password)
+ * would undo what is written on two at once. One that has just failed is asked last, one that is
+ * behind only if no other is there. */
+static enum err connect_any(struct db *db, struct ctx *cx, const char *const *servers, size_t n)
 {
-	const char *servers[SERVERS_MOST];
-	size_t n = list_servers(cx, db->set->host, servers);
-	size_t first = clock_boot_us() < db->first_until_us ? db->first : 0;
-	enum err e = ERR_BUSY;
+	size_t first = clock_boot_us() < db->first_until_us ? db->first : db->home, behind = n;
+	enum db_standing stands;
+	MYSQL *my = NULL;
+
+	for (size_t i = 0; i < n && !my; i++) {
+		size_t place = (first + i) % n;
+
+		my = dial_place(db, cx, servers, n, place, DB_SYNCED, &stands);
+		if (my)
+			settle_at(db, my, place);
+		else if (cx->err == ERR_INTERNAL)
+			return cx->err;
+		else if (stands == DB_BEHIND && behind == n)
+			behind = place;
+	}
+	if (!my && behind < n && (my = dial_place(db, cx, servers, n, behind, DB_BEHIND, &stands)))
+		settle_at(db, my, behind);
+	return my ? OK : cx->err;
+}
+
+static enum err connect_to_socket(struct db *db, struct ctx *cx)
+{
+	unsigned number;
+
+	db->my = db_dial(cx, db->set, NULL, patience(db, 1), (unsigned)db->wait_s, &number);
+	return db->my ? OK : refused(db, cx, number);
+}
+
+static enum err connect(struct db *db, struct ctx *cx)
+{
+	const char *servers[DB_SERVERS_MOST];
+	size_t n = db_servers(cx, db->set, servers);
 
 	if (*db->set->socket)
-		return connect_to(db, cx, NULL, password);
-	err_set(cx, ERR_BUSY, "neither database.socket nor database.host is set");
-	for (size_t i = 0; i < n && e != OK; i++) {
-		db->server = (first + i) % n;
-		e = connect_to(db, cx, servers[db->server], password);
-		if (e == OK && n > 1)
-			e = see_own_writes(db, cx);
-	}
-	db->back_us = clock_boot_us() + AWAY_US;
-	return e;
+		return connect_to_socket(db, cx);
+	if (!n)
+		return err_set(cx, ERR_BUSY, "neither database.socket nor database.host is set");
+	return connect_any(db, cx, servers, n);
 }
 
 static enum err measure_clock(struct db *db, struct ctx *cx)
@@ -298,22 +320,38 @@ static enum err measure_clock(struct db *db, struct ctx *cx)
 	return OK;
 }
 
+/* Back to the preferred server if it is there again; the connection in use is kept until then. */
+static enum err go_home(struct db *db, struct ctx *cx)
+{
+	const char *servers[DB_SERVERS_MOST];
+	size_t n = db_servers(cx, db->set, servers);
+	enum db_standing stands;
+	MYSQL *my = dial_place(db, cx, servers, n, db->home, DB_SYNCED, &stands);
+
+	db->err = 0;
+	db->lost = false;
+	cx->err = OK;
+	if (!my) {
+		db->away_us = db->away_us * 2 < AWAY_MOST_US ? db->away_us * 2 : AWAY_MOST_US;
+		db->back_us = clock_boot_us() + db->away_us;
+		return OK;
+	}
+	disconnect(db);
+	settle_at(db, my, db->home);
+	return measure_clock(db, cx);
+}
+
 enum err db_open(struct db *db, struct ctx *cx)
 {
-	char *password = NULL;
-
-	if (db->my && db->server && !db->in_txn && clock_boot_us() > db->back_us)
-		disconnect(db); /* back to the preferred server, if it is there again */
+	if (db->my && db->server != db->home && !db->in_txn && clock_boot_us() > db->back_us)
+		return go_home(db, cx);
 	if (db->my)
 		return OK;
 	if (db->in_txn) {
 		db->lost = true;
 		return err_set(cx, ERR_BUSY, "the connection was lost inside a transaction");
 	}
-	if (*db->set->password_file)
-		if (conf_secret(cx, db->set->password_file, &password) != OK)
-			return cx->err = ERR_INTERNAL; /* not the fault of whoever asks */
-	TRY(connect_any(db, cx, password));
+	TRY(connect(db, cx));
 	return measure_clock(db, cx);
 }
 
@@ -478,28 +516,42 @@ static enum err run(struct db *db, struct ctx *cx, const struct sql *sql, const 
 	return OK;
 }
 
-enum err db_exec(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n)
+static enum err exec_once(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count,
+                          bool array)
 {
 	struct cached *c;
 
-	assert(n == strlen(sql->in));
 	TRY(db_open(db, cx));
-	TRY(run(db, cx, sql, v, 1, false, &c));
+	TRY(run(db, cx, sql, v, count, array, &c));
 	mysql_stmt_free_result(c->stmt);
 	return OK;
 }
 
+/* Outside a transaction a deadlock, and on Galera a write on another server at the same time, undoes the
+ * statement and nothing else: it is sent again. Of an array, an INSERT is undone as a whole. */
+static enum err exec_alone(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count,
+                           bool array)
+{
+	bool alone = !db->in_txn && (!array || strncmp(sql->text, "INSERT", 6) == 0);
+	enum err e = exec_once(db, cx, sql, v, count, array);
+
+	for (int again = 0; again < AGAIN_MOST && alone && e != OK && db->err == DEADLOCK; again++)
+		e = exec_once(db, cx, sql, v, count, array);
+	return e;
+}
+
+enum err db_exec(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n)
+{
+	assert(n == strlen(sql->in));
+	return exec_alone(db, cx, sql, v, 1, false);
+}
+
 enum err db_exec_array(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count)
 {
-	struct cached *c;
-
 	db->changed = 0;
 	if (!count)
 		return OK;
-	TRY(db_open(db, cx));
-	TRY(run(db, cx, sql, v, count, true, &c));
-	mysql_stmt_free_result(c->stmt);
-	return OK;
+	return exec_alone(db, cx, sql, v, count, true);
 }
 
 /* --- results ----------------------------------------------------------------------------------- */

@@ -71,14 +71,17 @@ enum db_use {
 enum { DB_WAIT_API_S = 2, DB_WAIT_WORKER_S = 10 };
 
 /* A connection that connects when first used (and again after it was lost, outside transactions).
- * `wait_s` bounds connecting and each answer. The settings must outlive it. */
+ * `wait_s` bounds connecting and each answer. The settings must outlive it. Of several servers it
+ * prefers the first (with `spread` any one), passes over those that are away or have no part in their
+ * Galera cluster, and goes back between transactions, 5 s later or, the longer it was away, up to 60. */
 struct db *db_new(const struct settings *set, enum db_use use, int wait_s);
 void db_free(struct db *db);
 /* Connects now if it is not; ERR_BUSY with a sentence when no configured server answers. */
 enum err db_open(struct db *db, struct ctx *cx);
 
 #define VALS(...) (const struct val[]){ __VA_ARGS__ }, sizeof((const struct val[]){ __VA_ARGS__ }) / sizeof(struct val)
-/* Runs a statement; values by VALS(v_i(1), v_s(x)) or NULL, 0. */
+/* Runs a statement; values by VALS(v_i(1), v_s(x)) or NULL, 0. Outside a transaction one that a deadlock
+ * or a failed certification undid is sent again, at most 5 times. */
 enum err db_exec(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n);
 /* Runs a statement once for each of `count` rows of values (row-major, the statement's number of
  * columns each) by array binding: one round trip. db_changed gives the sum. An INSERT is all or

@@ -20,6 +20,7 @@ static const struct {
 	{ 1927, DB_RECONNECT, false },  /* connection was killed */
 	{ 1053, DB_RECONNECT, false },  /* server shutdown in progress */
 	{ 1047, DB_NEXT, false },       /* Galera: not in the primary component */
+	{ 1180, DB_NEXT, true },        /* Galera: the node left the primary component while it committed */
 	{ 1290, DB_NEXT, false },       /* read only */
 	{ 1836, DB_NEXT, false },       /* read only */
 	{ 1040, DB_SHED, false },       /* too many connections, to the server */

@@ -372,7 +372,12 @@ static enum err forget_heads(struct db *db, struct ctx *cx, int64_t oldest)
 	return OK;
 }
 
-enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days)
+static const struct sql TURN_TAKE = {
+	"UPDATE log_turn SET until = NOW(6) + INTERVAL 60 SECOND WHERE id = 1"
+	" AND (until <= NOW(6) OR until > NOW(6) + INTERVAL 61 SECOND)", "" }; /* the second: a clock that was set back */
+static const struct sql TURN_GIVE = { "UPDATE log_turn SET until = NOW(6) WHERE id = 1", "" };
+
+static enum err keep_partitions(struct db *db, struct ctx *cx, int64_t days)
 {
 	int64_t now, today, newest;
 	struct rows bounds;
@@ -385,4 +390,13 @@ enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days)
 	TRY(make_ahead(db, cx, newest, today + AHEAD_DAYS));
 	TRY(drop_before(db, cx, &bounds, today - days));
 	return forget_heads(db, cx, today - days);
+}
+
+enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days)
+{
+	TRY(db_exec(db, cx, &TURN_TAKE, NULL, 0));
+	if (db_changed(db) != 1)
+		return OK;
+	TRY(keep_partitions(db, cx, days)); /* else the turn is free again in a minute, as the next try is */
+	return db_exec(db, cx, &TURN_GIVE, NULL, 0);
 }

@@ -52,5 +52,5 @@ enum err log_store_size(struct db *db, struct ctx *cx, const struct id *task, in
 enum err log_store_size_of(struct db *db, struct ctx *cx, const struct id *task, const struct log_head *heads, size_t n,
                            int64_t *bytes);
 /* --- by the scheduler --- */
-/* Makes partitions a week ahead, drops those older than `days`. */
+/* Makes partitions a week ahead, drops those older than `days`. Does nothing while another scheduler is at it. */
 enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days);

@@ -125,6 +125,34 @@ static bool names_no_account(const struct db *db)
 	return db_errno(db) == NO_ACCOUNT || db_errno(db) == MAY_NOT_MAKE_ACCOUNT;
 }
 
+/* rights.sql names the accounts of this machine; those of the same names that come from anywhere get the same. */
+static struct str for_any_host(struct ctx *cx, struct str statement)
+{
+	static const char LOCAL[] = "@localhost";
+	auto_buf b = { 0 };
+	size_t at;
+
+	while ((at = str_find(statement, LOCAL)) != (size_t)-1) {
+		buf_str(&b, str_bytes(statement.p, at));
+		buf_text(&b, "@'%'");
+		statement = str_bytes(statement.p + at + sizeof LOCAL - 1, statement.n - at - (sizeof LOCAL - 1));
+	}
+	if (!b.n)
+		return STR_LIT("");
+	buf_str(&b, statement);
+	return str_bytes(arena_copy(&cx->arena, b.p, b.n), b.n);
+}
+
+static enum err grant_one(struct db *db, struct ctx *cx, struct str statement)
+{
+	struct str both[] = { statement, for_any_host(cx, statement) };
+
+	for (size_t i = 0; i < sizeof both / sizeof *both && both[i].n; i++)
+		if (run_statement(db, cx, both[i]) != OK && !names_no_account(db))
+			return cx->err;
+	return OK;
+}
+
 /* Files are split at lines that are exactly ";;". */
 static enum err run_file(struct db *db, struct ctx *cx, const struct migration *m, int64_t *oldest_program)
 {
@@ -146,7 +174,7 @@ static enum err run_file(struct db *db, struct ctx *cx, const struct migration *
 		text = at == (size_t)-1 ? str_bytes(text.p + text.n, 0) : str_bytes(text.p + at + 4, text.n - at - 4);
 		if (!str_trim(statement).n)
 			continue;
-		if (run_statement(db, cx, str_trim(statement)) != OK && !(m->rights && names_no_account(db)))
+		if ((m->rights ? grant_one(db, cx, str_trim(statement)) : run_statement(db, cx, str_trim(statement))) != OK)
 			return err_wrap(cx, "%s", m->path);
 	}
 	return OK;

@@ -27,8 +27,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "flow"))
 import harness  # noqa: E402
 
-STILL_S = 15  # nothing may stand still for longer, once all is well
-
 # Each line is one append: whole, and in the order in which it happened.
 SAY = 'say() { echo "$1 $TASK_ID $STOKER_ATTEMPT" >>/evidence; }; say start; '
 TICKS = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; say alive; done; "
@@ -83,13 +81,15 @@ class Client(threading.Thread):
         headers = {"Authorization": "OAuth " + self.storm.stoker.token, "Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
+        connection = http.client.HTTPConnection("127.0.0.1", self.storm.stoker.port, timeout=20)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.storm.stoker.port, timeout=20)
             connection.request(method, path, body, headers)
             reply = connection.getresponse()
             return harness.Reply(reply.status, dict(reply.getheaders()), reply.read())
         except (OSError, http.client.HTTPException):
             return None  # nginx is down, or the process that had the request died
+        finally:
+            connection.close()
 
     def until_answered(self, method, path, body, key=None):
         until = time.monotonic() + self.storm.patience
@@ -118,6 +118,8 @@ class Client(threading.Thread):
 
 class Storm:
     """`jobs` orders and `faults` faults from `seed`; run() gives what is wrong, as sentences."""
+
+    STILL_S = 15  # nothing may stand still for longer, once all is well
 
     def __init__(self, jobs, faults, seed, seconds):
         self.random = random.Random(seed)
@@ -263,6 +265,9 @@ class Storm:
             self.told[name] += 1
             do()
 
+    def heal(self):
+        self.proxy.say("pass")
+
     # --- afterwards --------------------------------------------------------------------------------------
 
     def left(self):
@@ -277,8 +282,8 @@ class Storm:
                 return
             if last is None or now < last:
                 last, since = now, time.monotonic()
-            if time.monotonic() - since > STILL_S:
-                self.wrong.append("%d tasks stand still for %d s: %s" % (now, STILL_S, self.stoker.sql(
+            if time.monotonic() - since > self.STILL_S:
+                self.wrong.append("%d tasks stand still for %d s: %s" % (now, self.STILL_S, self.stoker.sql(
                     "SELECT LOWER(HEX(t.id)), c.name, t.state, t.attempt FROM task t JOIN code c ON c.id = t.code_id"
                     " WHERE t.ended_at IS NULL LIMIT 10")))
                 return
@@ -362,7 +367,7 @@ class Storm:
         def is_clean():
             return not [n for n in os.listdir(self.stoker.node + "/jobs") if len(n) > 24]
         try:
-            harness.wait_for(is_clean, STILL_S, "an empty jobs folder")
+            harness.wait_for(is_clean, self.STILL_S, "an empty jobs folder")
         except AssertionError:
             self.wrong.append("left on the node: %s" % os.listdir(self.stoker.node + "/jobs")[:5])
 
@@ -375,7 +380,7 @@ class Storm:
         for client in clients:
             client.start()
         self.rage()
-        self.proxy.say("pass")
+        self.heal()
         for client in clients:
             client.join()
         loaded = self.clock()
@@ -418,6 +423,18 @@ def play(jobs, faults, seed, seconds):
     return play_out(Storm(jobs, faults, seed, seconds))
 
 
+def play_seeds(first, count, play_one):
+    """So many storms, from seeds that follow each other; the exit status."""
+    bad = 0
+    for seed in range(first, first + count):
+        wrong = play_one(seed)
+        for sentence in wrong:
+            print("WRONG " + sentence)
+        bad += bool(wrong)
+    print("%d of %d storms went well" % (count - bad, count))
+    return 1 if bad else 0
+
+
 def main():
     words = argparse.ArgumentParser(description="A storm of faults over a whole instance.")
     words.add_argument("--jobs", type=int, default=1000)
@@ -426,14 +443,8 @@ def main():
     words.add_argument("--seeds", type=int, default=1, help="so many storms, from seeds that follow each other")
     words.add_argument("--seconds", type=int, help="of load and faults; 1.5 a fault unless given")
     words = words.parse_args()
-    bad = 0
-    for seed in range(words.seed, words.seed + words.seeds):
-        wrong = play(words.jobs, words.faults, seed, words.seconds or words.faults * 3 // 2)
-        for sentence in wrong:
-            print("WRONG " + sentence)
-        bad += bool(wrong)
-    print("%d of %d storms went well" % (words.seeds - bad, words.seeds))
-    return 1 if bad else 0
+    return play_seeds(words.seed, words.seeds,
+                      lambda seed: play(words.jobs, words.faults, seed, words.seconds or words.faults * 3 // 2))
 
 
 if __name__ == "__main__":

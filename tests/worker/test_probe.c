@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Servers as the prober may find them; real sockets. */
@@ -68,7 +69,8 @@ static enum server_sight sight_unix(void)
 
 static enum server_sight sight_tcp(const char *hosts, int port)
 {
-	struct settings_database db = { .socket = (char *)"", .host = (char *)hosts, .port = port };
+	struct settings_database db = { .socket = (char *)"", .host = (char *)hosts, .port = port, .user = (char *)"nobody",
+		                        .name = (char *)"stoker", .password_file = (char *)"" };
 
 	return probe_servers(&db);
 }
@@ -111,6 +113,26 @@ START_TEST(one_living_server_of_several_is_enough)
 }
 END_TEST
 
+/* One after the other they would take ten seconds, and the jobs' deadline would be over. */
+START_TEST(servers_that_greet_nobody_are_looked_at_together)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	struct timespec began, ended;
+	int port, fd = listen_tcp(&port);
+
+	close(fd);
+	at.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM, 0); /* on every address of the loopback */
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	ck_assert_int_eq(listen(fd, 16), 0);
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	ck_assert_int_eq(sight_tcp("127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5", port), SERVER_AWAY);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	ck_assert_int_lt(ended.tv_sec - began.tv_sec, 8);
+	close(fd);
+}
+END_TEST
+
 START_TEST(no_route_and_no_name_say_nothing_about_the_server)
 {
 	ck_assert_int_eq(sight_tcp("no-such-host.invalid", 3306), SERVER_UNSEEN);
@@ -130,6 +152,7 @@ int main(void)
 	tcase_add_test(t, a_server_that_greets_lives);
 	tcase_add_test(t, a_server_that_greets_nobody_is_away);
 	tcase_add_test(t, one_living_server_of_several_is_enough);
+	tcase_add_test(t, servers_that_greet_nobody_are_looked_at_together);
 	tcase_add_test(t, no_route_and_no_name_say_nothing_about_the_server);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
