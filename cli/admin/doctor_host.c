@@ -126,8 +126,8 @@ static void add_probe_line(const struct settings *set, struct str line, struct f
 
 	if (!str_cut(&line, ' ', &verdict) || !str_cut(&line, ':', &name))
 		return;
-	/* no job has a network unless its cluster says so: to have none to give is no lack */
-	is_strict = is_strict && !str_starts(name, "network");
+	/* no job has these unless its cluster or code says so: to have none to give is no lack */
+	is_strict = is_strict && !str_starts(name, "network") && !str_starts(name, "disk for");
 	finding_add(f, str_equal(verdict, STR_LIT("ok")) ? FINDING_OK : is_strict ? FINDING_FAIL : FINDING_WARN,
 	            str_c(&f->cx->arena, name), STR_FMT, STR_ARG(str_trim(line)));
 }

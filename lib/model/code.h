@@ -25,6 +25,7 @@ struct code {
 	int64_t grace_s;          /* between TERM and KILL; -1 = the node's default */
 	int64_t created_at, updated_at;
 	bool paused;
+	bool is_on_disk;          /* what its jobs write: on a disk of the node's, else in their memory */
 	bool fails_on_node_loss;  /* a task whose node is lost is never started again */
 };
 
@@ -33,8 +34,8 @@ struct code_order {
 	struct str name;
 	bool has_image, has_package, has_runtime, has_stack, has_file_name, has_command, has_env, has_config, has_callback,
 		has_max_concurrency, has_retries, has_retries_delay, has_priority, has_timeout, has_memory, has_grace,
-		has_on_node_loss;
-	bool fails_on_node_loss;
+		has_on_node_loss, has_scratch;
+	bool fails_on_node_loss, is_on_disk;
 	struct str image, package, package_name, runtime, stack, file_name, command, env, config, callback;
 	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
 };

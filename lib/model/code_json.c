@@ -80,6 +80,7 @@ static void set_policy(json_t *j, const struct code *c)
 	if (c->callback.n)
 		set_text(j, "callback", c->callback);
 	set_text(j, "on_node_loss", c->fails_on_node_loss ? STR_LIT("fail") : STR_LIT("again"));
+	set_text(j, "scratch", c->is_on_disk ? STR_LIT("disk") : STR_LIT("memory"));
 	json_object_set_new(j, "paused", json_boolean(c->paused));
 }
 
@@ -226,15 +227,17 @@ static enum err read_name(struct ctx *cx, const json_t *j, struct code_order *o)
 	return OK;
 }
 
-static enum err read_on_node_loss(struct ctx *cx, const json_t *j, struct code_order *o)
+/* One of two words. */
+static enum err read_choice(struct ctx *cx, const json_t *j, const char *key, const char *const words[2], bool *has,
+                            bool *is_second)
 {
-	struct str word = STR_LIT("");
+	struct str word = { 0 };
 
-	TRY(json_get_text(cx, j, "on_node_loss", &word));
-	if (word.n && !str_is(word, "again") && !str_is(word, "fail"))
-		return err_set(cx, ERR_INPUT, "field on_node_loss: must be \"again\" or \"fail\"");
-	o->has_on_node_loss = word.n > 0;
-	o->fails_on_node_loss = str_is(word, "fail");
+	TRY(json_get_text(cx, j, key, &word));
+	if (word.n && !str_is(word, words[0]) && !str_is(word, words[1]))
+		return err_set(cx, ERR_INPUT, "field %s: must be \"%s\" or \"%s\"", key, words[0], words[1]);
+	*has = word.n > 0;
+	*is_second = str_is(word, words[1]);
 	return OK;
 }
 
@@ -282,7 +285,9 @@ static enum err read_policy(struct ctx *cx, const json_t *j, struct code_order *
 	o->has_timeout = o->has_timeout && o->timeout_s > 0;
 	TRY(read_int(cx, j, "memory_mb", 0, MEMORY_MB_MOST, &o->has_memory, &o->memory_mb));
 	TRY(read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s));
-	return read_on_node_loss(cx, j, o);
+	TRY(read_choice(cx, j, "on_node_loss", (const char *const[]){ "again", "fail" }, &o->has_on_node_loss,
+	                &o->fails_on_node_loss));
+	return read_choice(cx, j, "scratch", (const char *const[]){ "memory", "disk" }, &o->has_scratch, &o->is_on_disk);
 }
 
 enum err code_order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *out)

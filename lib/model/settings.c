@@ -67,6 +67,7 @@ static const struct conf_key KEYS[] = {
 	INT("node", "pids", "256", 4, 4194304, node.pids, "processes and threads of a job"),
 	INT("node", "cpu_millis", "0", 0, 1024000, node.cpu_millis, "CPU of a job in thousandths of a core; 0 = no quota"),
 	INT("node", "scratch_mb", "1024", 1, 1048576, node.scratch_mb, "writable space of a job in MiB"),
+	INT("node", "disk_mb", "10240", 4, 16777216, node.disk_mb, "the same of a job whose code has scratch: disk; its room is taken when it starts"),
 	INT("node", "packages_mb", "4096", 1, 1073741824, node.packages_mb, "MiB of unpacked code packages that are kept; above, the least recently used go, never one in use"),
 	INT("node", "grace_s", "10", 0, 3600, node.grace_s, "seconds between TERM and KILL"),
 	INT("node", "stop_grace_s", "30", 0, 3600, node.stop_grace_s, "most seconds of grace when the node stops, whatever its jobs' own; make down kills what lasts longer than 45"),

@@ -33,7 +33,7 @@ struct settings {
 	} runtimes;
 	struct {
 		char *name, *dir, *cluster, *doorbell, *runtime, *isolation, *cgroup, *resolvers;
-		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, packages_mb, grace_s, stop_grace_s;
+		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, disk_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {
 		char *user, *launcher, *monitor, *init, *unpack;

@@ -14,6 +14,7 @@
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
 	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail', " PACKAGE_COLUMNS \
+	", c.scratch = 'disk'" \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -37,7 +38,7 @@ static void from_row(const struct val *v, struct code *out)
 		.fails_on_node_loss = val_int(&v[20]) != 0,
 		.package = val_str(&v[21]), .package_name = val_str(&v[22]), .runtime = val_str(&v[23]),
 		.stack = val_str(&v[24]), .file_name = val_str(&v[25]), .package_md5 = val_str(&v[26]),
-		.package_bytes = val_int(&v[27]),
+		.package_bytes = val_int(&v[27]), .is_on_disk = val_int(&v[28]) != 0,
 	};
 }
 
@@ -88,12 +89,12 @@ enum err code_store_list(struct db *db, struct ctx *cx, const struct id *project
 static const struct sql LOCK = { COLUMNS "WHERE c.project_id = ? AND c.name = ? FOR UPDATE", "ss" };
 static const struct sql ADD = {
 	"INSERT INTO code (id, project_id, name, revision, cluster_id, max_running, retries, retries_delay_s,"
-	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss)"
-	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "ss" };
+	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss, scratch)"
+	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "sss" };
 static const struct sql CHANGE = {
 	"UPDATE code SET revision = ?, max_running = ?, retries = ?, retries_delay_s = ?, default_priority = ?,"
-	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, updated_at = NOW(6) WHERE id = ?",
-	"iiiiiiii" "sss" };
+	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, updated_at = NOW(6) WHERE id = ?",
+	"iiiiiiii" "ssss" };
 static const struct sql ADD_REVISION = {
 	"INSERT INTO revision (code_id, number, id, image, command, env, config, package, package_name, runtime, stack,"
 	" file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sisssss" "sssss" };
@@ -155,6 +156,10 @@ static bool apply(const struct code_order *o, struct code *c)
 		c->fails_on_node_loss = o->fails_on_node_loss;
 		changed = true;
 	}
+	if (o->has_scratch && o->is_on_disk != c->is_on_disk) {
+		c->is_on_disk = o->is_on_disk;
+		changed = true;
+	}
 	return changed;
 }
 
@@ -204,6 +209,11 @@ static struct val on_node_loss(const struct code *c)
 	return v_z(c->fails_on_node_loss ? "fail" : "again");
 }
 
+static struct val scratch(const struct code *c)
+{
+	return v_z(c->is_on_disk ? "disk" : "memory");
+}
+
 static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 {
 	struct code c = { .id = p->code, .revision = 1, .image = STR_LIT(""), .command = STR_LIT(""), .env = STR_LIT("{}"),
@@ -216,7 +226,7 @@ static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 	apply(p->order, &c);
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c.id), v_id(p->project), v_s(p->order->name), v_i(c.max_concurrency),
 	                               v_i(c.retries), v_i(c.retries_delay_s), v_i(c.default_priority), v_i(c.timeout_s),
-	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c))));
+	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c), scratch(&c))));
 	if (db_changed(db) != 1)
 		return err_set(cx, ERR_INTERNAL, "cluster 'default' is missing from the database");
 	TRY(add_revision(db, cx, &c, &p->revision));
@@ -232,7 +242,8 @@ static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct 
 	TRY(add_revision(db, cx, c, &p->revision));
 	return db_exec(db, cx, &CHANGE, VALS(v_i(c->revision), v_i(c->max_concurrency), v_i(c->retries),
 	                                     v_i(c->retries_delay_s), v_i(c->default_priority), v_i(c->timeout_s),
-	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), v_id(&c->id)));
+	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), scratch(c),
+	                                     v_id(&c->id)));
 }
 
 static enum err put_work(struct db *db, struct ctx *cx, void *arg)

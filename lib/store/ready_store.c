@@ -337,7 +337,8 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 	" IF(OCTET_LENGTH(p.body) <= 4096, p.body, NULL), a.day, t.traceparent, OCTET_LENGTH(p.body),"        \
 	" v.package, v.runtime, v.stack, v.file_name,"                                                        \
 	" (SELECT IF(k.decryption_key IS NULL, 0, k.key_number) FROM cluster k WHERE k.id = ?),"    \
-	" t.schedule_id, (SELECT w.network + 0 FROM cluster_network w WHERE w.cluster_id = ?)"
+	" t.schedule_id, (SELECT w.network + 0 FROM cluster_network w WHERE w.cluster_id = ?)," \
+	" c.scratch = 'disk'"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -367,7 +368,8 @@ static struct claimed claimed_of(const struct val *v)
 		             .package = val_str(&v[20]), .runtime = val_str(&v[21]), .stack = val_str(&v[22]),
 		             .file_name = val_str(&v[23]), .key_number = val_int(&v[24]),
 		             .schedule_id = val_id(&v[25]),
-		             .network = v[26].type == VAL_NULL ? 0 : val_int(&v[26]) - 1 };
+		             .network = v[26].type == VAL_NULL ? 0 : val_int(&v[26]) - 1,
+		             .is_on_disk = v[27].type != VAL_NULL && val_int(&v[27]) };
 
 	task_state_parse(val_str(&v[3]), &c.state);
 	return c;

@@ -26,6 +26,7 @@ struct claimed {
 	struct str payload;                     /* if it has at most READY_PAYLOAD_INLINE bytes */
 	int64_t key_number;                     /* of the key that opens its payload (cluster_store_key); 0 = it is not encrypted */
 	int64_t network;                        /* what its cluster lets it reach: the number of a CLUSTER_NETWORKS */
+	bool is_on_disk;                        /* its scratch */
 	int64_t day;                            /* of its log, by the database's clock */
 };
 

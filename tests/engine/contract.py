@@ -341,6 +341,17 @@ class Contract:
             self.assertEqual(REFUSED, job.status)
             self.assertIn("gives jobs no network but loopback", job.message)
 
+    def test_disk(self):
+        """scratch on a disk of its own, past its memory"""
+        job = self.node.launch(self.engine, "dd if=/dev/zero of=/tmp/x bs=1048576 count=90 2>/dev/null", disk=1, scratch=128 * MB)
+        if self.engine == "oci":
+            self.assertEqual(OK, job.status, job.message)
+            self.assertEqual(("exited", 0), (job.end()["verdict"], job.end()["code"]))
+        else:
+            self.says("no: refused")
+            self.assertEqual(REFUSED, job.status)
+            self.assertIn("gives jobs no scratch on a disk", job.message)
+
     def test_devices(self):
         """the usual devices and no other; none can be made"""
         job = self.check("cd /dev; for f in *; do [ -b $f ] && echo $f; done; ls /dev/mem /dev/kmsg /dev/fuse 2>/dev/null; exit 0", 0)

@@ -21,9 +21,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HOSTILE = os.path.join(harness.BUILD, "tests", "escape", "hostile")
 MIB = 1 << 20
 ATTACKS_LEAST = 105
-PIDS, MEMORY_MB, SCRATCH_MB = 48, 96, 24
+PIDS, MEMORY_MB, SCRATCH_MB, DISK_MB = 48, 96, 24, 160
 LIMITS = {"STOKER_NODE_PIDS": str(PIDS), "STOKER_NODE_MEMORY_MB": str(MEMORY_MB),
-          "STOKER_NODE_SCRATCH_MB": str(SCRATCH_MB), "STOKER_NODE_GRACE_S": "1"}
+          "STOKER_NODE_SCRATCH_MB": str(SCRATCH_MB), "STOKER_NODE_DISK_MB": str(DISK_MB), "STOKER_NODE_GRACE_S": "1"}
 MARK = "a-secret-of-the-neighbour-%d" % os.getpid()
 VICTIM = "escape-victim"
 FOLDERS = ("proc", "sys", "dev", "tmp", "etc", "task")
@@ -134,13 +134,13 @@ class Node(harness.FlowTest):
         task = self.stoker.run_task(name, payload="its own payload", seconds=60)
         return task, self.stoker.task_log(task["id"]).decode()
 
-    def attack(self):
-        task, log = self.run_hostile("all", "all", env=self.host.variables(self.stoker))
+    def attack(self, **more):
+        task, log = self.run_hostile("all", "all", env=dict(self.host.variables(self.stoker), **more))
         self.assertEqual(task["state"], "complete", (task, log[-500:]))
         return rows(log)
 
-    def expect_contained(self):
-        table = self.attack()
+    def expect_contained(self, **more):
+        table = self.attack(**more)
         self.assertGreaterEqual(len(table), ATTACKS_LEAST)
         through = ["%s: %s" % (name, words) for name, (verdict, _, words) in table.items() if verdict != "held"]
         self.assertEqual(through, [])
@@ -191,6 +191,33 @@ class Crun(Node):
 
     def test_every_attack_is_contained(self):
         self.expect_contained()
+
+    def test_every_attack_is_contained_on_a_disk_too(self):
+        self.stoker.code("all", "/hostile all", image="hostile", scratch="disk")
+        table = self.expect_contained(ESCAPE_SCRATCH=str(DISK_MB * MIB))
+        self.assertIn("No space left", table["fill scratch"][2])
+        self.assertIn("No space left", table["files in scratch"][2])
+        self.stoker.code("all", "/hostile all", image="hostile", scratch="memory")
+
+    def disks(self):
+        """Loop devices whose file was this node's."""
+        listed = subprocess.run(["losetup", "--noheadings", "--list", "--output", "BACK-FILE"], stdout=subprocess.PIPE,
+                                text=True, check=True).stdout
+        return [line for line in listed.splitlines() if "/node/jobs/" in line and (self.stoker.hash in line or self.stoker.var in line)]
+
+    def test_a_disk_holds_more_than_memory_and_goes_with_its_job_also_after_kill_9(self):
+        self.stoker.code("disk", "sh -c 'dd if=/dev/zero of=/tmp/big bs=1M count=%d && wc -c </tmp/big; sleep 300'" %
+                         (MEMORY_MB + 40), image="busybox", scratch="disk")
+        self.assertEqual(self.stoker.post("codes", {"name": "disk", "scratch": "/"}).status, 400)
+        task = self.stoker.queue("disk")
+        self.stoker.wait_state(task, "running")
+        size = b"%d\n" % ((MEMORY_MB + 40) * MIB)
+        harness.wait_for(lambda: size in self.stoker.get("tasks/%s/log" % task).body, 60, "the job to have written")
+        self.assertEqual(len(self.disks()), 1)
+        with open(os.path.join(self.stoker.node, "jobs", task + "-1", "monitor.pid")) as file:
+            os.kill(int(file.read().split()[0]), 9)
+        harness.wait_for(lambda: not self.disks(), what="the disk to go with its job")
+        self.stoker.wait_state(task, *harness.SETTLED)
 
     def test_what_ends_a_job_ends_that_job_alone(self):
         task, _ = self.run_hostile("deadly", "memfd", env=self.host.variables(self.stoker))
@@ -299,7 +326,7 @@ class Crun(Node):
                    "mounts": [{"type": "bind", "source": "/", "destination": "/host"}], "devices": ["/dev/sda"],
                    "security_opt": ["seccomp=unconfined"], "seccomp": "unconfined", "hostname": evil, "user": "0:0",
                    "runtime": "/bin/sh", "annotations": {"run.oci.hooks": "x"}, "hooks": {"prestart": [{"path": "/x"}]},
-                   "cgroup_parent": "/", "sysctls": {"kernel.core_pattern": "|/x"}, "rootfs": "/", "scratch": "/",
+                   "cgroup_parent": "/", "sysctls": {"kernel.core_pattern": "|/x"}, "rootfs": "/", "relaxed": ["seccomp=off"],
                    "uid": 0, "slot": -1, "isolation": "none", "readonly": False, "working_dir": "/proc/self/fd/7",
                    "entrypoint": ["/bin/sh"], "log_driver": evil, "oom_score_adj": -1000, "cpuset": "0", "no_new_privs": 0}
         self.stoker.code("evil", "/hostile wait '%s'" % evil, image="hostile", config=evil,
@@ -320,7 +347,7 @@ class Crun(Node):
             done = subprocess.run([launcher, "--probe", "--node", self.folder, "--cgroup", "stoker-" + self.stoker.hash +
                                    "/strict", "--isolation", isolation], stdout=subprocess.PIPE, text=True, timeout=60)
             lacking = [line for line in done.stdout.splitlines()
-                       if line.startswith("no ") and not line.startswith("no network")]
+                       if line.startswith("no ") and not line.startswith(("no network", "no disk for"))]
             self.assertEqual(done.returncode, 1 if isolation == "strict" and lacking else 0, done.stdout)
         said = self.stoker.admin("doctor").stdout
         for line in lacking:

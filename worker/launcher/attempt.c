@@ -110,6 +110,7 @@ static void fill_setup(const struct launcher *l, const struct attempt *a, const 
 	snprintf(s->runtime, sizeof s->runtime, "%s", a->runtime ? a->runtime->path : "");
 	snprintf(s->engine, sizeof s->engine, "%s", l->opt.engine[a->request->engine]);
 	snprintf(s->stage, sizeof s->stage, "%s", l->host.stage);
+	snprintf(s->mkfs, sizeof s->mkfs, "%s", l->host.mkfs);
 }
 
 /* The monitor's orders wait in a pipe: it holds 64 KiB, so the launcher never waits. */

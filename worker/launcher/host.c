@@ -96,21 +96,26 @@ fail:
 	return -1;
 }
 
-static void find_runtime(struct runtime *r, int which)
+void host_find_program(const char *name, char path[64])
 {
 	static const char *const dirs[] = { "/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin",
 		                            "/bin", "/sbin" };
 
+	for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+		snprintf(path, 64, "%s/%s", dirs[i], name);
+		if (access(path, X_OK) == 0)
+			return;
+	}
+	path[0] = '\0';
+}
+
+static void find_runtime(struct runtime *r, int which)
+{
 	r->is_crun = which == RUNTIME_CRUN;
 	r->fd = -1;
-	for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
-		snprintf(r->path, sizeof r->path, "%s/%s", dirs[i], NAMES[which]);
-		if (access(r->path, X_OK) == 0) {
-			r->fd = sealed_copy(r->path);
-			return;
-		}
-	}
-	r->path[0] = '\0';
+	host_find_program(NAMES[which], r->path);
+	if (r->path[0])
+		r->fd = sealed_copy(r->path);
 }
 
 static bool has_capability(unsigned cap)
@@ -129,6 +134,7 @@ enum err host_open(struct ctx *cx, const struct launcher_options *opt, struct ho
 	TRY(own_mounts(cx, h));
 	for (int i = 0; i < RUNTIME_COUNT; i++)
 		find_runtime(&h->runtimes[i], i);
+	host_find_program("mkfs.ext4", h->mkfs);
 	TRY(choose_stage(cx, h));
 	if (getrlimit(RLIMIT_NOFILE, &nofile) || getrlimit(RLIMIT_FSIZE, &fsize))
 		return err_errno(cx, "read the limits of files");

@@ -43,8 +43,12 @@ struct host {
 	bool can_limit_devices, can_keep_oom_score;
 	char stage[32];          /* folder that the monitors hide behind their tmpfs */
 	uint64_t nofile_hard, fsize_hard; /* of ours: a spec cannot ask for more */
+	char mkfs[64];           /* mkfs.ext4; "" if it is not installed */
 	struct runtime runtimes[RUNTIME_COUNT];
 };
+
+/* The path of a program of the host's, "" if it is not installed. */
+void host_find_program(const char *name, char path[64]);
 
 /* Enters a mount namespace of our own in which nothing we mount reaches the host, with the v2 half of
  * a hybrid cgroup host unmounted (crun refuses it otherwise), and looks at what there is. */

@@ -76,6 +76,7 @@ enum launch_status {
 #define LAUNCH_MEMORY_MIN (8ull << 20)   /* below it not even the runtime's own init starts */
 #define LAUNCH_MEMORY_MAX (1ull << 44)
 #define LAUNCH_SCRATCH_MIN (1ull << 20)
+#define LAUNCH_DISK_MIN (4ull << 20) /* of scratch_bytes with on_disk: what a file system itself takes */
 #define LAUNCH_SCRATCH_MAX (1ull << 44)
 #define LAUNCH_PIDS_MAX 32768u
 #define LAUNCH_CPU_MILLIS_MIN 10u
@@ -115,7 +116,7 @@ struct launch_request {
 	uint32_t flags; /* LAUNCH_WAIT_FOR_GO */
 	uint8_t digest[32];     /* sha256 of the image; of a daemon: its id there */
 	uint64_t memory_bytes;  /* and no swap; LAUNCH_MEMORY_MIN .. MAX */
-	uint64_t scratch_bytes; /* all the job may write to its root; it counts as its memory */
+	uint64_t scratch_bytes; /* all the job may write to its root; in memory it counts as the job's */
 	uint64_t timeout_ms;    /* from the go to TERM; 1 .. LAUNCH_TIMEOUT_MS_MAX */
 	uint64_t head_max;      /* bytes of output kept from the beginning */
 	uint64_t tail_max;      /* and from the end */
@@ -131,7 +132,8 @@ struct launch_request {
 	uint8_t has_package;
 	uint8_t network;      /* enum launch_network */
 	uint8_t engine;       /* enum launch_engine */
-	uint8_t reserved[15]; /* zero */
+	uint8_t on_disk;      /* scratch is a disk of its own, and no memory of the job */
+	uint8_t reserved[14]; /* zero */
 	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };
 _Static_assert(sizeof(struct launch_request) == 184, "launch_request has no holes");
@@ -175,6 +177,7 @@ enum launch_host {
 	LAUNCH_HOST_IDMAP = 1 << 7,     /* idmapped mounts below overlay (Linux 5.19) */
 	LAUNCH_HOST_SECCOMP = 1 << 8,
 	LAUNCH_HOST_NETWORK = 1 << 9, /* jobs can be given a way out */
+	LAUNCH_HOST_DISK = 1 << 10,   /* and scratch on a disk of their own */
 };
 
 struct launch_probe {

@@ -87,18 +87,6 @@ static bool read_resolv_conf(const char *path, struct network *n)
 
 /* --- what the host can give ------------------------------------------------------------------------------- */
 
-static void find_program(const char *name, char out[64])
-{
-	static const char *const dirs[] = { "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin" };
-
-	for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
-		snprintf(out, 64, "%s/%s", dirs[i], name);
-		if (access(out, X_OK) == 0)
-			return;
-	}
-	out[0] = '\0';
-}
-
 static bool file_says_one(const char *path)
 {
 	char byte = '0';
@@ -147,8 +135,8 @@ enum err network_open(struct ctx *cx, const struct launcher_options *opt, struct
 {
 	*n = (struct network){ .how = MONITOR_NETWORK_NONE };
 	snprintf(n->table, sizeof n->table, "stoker_%x", opt->uid_base / LAUNCH_UID_RANGE);
-	find_program("nft", n->nft);
-	find_program("slirp4netns", n->slirp);
+	host_find_program("nft", n->nft);
+	host_find_program("slirp4netns", n->slirp);
 	TRY(read_list(cx, "closed", opt->closed, n->closed, NETWORK_CLOSED_MOST, &n->closed_count));
 	TRY(read_list(cx, "resolvers", opt->resolvers, n->resolvers, NETWORK_RESOLVERS_MOST, &n->resolver_count));
 	if (!n->resolver_count && !read_resolv_conf("/run/systemd/resolve/resolv.conf", n))

@@ -120,12 +120,13 @@ static enum err run_attempt(struct ctx *cx, struct launcher *l, struct attempt *
 
 /* A whole attempt in a slot behind the jobs', without an image: stoker-init is there anyway. */
 static enum err run(struct ctx *cx, struct launcher *l, const struct runtime *runtime,
-                    const char *mode, const struct folders *f, struct exit_file *out)
+                    const char *mode, bool on_disk, const struct folders *f, struct exit_file *out)
 {
 	char spec[128];
 	int n = snprintf(spec, sizeof spec, "%s%c%s%c%c", INIT_PATH, 0, mode, 0, 0);
 	struct launch_request rq = {
-		.slot = l->opt.slots, .memory_bytes = PROBE_MEMORY, .scratch_bytes = LAUNCH_SCRATCH_MIN,
+		.slot = l->opt.slots, .memory_bytes = PROBE_MEMORY, .on_disk = on_disk,
+		.scratch_bytes = on_disk ? LAUNCH_DISK_MIN : LAUNCH_SCRATCH_MIN,
 		.timeout_ms = PROBE_TIMEOUT_MS, .pids = 8, .cpu_millis = 1000, .argc = 2,
 	};
 	uint64_t forever = UINT64_MAX;
@@ -145,14 +146,14 @@ static enum err run(struct ctx *cx, struct launcher *l, const struct runtime *ru
 }
 
 /* NULL, or why not; in the arena. */
-static const char *why_not(struct ctx *cx, struct launcher *l, const struct runtime *r,
+static const char *why_not(struct ctx *cx, struct launcher *l, const struct runtime *r, bool on_disk,
                            const struct folders *f)
 {
 	struct exit_file out;
 
 	if (!r->path[0])
 		return "it is not installed";
-	if (run(cx, l, r, INIT_PROBE_EXIT, f, &out))
+	if (run(cx, l, r, INIT_PROBE_EXIT, on_disk, f, &out))
 		return arena_text(&cx->arena, cx->message);
 	if (out.verdict == EXIT_EXITED && out.code == INIT_PROBE_CODE)
 		return NULL;
@@ -168,7 +169,7 @@ static bool memory_is_limited(struct ctx *cx, struct launcher *l, const struct r
 {
 	struct exit_file out;
 
-	if (!run(cx, l, r, INIT_PROBE_MEMORY, f, &out) && out.verdict == EXIT_SIGNALED &&
+	if (!run(cx, l, r, INIT_PROBE_MEMORY, false, f, &out) && out.verdict == EXIT_SIGNALED &&
 	    out.oom_kills > 0) {
 		say(l, "ok memory: a test container was killed at its limit and counted\n");
 		return true;
@@ -186,7 +187,7 @@ static void probe_runtimes(struct ctx *cx, struct launcher *l, const struct fold
 		struct runtime *r = &l->host.runtimes[i];
 		bool is_wanted = strcmp(l->opt.runtime, "auto") == 0 || strcmp(l->opt.runtime, names[i]) == 0;
 
-		const char *why = why_not(cx, l, r, f);
+		const char *why = why_not(cx, l, r, false, f);
 
 		if (why) {
 			say_no(l, names[i], is_wanted, why);
@@ -226,6 +227,19 @@ static void say_facts(struct launcher *l)
 		else
 			say_lack(l, facts[i].what, facts[i].cost);
 	}
+}
+
+/* Not a lack either: jobs write to memory unless their code says so. */
+static void say_disk(struct ctx *cx, struct launcher *l, const struct folders *f)
+{
+	const char *why = l->chosen < 0 ? "no container can run" : why_not(cx, l, &l->host.runtimes[l->chosen], true, f);
+
+	if (why) {
+		say(l, "no disk for scratch: jobs of codes that want one cannot run here: %s\n", why);
+		return;
+	}
+	l->probe.host |= LAUNCH_HOST_DISK;
+	say(l, "ok disk for scratch: a test container ran on a file system of its own\n");
 }
 
 /* Not a lack: jobs have no network unless their cluster gives them one. */
@@ -288,6 +302,7 @@ void probe_host(struct ctx *cx, struct launcher *l)
 	say_network(l);
 	if (l->opt.is_probe) /* nobody else waits for a daemon */
 		docker_probe(l, l->probe.text, sizeof l->probe.text);
+	say_disk(cx, l, &f);
 	if (l->chosen >= 0 && l->host.has_memory &&
 	    !memory_is_limited(cx, l, &l->host.runtimes[l->chosen], &f))
 		l->probe.host &= ~(uint32_t)LAUNCH_HOST_MEMORY;

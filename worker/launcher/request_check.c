@@ -28,6 +28,9 @@ static enum err check_engine(struct ctx *cx, const struct launcher *l, const str
 	if (rq->network != LAUNCH_NETWORK_NONE)
 		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no network but loopback, and the cluster wants one",
 		               docker_engine_name(rq->engine));
+	if (rq->on_disk)
+		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no scratch on a disk, and the code wants one",
+		               docker_engine_name(rq->engine));
 	return OK;
 }
 
@@ -42,7 +45,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "slot", rq->slot, 0, l->opt.slots - 1 },
 		{ "flags", rq->flags, 0, LAUNCH_WAIT_FOR_GO },
 		{ "memory_bytes", rq->memory_bytes, LAUNCH_MEMORY_MIN, LAUNCH_MEMORY_MAX },
-		{ "scratch_bytes", rq->scratch_bytes, LAUNCH_SCRATCH_MIN, LAUNCH_SCRATCH_MAX },
+		{ "scratch_bytes", rq->scratch_bytes, rq->on_disk ? LAUNCH_DISK_MIN : LAUNCH_SCRATCH_MIN, LAUNCH_SCRATCH_MAX },
 		{ "timeout_ms", rq->timeout_ms, 1, LAUNCH_TIMEOUT_MS_MAX },
 		{ "head_max", rq->head_max, 0, LAUNCH_SPOOL_MAX },
 		{ "tail_max", rq->tail_max, 0, LAUNCH_SPOOL_MAX },
@@ -55,6 +58,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "payload_fd", rq->payload_fd, 0, 1 },
 		{ "config_fd", rq->config_fd, 0, 1 },
 		{ "has_package", rq->has_package, 0, 1 },
+		{ "on_disk", rq->on_disk, 0, 1 },
 		{ "network", rq->network, LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_PRIVATE },
 		{ "engine", rq->engine, 0, LAUNCH_ENGINE_END - 1 },
 	};

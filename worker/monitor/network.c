@@ -9,18 +9,16 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { TOOL_MS = 10000, PREFIX4 = 31, PREFIX6 = 64, HOST_END = 0, JOB_END = 1, MESSAGE_BYTES = 512 };
+#include "worker/monitor/tool.h"
+
+enum { SLIRP_MS = 10000, PREFIX4 = 31, PREFIX6 = 64, HOST_END = 0, JOB_END = 1, MESSAGE_BYTES = 512 };
 #define INSIDE "eth0"
 
 /* --- messages to the kernel ------------------------------------------------------------------------ */
@@ -249,42 +247,18 @@ static const char *make_veth(const struct monitor_outbound *o, int inside)
 
 /* --- programs of others ---------------------------------------------------------------------------------- */
 
-/* Waits for a child, at most TOOL_MS; true if it ended with 0. */
-static bool ended_well(pid_t pid)
-{
-	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	int status = -1;
-
-	if (p.fd < 0 || poll(&p, 1, TOOL_MS) != 1)
-		kill(pid, SIGKILL);
-	if (p.fd >= 0)
-		close(p.fd);
-	waitpid(pid, &status, 0);
-	errno = EIO;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static void clear_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static const char *make_wall(const struct monitor_outbound *o, int inside)
 {
 	char *argv[] = { (char *)o->nft, "-f", "-", NULL }, *envp[] = { NULL };
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		clear_signals();
+		tool_begin();
 		if (setns(inside, CLONE_NEWNET) == 0 && dup2(MONITOR_FD_RULES, 0) == 0)
 			execve(o->nft, argv, envp);
 		_exit(125);
 	}
-	return pid > 0 && ended_well(pid) ? NULL : "set up the rules of the job's network (nft)";
+	return pid > 0 && tool_ended_well(pid) ? NULL : "set up the rules of the job's network (nft)";
 }
 
 enum { READY_FD = 3, EXIT_FD = 4 };
@@ -299,7 +273,7 @@ static _Noreturn void become_slirp(const struct monitor_outbound *o, pid_t init,
 	int r = fcntl(ready, F_DUPFD_CLOEXEC, MONITOR_FD_END), e = fcntl(end, F_DUPFD_CLOEXEC, MONITOR_FD_END);
 
 	snprintf(of, sizeof of, "%d", (int)init);
-	clear_signals();
+	tool_begin();
 	if (r >= 0 && e >= 0 && dup2(r, READY_FD) >= 0 && dup2(e, EXIT_FD) >= 0)
 		execve(o->slirp, argv, envp);
 	_exit(125);
@@ -320,7 +294,7 @@ static const char *start_slirp(const struct monitor_outbound *o, pid_t init, pid
 	close(end[0]);
 	p.fd = ready[0];
 	byte = 0;
-	if (poll(&p, 1, TOOL_MS) != 1 || read(ready[0], &byte, 1) != 1) {
+	if (poll(&p, 1, SLIRP_MS) != 1 || read(ready[0], &byte, 1) != 1) {
 		errno = EIO;
 		return "have slirp4netns connect the job's network";
 	}

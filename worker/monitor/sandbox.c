@@ -1,4 +1,5 @@
 #include "worker/monitor/sandbox.h"
+#include "worker/monitor/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,18 +126,25 @@ static const char *put_resolvers(const struct monitor_setup *setup)
 	return NULL;
 }
 
+/* In memory: a file for each 4 KiB, since empty ones take memory too, which no byte limit sees. */
+static const char *mount_memory(const struct monitor_setup *setup)
+{
+	const unsigned long long bytes = setup->request.scratch_bytes;
+	char options[128];
+
+	snprintf(options, sizeof options, "mode=755,uid=%u,gid=%u,size=%llu,nr_inodes=%llu", setup->base, setup->base, bytes,
+	         bytes / SCRATCH_BYTES_A_FILE);
+	return mount("tmpfs", STAGE_SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options) ? "mount the scratch tmpfs" : NULL;
+}
+
 /* The upper layer begins with what every job finds, whatever its image has there. */
 static const char *make_scratch(const struct monitor_setup *setup)
 {
 	uint32_t base = setup->base;
-	char options[128];
+	const char *failed = setup->request.on_disk ? disk_mount(setup) : mount_memory(setup);
 
-	/* a file for each 4 KiB: empty ones take memory too, which no byte limit sees */
-	snprintf(options, sizeof options, "mode=755,uid=%u,gid=%u,size=%llu,nr_inodes=%llu", base, base,
-	         (unsigned long long)setup->request.scratch_bytes,
-	         (unsigned long long)setup->request.scratch_bytes / SCRATCH_BYTES_A_FILE);
-	if (mount("tmpfs", STAGE_SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options))
-		return "mount the scratch tmpfs";
+	if (failed)
+		return failed;
 	if (!make_dir(STAGE_SCRATCH "/u", 0755, base, base) || mkdir(STAGE_SCRATCH "/w", 0700) ||
 	    !make_dir(STAGE_SCRATCH "/u/tmp", 01777, base, base) ||
 	    !make_dir(STAGE_SCRATCH "/u/mnt", 0755, base, base) ||

@@ -77,4 +77,5 @@ struct monitor_setup {
 	char stage[32];    /* "/mnt" */
 	struct monitor_outbound outbound;
 	char engine[ENGINE_SOCKET_MAX]; /* path of the daemon's socket; "" = a runtime of our own */
+	char mkfs[64];     /* path of mkfs.ext4; "" = not installed */
 };

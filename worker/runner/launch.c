@@ -122,7 +122,8 @@ static void set_limits(struct engine_launch *what, const struct job *j)
 	int64_t grace_s = j->claim.grace_s >= 0 ? j->claim.grace_s : set->node.grace_s;
 
 	what->memory_bytes = within(j->memory_mb, MEMORY_LEAST_MB, LAUNCH_MEMORY_MAX / MB) * MB;
-	what->scratch_bytes = set->node.scratch_mb * MB;
+	what->is_on_disk = j->claim.is_on_disk;
+	what->scratch_bytes = (what->is_on_disk ? set->node.disk_mb : set->node.scratch_mb) * MB;
 	what->timeout_ms = within(j->timeout_s * 1000, 1, LAUNCH_TIMEOUT_MS_MAX);
 	what->grace_ms = within(grace_s * 1000, 0, LAUNCH_GRACE_MS_MAX);
 	what->head_max = set->limits.log_head_bytes;
