@@ -1,8 +1,7 @@
 'use strict'
 // IronWorker's published Node client, as it is, finds its server by the environment and goes through
-// what its users do. Prints what failed; exit status 1.
+// what its users do but uploads (upload.js). Prints what failed; exit status 1.
 const assert = require('assert')
-const fs = require('fs')
 const http = require('http')
 const { Client } = require('iron_worker')
 
@@ -103,28 +102,10 @@ async function clusters (name) {
   await assert.rejects(call('clustersGet', id), /cluster/)
 }
 
-// What the client's codesUpload sends once it has packed a folder; its packing fails under any Node of
-// today (adm-zip writes a mode that is no Int32), so the test packed the same.
-async function packages (name) {
-  const file = { buffer: fs.readFileSync('package.zip'), content_type: 'application/zip' }
-  const data = JSON.stringify({ name, file_name: '__runner__.sh', runtime: 'sh', content_type: 'text/plain' })
-  const made = await new Promise((resolve, reject) =>
-    client.api.codesUpload({ data, file }, (error, body) => error ? reject(error) : resolve(body)))
-  assert.match(made.id, ID)
-  const code = await call('codesGet', made.id)
-  assert.deepStrictEqual([code.name, code.rev, code.runtime, code.file_name, code.code_size],
-    [name, 1, 'sh', '__runner__.sh', file.buffer.length])
-  assert.match(await call('codesDownload', made.id, {}), /^PK/)
-  const { id } = await call('tasksCreate', name, 'zipped', {})
-  assert.strictEqual((await call('tasksWaitFor', id, {})).status, 'complete')
-  assert.strictEqual(await call('tasksLog', id), 'node runs worker.js for zipped\n')
-}
-
 async function main () {
   const name = 'node-' + process.argv[2]
   const code = await codes(name)
   await finishedTask(name)
-  await packages(name + '-zip')
   await waitingTask(name, code)
   await failedTask()
   await schedules(name)
