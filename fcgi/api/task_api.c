@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "fcgi/doorbell.h"
+#include "fcgi/once.h"
 #include "fcgi/prefer.h"
 #include "fcgi/quota.h"
 #include "fcgi/targets.h"
@@ -53,28 +54,6 @@ static enum err prepare(struct request *rq, struct task_order *orders, struct co
 }
 
 /* --- once ------------------------------------------------------------------------------------------- */
-enum { KEY_BYTES = 255 };
-
-/* Keys are each user's own, path by path. */
-static enum err read_key(struct request *rq, struct idempotency *once, bool *has)
-{
-	struct str key = request_header(rq, "Idempotency-Key");
-	auto_buf all = { 0 };
-
-	*has = key.n > 0;
-	if (key.n > KEY_BYTES)
-		return err_set(&rq->cx, ERR_INPUT, "header Idempotency-Key: is longer than %d bytes", KEY_BYTES);
-	buf_str(&all, id_view(&rq->who.user_id));
-	buf_str(&all, rq->path);
-	buf_char(&all, 0);
-	buf_str(&all, rq->query_text);
-	buf_char(&all, 0);
-	buf_str(&all, key);
-	crypt_sha256(buf_view(&all), once->key);
-	crypt_sha256(rq->body, once->body);
-	return OK;
-}
-
 /* The first answer again, if the key has one. */
 static enum err replay(struct request *rq, struct reply *rp, const struct idempotency *once, bool *found)
 {
@@ -120,7 +99,7 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 	struct idempotency once = { 0 };
 	bool has_key, replayed = false;
 
-	TRY(read_key(rq, &once, &has_key));
+	TRY(once_read(rq, &once, &has_key));
 	if (has_key)
 		TRY(replay(rq, rp, &once, &replayed));
 	if (replayed)

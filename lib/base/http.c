@@ -1,7 +1,12 @@
 #include "base/http.h"
 
+#include "base/clock.h"
+
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { RETRY_AFTER_S_MOST = 86400 };
 
 struct call {
 	struct buf body;
@@ -35,16 +40,28 @@ static int on_progress(void *user, curl_off_t to_come, curl_off_t came, curl_off
 	return !c->sink->goes_on(c->sink->arg);
 }
 
+int http_retry_after_s(struct str text)
+{
+	char date[64];
+	int64_t seconds;
+	time_t at;
+
+	if (!str_int(text, &seconds)) {
+		snprintf(date, sizeof date, STR_FMT, STR_ARG(text));
+		at = curl_getdate(date, NULL);
+		seconds = at < 0 ? 0 : at - clock_wall_us() / 1000000;
+	}
+	return seconds < 0 ? 0 : seconds < RETRY_AFTER_S_MOST ? (int)seconds : RETRY_AFTER_S_MOST;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *user)
 {
 	struct call *c = user;
 	struct str line = str_bytes(p, size * n), name;
-	int64_t seconds;
 
 	if (str_cut(&line, ':', &name)) {
-		if (str_is_nocase(name, "retry-after") && str_int(str_trim(line), &seconds) &&
-		    seconds >= 0 && seconds < 86400)
-			c->out->retry_after_s = (int)seconds;
+		if (str_is_nocase(name, "retry-after"))
+			c->out->retry_after_s = http_retry_after_s(str_trim(line));
 		if (str_is_nocase(name, "content-type"))
 			c->out->content_type = str_of(str_c(c->arena, str_trim(line)));
 		if (c->wanted && str_is_nocase(name, c->wanted))

@@ -31,3 +31,7 @@ enum err http_call(struct ctx *cx, const struct http_request *rq, struct http_an
 /* The same without a limit of time or bytes for an answer of status 200, which goes to `sink` piece by
  * piece. OK: it came to its end. */
 enum err http_stream(struct ctx *cx, const struct http_request *rq, const struct http_sink *sink, struct http_answer *out);
+
+/* Seconds from now that a Retry-After header asks for, "120" or an HTTP date: 0 to 86,400, 0 for what says
+ * neither. */
+int http_retry_after_s(struct str text);

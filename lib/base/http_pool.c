@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/egress.h"
+#include "base/http.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -186,35 +187,18 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 	return x->cut ? 0 : got;
 }
 
-/* Seconds from now of "120" or of an HTTP date. */
-static int64_t retry_after(struct str text)
-{
-	char date[64];
-	int64_t seconds;
-	time_t at;
-
-	if (str_int(text, &seconds))
-		return seconds;
-	snprintf(date, sizeof date, STR_FMT, STR_ARG(text));
-	at = curl_getdate(date, NULL);
-	return at < 0 ? 0 : at - clock_wall_us() / 1000000;
-}
-
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
 	struct str line = str_bytes(bytes, size * n), name;
-	int64_t seconds;
 
 	x->headers_read += line.n;
 	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
 		return 0;
 	if (str_starts(line, "HTTP/"))
 		x->retry_after_s = 0; /* what counts is said by the last of redirected answers */
-	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after")) {
-		seconds = retry_after(str_trim(line));
-		x->retry_after_s = seconds < 0 ? 0 : seconds < 86400 ? (int)seconds : 86400;
-	}
+	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after"))
+		x->retry_after_s = http_retry_after_s(str_trim(line));
 	return size * n;
 }
 
