@@ -32,6 +32,8 @@ GRANT SELECT, INSERT, DELETE ON cluster_share TO stoker_api@localhost
 ;;
 GRANT SELECT ON cluster_network TO stoker_api@localhost
 ;;
+GRANT SELECT ON relaxation TO stoker_api@localhost
+;;
 GRANT SELECT, INSERT, UPDATE ON turn TO stoker_api@localhost
 ;;
 GRANT SELECT, UPDATE (state) ON node TO stoker_api@localhost
@@ -89,6 +91,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON package_upload TO stoker_worker@localhos
 GRANT SELECT, INSERT ON cluster TO stoker_worker@localhost
 ;;
 GRANT SELECT ON cluster_network TO stoker_worker@localhost
+;;
+GRANT SELECT ON relaxation TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON turn TO stoker_worker@localhost
 ;;

@@ -27,6 +27,7 @@ struct claimed {
 	int64_t key_number;                     /* of the key that opens its payload (cluster_store_key); 0 = it is not encrypted */
 	int64_t network;                        /* what its cluster lets it reach: the number of a CLUSTER_NETWORKS */
 	bool is_on_disk;                        /* its scratch */
+	int64_t relaxed;                        /* what an operator relaxed of its isolation: bits of relaxation.h */
 	int64_t day;                            /* of its log, by the database's clock */
 };
 

@@ -352,6 +352,18 @@ class Contract:
             self.assertEqual(REFUSED, job.status)
             self.assertIn("gives jobs no scratch on a disk", job.message)
 
+    def test_relaxed(self):
+        """single items relaxed by an operator: a capability, seccomp"""
+        job = self.node.launch(self.engine, "chown 5 /tmp && unshare -U true && echo done", relaxed=1 | 4)
+        if self.engine == "oci":
+            self.assertEqual(OK, job.status, job.message)
+            self.assertEqual("exited", job.end()["verdict"])
+            self.assertEqual("done\n", job.out(), job.err())
+        else:
+            self.says("no: refused")
+            self.assertEqual(REFUSED, job.status)
+            self.assertIn("relaxes nothing", job.message)
+
     def test_devices(self):
         """the usual devices and no other; none can be made"""
         job = self.check("cd /dev; for f in *; do [ -b $f ] && echo $f; done; ls /dev/mem /dev/kmsg /dev/fuse 2>/dev/null; exit 0", 0)

@@ -23,7 +23,7 @@ SLOTS = 16
 MB = 1 << 20
 RUNNER = 1234  # uid and gid that the launcher takes for the runner's
 
-REQUEST = struct.Struct("<IHH12sIII32sQQQQQIIIIIIIBBBBBB14s32s")
+REQUEST = struct.Struct("<IHH12sIII32sQQQQQIIIIIIIBBBBBBH12s32s")
 REPLY = struct.Struct("<IHH12sIIi224s")
 FRAME = struct.Struct("<IBxxxQ")
 MAGIC, VERSION = 0x4B4C5453, 2
@@ -189,12 +189,12 @@ class Node:
     def ask(self, op, task=bytes(12), attempt=0, fds=(), **with_):
         rq = dict(slot=0, flags=0, digest=bytes(32), memory=64 * MB, scratch=16 * MB, timeout=3600000, head=5 * MB,
                   tail=5 * MB, grace=10000, pids=32, cpu=0, uid=0, gid=0, argc=0, envc=0, payload=0, config=0,
-                  has_package=0, network=0, engine=0, disk=0, package=bytes(32))
+                  has_package=0, network=0, engine=0, disk=0, relaxed=0, package=bytes(32))
         rq.update(with_)
         packet = REQUEST.pack(MAGIC, VERSION, op, task, attempt, rq["slot"], rq["flags"], rq["digest"], rq["memory"],
                               rq["scratch"], rq["timeout"], rq["head"], rq["tail"], rq["grace"], rq["pids"], rq["cpu"],
                               rq["uid"], rq["gid"], rq["argc"], rq["envc"], rq["payload"], rq["config"],
-                              rq["has_package"], rq["network"], rq["engine"], rq["disk"], bytes(14),
+                              rq["has_package"], rq["network"], rq["engine"], rq["disk"], rq["relaxed"], bytes(12),
                               rq["package"])
         socket.send_fds(self.sock, [packet], list(fds))
         for fd in fds:

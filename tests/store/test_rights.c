@@ -52,6 +52,7 @@ START_TEST(neither_account_can_change_what_was)
 		"INSERT INTO ready VALUES (1, NOW(), '', 1, 1)", "UPDATE outbox SET url = 'x'", "UPDATE beat SET at = NOW()",
 		"UPDATE running SET attempt = 1", "INSERT INTO payload VALUES ('', '')", "DELETE FROM package",
 		"REPLACE INTO cluster_network VALUES (1, 'private', 'x', NOW())", "DELETE FROM cluster_network",
+		"INSERT INTO relaxation VALUES ('', NOW(), 1, 'x', 'x')", "UPDATE relaxation SET items = 0", "DELETE FROM relaxation",
 		"UPDATE package SET bytes = 1", "UPDATE package_piece SET body = ''",
 	};
 	static const char *const NOT_WORKER[] = {

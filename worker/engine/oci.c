@@ -186,6 +186,7 @@ static void fill(struct launch_request *rq, const struct engine_launch *w)
 	rq->cpu_millis = (uint32_t)w->cpu_millis;
 	rq->network = (uint8_t)w->network;
 	rq->on_disk = w->is_on_disk;
+	rq->relaxed = (uint16_t)w->relaxed;
 	rq->uid = w->uid;
 	rq->gid = w->gid;
 	rq->argc = (uint32_t)w->argc;

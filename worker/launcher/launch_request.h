@@ -133,7 +133,8 @@ struct launch_request {
 	uint8_t network;      /* enum launch_network */
 	uint8_t engine;       /* enum launch_engine */
 	uint8_t on_disk;      /* scratch is a disk of its own, and no memory of the job */
-	uint8_t reserved[14]; /* zero */
+	uint16_t relaxed;     /* bits of model/relaxation.h: an operator's word, of one code */
+	uint8_t reserved[12]; /* zero */
 	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };
 _Static_assert(sizeof(struct launch_request) == 184, "launch_request has no holes");

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "worker/launcher/docker.h"
+#include "model/relaxation.h"
 #include "worker/launcher/launcher.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -27,6 +28,9 @@ static enum err check_engine(struct ctx *cx, const struct launcher *l, const str
 		return err_set(cx, ERR_INPUT, "launch request: this node has no engine %s", docker_engine_name(rq->engine));
 	if (rq->network != LAUNCH_NETWORK_NONE)
 		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no network but loopback, and the cluster wants one",
+		               docker_engine_name(rq->engine));
+	if (rq->relaxed)
+		return err_set(cx, ERR_INPUT, "launch request: the engine %s relaxes nothing, and the code was relaxed",
 		               docker_engine_name(rq->engine));
 	if (rq->on_disk)
 		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no scratch on a disk, and the code wants one",
@@ -59,6 +63,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "config_fd", rq->config_fd, 0, 1 },
 		{ "has_package", rq->has_package, 0, 1 },
 		{ "on_disk", rq->on_disk, 0, 1 },
+		{ "relaxed", rq->relaxed, 0, (1u << RELAX_COUNT) - 1 },
 		{ "network", rq->network, LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_PRIVATE },
 		{ "engine", rq->engine, 0, LAUNCH_ENGINE_END - 1 },
 	};

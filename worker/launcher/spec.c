@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/crypt.h"
+#include "model/relaxation.h"
 #include "worker/launcher/seccomp.h"
 #include "worker/monitor/init_link.h"
 
@@ -37,6 +38,10 @@ static const char MOUNTS[] =
 
 static const char PATHS[] =
 	"\"maskedPaths\":[" SPEC_MASKED_PATHS "],\"readonlyPaths\":[" SPEC_READONLY_PATHS "]";
+/* /proc/sys by an operator's word: what is not of the job's own namespaces is root's outside, and stays so. */
+static const char PATHS_RELAXED[] =
+	"\"maskedPaths\":[" SPEC_MASKED_PATHS "],\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\","
+	"\"/proc/sysrq-trigger\"]";
 
 static const char NAMESPACES[] =
 	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
@@ -66,6 +71,30 @@ void spec_file_limits(const struct host *host, const struct launch_request *rq, 
 	out->size = room < host->fsize_hard ? room : host->fsize_hard;
 }
 
+/* The capabilities that an operator has given back, once for each set. */
+static void add_capabilities(uint16_t relaxed, struct buf *out)
+{
+#define X(name, word, capability) capability,
+	static const char *const names[] = { RELAXATIONS(X) };
+#undef X
+	static const char *const sets[] = { "bounding", "effective", "inheritable", "permitted", "ambient" };
+
+	buf_text(out, "\"capabilities\":{");
+	for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+		const char *comma = "";
+
+		buf_printf(out, "%s\"%s\":[", s ? "," : "", sets[s]);
+		for (unsigned i = 0; i < RELAX_COUNT; i++) {
+			if (!names[i] || !(relaxed & relax_bit(i)))
+				continue;
+			buf_printf(out, "%s\"%s\"", comma, names[i]);
+			comma = ",";
+		}
+		buf_text(out, "]");
+	}
+	buf_text(out, "},");
+}
+
 static void add_process(const struct host *host, const struct launch_request *rq, struct buf *out)
 {
 	struct file_limits f;
@@ -73,14 +102,15 @@ static void add_process(const struct host *host, const struct launch_request *rq
 	spec_file_limits(host, rq, &f);
 	buf_printf(out,
 	           "\"process\":{\"terminal\":false,\"user\":{\"uid\":%u,\"gid\":%u},"
-	           "\"args\":[\"" INIT_PATH "\"],\"env\":[\"" LAUNCH_PATH_DEFAULT "\"],\"cwd\":\"/\","
-	           "\"capabilities\":{\"bounding\":[],\"effective\":[],\"inheritable\":[],"
-	           "\"permitted\":[],\"ambient\":[]},"
+	           "\"args\":[\"" INIT_PATH "\"],\"env\":[\"" LAUNCH_PATH_DEFAULT "\"],\"cwd\":\"/\",",
+	           rq->uid, rq->gid);
+	add_capabilities(rq->relaxed, out);
+	buf_printf(out,
 	           "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":%llu,\"hard\":%llu},"
 	           "{\"type\":\"RLIMIT_FSIZE\",\"soft\":%llu,\"hard\":%llu},"
 	           "{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
 	           "\"noNewPrivileges\":true,\"oomScoreAdj\":%d},",
-	           rq->uid, rq->gid, f.open_soft, f.open_hard, f.size, f.size, SPEC_OOM_SCORE);
+	           f.open_soft, f.open_hard, f.size, f.size, SPEC_OOM_SCORE);
 }
 
 static void add_mounts(const struct monitor_setup *setup, struct buf *out)
@@ -153,6 +183,7 @@ void spec_format(const struct spec_parts *parts, const struct host *host,
                  const struct monitor_setup *setup, struct buf *out)
 {
 	const struct launch_request *rq = &setup->request;
+	bool is_filtered = !(rq->relaxed & relax_bit(RELAX_SECCOMP_OFF));
 	char host_name[2 * sizeof rq->task + 1];
 
 	hex_format(rq->task, sizeof rq->task, host_name);
@@ -160,7 +191,7 @@ void spec_format(const struct spec_parts *parts, const struct host *host,
 	buf_text(out, "\"root\":{\"path\":\"rootfs\",\"readonly\":false},");
 	add_process(host, rq, out);
 	add_mounts(setup, out);
-	if (setup->is_crun)
+	if (setup->is_crun && is_filtered)
 		buf_printf(out, "\"annotations\":{\"run.oci.seccomp_bpf_data\":\"%s\"},", parts->bpf.p);
 	buf_printf(out, "\"linux\":{\"cgroupsPath\":\"%s\",", setup->cgroup);
 	buf_printf(out,
@@ -168,8 +199,9 @@ void spec_format(const struct spec_parts *parts, const struct host *host,
 	           "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],",
 	           setup->base, LAUNCH_UID_RANGE, setup->base, LAUNCH_UID_RANGE);
 	add_resources(host, rq, out);
-	add_seccomp(parts, setup->is_crun, out);
+	if (is_filtered)
+		add_seccomp(parts, setup->is_crun, out);
 	buf_text(out, NAMESPACES);
-	buf_text(out, PATHS);
+	buf_text(out, rq->relaxed & relax_bit(RELAX_WRITABLE_PROC_SYS) ? PATHS_RELAXED : PATHS);
 	buf_text(out, "}}");
 }

@@ -136,7 +136,7 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 {
 	struct engine_launch what = {
 		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = payload,
-		.uid = img->uid, .gid = img->gid, .network = j->claim.network,
+		.uid = img->uid, .gid = img->gid, .network = j->claim.network, .relaxed = j->claim.relaxed,
 	};
 	struct env env = { 0 };
 	struct str *argv;
