@@ -275,9 +275,7 @@ class Storm:
         self.stoker.start()
         self.clock.turn(self.offset_to(0))
         harness.wait_for(lambda: -LEAD_S - 2 < self.now() - FIRST_MONTH.timestamp() < -LEAD_S + 3, 10, "the database's clock")
-        self.stoker.code("held", "true")
-        code = [c["id"] for c in self.stoker.get("codes").json["codes"] if c["name"] == "held"][0]
-        self.stoker.post("codes/%s/pause_task_queue" % code) # they are queued, and run not
+        self.stoker.post("codes/%s/pause_task_queue" % self.stoker.code("held", "true")["id"]) # they are queued, and run not
         self.others = [self.start_other(0), self.start_other(1)]
         raging = threading.Thread(target=self.rage)
         try:

@@ -33,9 +33,7 @@ class Time(harness.FlowTest):
         copy_zone("Europe/Berlin", cls.zones, "Moved")
         cls.ENV = {"STOKER_ZONES_FOLDER": cls.zones}
         super().setUpClass()
-        cls.stoker.code("held", "true")
-        code = [c["id"] for c in cls.stoker.get("codes").json["codes"] if c["name"] == "held"][0]
-        cls.stoker.post("codes/%s/pause_task_queue" % code) # they are queued, and run not
+        cls.stoker.post("codes/%s/pause_task_queue" % cls.stoker.code("held", "true")["id"]) # they are queued, and run not
 
     @classmethod
     def tearDownClass(cls):
