@@ -203,7 +203,7 @@ static int by_size(const void *a, const void *b)
 /* Of its last runs that are over; `fires` are in the order of the schedules. */
 static int64_t median_run(const struct fire *fires, size_t n, const struct id *schedule)
 {
-	int64_t runs[RUNS_LOOKED_AT];
+	int64_t runs[RUNS_LOOKED_AT] = { 0 };
 	size_t count = 0;
 
 	for (size_t i = 0; i < n && count < RUNS_LOOKED_AT; i++)
