@@ -49,6 +49,7 @@ const struct command COMMANDS[] = {
 	{ "admin node drain", CLI_SETTINGS, 1, 1, "NAME", "Let a node take no more; its jobs run to their end", admin_node_drain_command },
 	{ "admin node resume", CLI_SETTINGS, 1, 1, "NAME", "Let a drained node take jobs again", admin_node_resume_command },
 	{ "admin doctor", CLI_SETTINGS, 0, 0, "", "Check this machine and the database; ends with 1 if a check fails", admin_doctor_command },
+	{ "admin mend", CLI_SETTINGS, 0, 0, "", "Give back tasks that run by their rows but on no node (verify names them)", admin_mend_command },
 	{ "admin verify", CLI_SETTINGS, 0, 0, "", "Check that the tables tell a history that may have happened; ends with 1 if not", admin_verify_command },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -48,4 +48,5 @@ enum err admin_node_list_command(struct cli *c);
 enum err admin_node_drain_command(struct cli *c);
 enum err admin_node_resume_command(struct cli *c);
 enum err admin_doctor_command(struct cli *c);
+enum err admin_mend_command(struct cli *c);
 enum err admin_verify_command(struct cli *c);

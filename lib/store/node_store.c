@@ -281,11 +281,12 @@ enum err node_store_beat(struct db *db, struct ctx *cx, int64_t lease_s, bool *g
 	return in_grace(db, cx, grace);
 }
 
-static struct lost_task lost_task_of(struct ctx *cx, const struct val *v)
+/* `suspect`: it may have been the death of its node. */
+static struct lost_task lost_task_of(struct ctx *cx, const struct val *v, bool suspect)
 {
 	struct lost_task t = { .id = val_id(&v[0]), .attempt = val_int(&v[1]), .lane_id = val_int(&v[2]),
 		               .rank_at = val_time(&v[4]), .cluster_id = val_int(&v[5]) };
-	struct node_loss loss = { .fails = val_int(&v[6]) != 0, .may_have_started = true, .suspect = true,
+	struct node_loss loss = { .fails = val_int(&v[6]) != 0, .may_have_started = true, .suspect = suspect,
 		                  .suspects = val_int(&v[7]) };
 	enum cause cause = CAUSE_NODE_LOST;
 	const char *note = "its node was lost";
@@ -317,7 +318,7 @@ static enum err move_lost(struct db *db, struct ctx *cx, struct take_back *b, co
 	for (size_t i = 0; i < r->n; i++) {
 		struct lost_task *t = &b->tasks[b->n];
 
-		*t = lost_task_of(cx, row(r, i));
+		*t = lost_task_of(cx, row(r, i), true);
 		TRY(move_one(db, cx, b, t));
 		if (db_changed(db) == 1)
 			b->n++;
@@ -393,6 +394,87 @@ enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
 		if (e != OK)
 			return b.grace ? OK : e;
 		*taken += (int64_t)b.n;
+	}
+	return OK;
+}
+
+/* --- what nobody has ----------------------------------------------------------------------------------- */
+
+enum { MEND_PIECE = 2000 };
+static const struct sql MEND_NEXT = { "SELECT id FROM task FORCE INDEX (PRIMARY) WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", "si" };
+/* The first eight columns as RUNNING_PAGE has them. */
+static const struct sql NOBODYS = {
+	"SELECT t.id, t.attempt, t.lane_id, NULL, t.rank_at, l.cluster_id, c.on_node_loss = 'fail',"
+	" (SELECT COUNT(*) FROM attempt s WHERE s.task_id = t.id AND s.suspect = 1"
+	" AND s.ended_at > NOW(6) - INTERVAL 72 HOUR), t.node_session FROM task t FORCE INDEX (PRIMARY)"
+	" STRAIGHT_JOIN lane l FORCE INDEX (PRIMARY) ON l.id = t.lane_id"
+	" STRAIGHT_JOIN code c FORCE INDEX (PRIMARY) ON c.id = t.code_id"
+	" LEFT JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt LEFT JOIN node n ON n.session = t.node_session"
+	" WHERE t.id > ? AND t.id <= ? AND t.state IN ('preparing', 'running')"
+	" AND NOT EXISTS (SELECT 1 FROM running r WHERE r.node_id = t.node_id AND r.task_id = t.id)"
+	" AND (a.ended_at IS NOT NULL OR n.id IS NULL OR n.state = 'gone') ORDER BY t.id", "ss" };
+/* Its end may be known: that stays. */
+static const struct sql ATTEMPT_OVER = {
+	"UPDATE attempt SET ended_at = IFNULL(ended_at, NOW(6)), cause = ?, note = ? WHERE task_id = ? AND number = ?", "sssi" };
+
+struct mending {
+	struct lost_task task;
+	struct str session;
+	bool moved;
+};
+
+static enum err mend_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct mending *m = arg;
+	const struct lost_task *t = &m->task;
+	const struct take_back by = { .session = m->session };
+
+	TRY(move_one(db, cx, &by, t)); /* by compare-and-set: its attempt and session are what they were */
+	m->moved = db_changed(db) == 1;
+	if (!m->moved)
+		return OK;
+	if (t->next == TASK_QUEUED)
+		TRY(db_exec(db, cx, &READY_AGAIN, VALS(v_i(t->lane_id), v_t(t->rank_at), v_id(&t->id), v_i(t->cluster_id), v_i(t->attempt))));
+	return db_exec(db, cx, &ATTEMPT_OVER, VALS(t->cause, t->note, v_id(&t->id), v_i(t->attempt)));
+}
+
+static enum err mend_piece(struct db *db, struct ctx *cx, struct val from, struct val to, int64_t *mended)
+{
+	static const struct txn MENDING = { "mend", mend_work, NULL }; /* what was moved is not moved again */
+	struct rows r;
+
+	TRY(db_query(db, cx, &NOBODYS, VALS(from, to), &r));
+	for (size_t i = 0; i < r.n; i++) {
+		struct mending m = { .task = lost_task_of(cx, row(&r, i), false), .session = val_str(&row(&r, i)[8]) };
+
+		TRY(txn_run(db, cx, &MENDING, &m));
+		*mended += m.moved;
+	}
+	return OK;
+}
+
+enum err node_store_mend(struct db *db, struct ctx *cx, int64_t *mended)
+{
+	static const unsigned char LAST[ID_BYTES] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
+	struct id at = { { 0 } };
+	bool more = true;
+
+	*mended = 0;
+	while (more) {
+		auto_ctx own = { 0 };
+		struct val from = v_id(&at), to = v_s(str_bytes(LAST, ID_BYTES));
+		struct rows r;
+		enum err e = db_query(db, &own, &MEND_NEXT, VALS(from, v_i(MEND_PIECE - 1)), &r);
+
+		more = e == OK && r.n;
+		if (more)
+			to = row(&r, 0)[0];
+		if (e == OK)
+			e = mend_piece(db, &own, from, to, mended);
+		if (e != OK)
+			return err_set(cx, e, "%s", own.message);
+		if (more)
+			at = val_id(&to);
 	}
 	return OK;
 }

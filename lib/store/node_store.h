@@ -44,3 +44,9 @@ enum err node_store_beat(struct db *db, struct ctx *cx, int64_t lease_s, bool *g
 /* Takes back the tasks of nodes whose lease is over (schema.md 5): next attempt, or cancelled if that
  * was asked. Cause node_lost. Nothing during grace. *taken = tasks moved; call again while more. */
 enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken);
+
+/* --- by an operator --- */
+/* Gives back tasks that are preparing or running by their rows, but in no node's `running`: what a fault of the
+ * product's own left behind. Only those whose attempt has ended or whose node is gone: nothing of them runs any more.
+ * Next attempt, or the end that a lost node brings. *mended = tasks moved. */
+enum err node_store_mend(struct db *db, struct ctx *cx, int64_t *mended);

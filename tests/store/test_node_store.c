@@ -302,6 +302,43 @@ START_TEST(a_take_back_is_all_or_nothing_at_every_database_call)
 }
 END_TEST
 
+/* As a settlement once left them: out of `running`, their places free, and not over. */
+static void forget(const struct claimed *c)
+{
+	const char *id = id_format(&c->task_id).s;
+
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "DELETE FROM running WHERE task_id = x'%s'", id));
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE code SET running = running - 1 WHERE id = x'%s'", id_format(&c->code_id).s));
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE lane SET running = running - 1 WHERE id = %lld", (long long)c->lane_id));
+}
+
+START_TEST(what_runs_nowhere_is_given_back_and_what_may_run_is_left)
+{
+	struct world w = given_world(&f);
+	struct claimed *c;
+	int64_t mended;
+
+	queue(&w, "a", 3, (struct task_order){ 0 }, NULL);
+	c = claim(&w, 3, 3);
+	start(&w, c + 1, 2);
+	for (int i = 0; i < 3; i++)
+		forget(&c[i]);
+	/* the first two came to their end, the node of the third lives and may have it */
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE attempt SET ended_at = NOW(6), cause = 'exit' WHERE task_id IN (x'%s', x'%s')",
+	                              id_format(&c[0].task_id).s, id_format(&c[1].task_id).s));
+	fine(node_store_mend(f.db, &f.cx, &mended));
+	ck_assert_int_eq(mended, 2);
+	ck_assert_int_eq(stored(&w, &c[2].task_id).state, TASK_RUNNING);
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE node SET state = 'gone' WHERE id = %lld", (long long)w.node.node_id));
+	fine(node_store_mend(f.db, &f.cx, &mended));
+	ck_assert_int_eq(mended, 1);
+	check_laws(&f);
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE node SET state = 'live' WHERE id = %lld", (long long)w.node.node_id));
+	ck_assert_int_eq(claim(&w, 5, 3)[0].attempt, 2);
+	check_laws(&f);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("node_store");
@@ -320,6 +357,7 @@ int main(void)
 	tcase_add_test(t, a_task_whose_code_says_so_is_given_back_only_if_it_never_started);
 	tcase_add_test(t, the_third_node_that_dies_under_a_task_is_the_last);
 	tcase_add_test(t, after_an_outage_of_the_database_nobody_is_judged_for_a_lease);
+	tcase_add_test(t, what_runs_nowhere_is_given_back_and_what_may_run_is_left);
 	tcase_add_test(t, a_take_back_is_all_or_nothing_at_every_database_call);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

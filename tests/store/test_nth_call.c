@@ -98,6 +98,17 @@ static void on_a_dead_node(struct scene *s)
 	                              (long long)s->w.node.node_id));
 }
 
+/* Out of `running` alone. */
+static void forgotten(struct scene *s)
+{
+	running_tasks(s);
+	for (int i = 0; i < 2; i++)
+		run_in(&f, f.db, arena_printf(&f.cx.arena, "DELETE FROM running WHERE task_id = x'%s'", id_format(&s->claimed[i].task_id).s));
+	run_in(&f, f.db, "UPDATE code SET running = 0");
+	run_in(&f, f.db, "UPDATE lane SET running = 0");
+	run_in(&f, f.db, "UPDATE attempt SET ended_at = NOW(6), cause = 'exit' WHERE ended_at IS NULL");
+}
+
 /* A callback that is due. */
 static void ended(struct scene *s)
 {
@@ -513,6 +524,14 @@ static enum err take_back(struct scene *s)
 	return node_store_take_back(f.db, &f.cx, &taken_back);
 }
 
+static enum err mend(struct scene *s)
+{
+	int64_t mended;
+
+	(void)s;
+	return node_store_mend(f.db, &f.cx, &mended);
+}
+
 static enum err queue_by_callback(struct scene *s)
 {
 	return outbox_store_queue(f.db, &f.cx, &s->rows[0], STR_LIT("job"), STR_LIT("{}"), STR_LIT(""));
@@ -650,6 +669,7 @@ static const struct function {
 	{ "node_store_beat", nothing, beat, STEPS },
 	{ "node_store_drain", two_nodes, drain, STEPS },
 	{ "node_store_leave", nothing, leave, STEPS },
+	{ "node_store_mend", forgotten, mend, STEPS },
 	{ "node_store_register", nothing, register_node, STEPS },
 	{ "node_store_renew", nothing, renew, STEPS },
 	{ "node_store_resume", nothing, resume, STEPS },
