@@ -199,7 +199,24 @@ const struct verify_walk VERIFY_DELAYED = {
 
 /* --- what runs --------------------------------------------------------------------------------------------- */
 
+/* A wall that is gone is seen before anything comes through: the key that keeps rows from being doubled. */
+#define HAS_KEY(law, sentence, table, columns)                                                                             \
+	{ law, sentence,                                                                                                   \
+	  { "SELECT '" table " has no unique key over " columns "' FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM"              \
+	    " information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '" table "' AND non_unique = 0" \
+	    " GROUP BY index_name HAVING GROUP_CONCAT(column_name ORDER BY seq_in_index) = '" columns "')", "" }, NULL }
+
 const struct verify_law VERIFY_RUNNING[] = {
+	HAS_KEY("I3", "an attempt has one row", "attempt", "task_id,number"),
+	HAS_KEY("I2", "an event has one row", "event", "task_id,number"),
+	HAS_KEY("I7", "a time of a schedule has one row of the ledger", "fire", "schedule_id,nominal"),
+	HAS_KEY("I14", "a key answers once", "idempotency", "project_id,key"),
+	/* by the newest tasks; a claim is over within ten seconds of its turn */
+	{ "I11", "who claims in a cluster has its turn",
+	  { "SELECT CONCAT('turn of cluster ', n.cluster_id, ': last taken ', IFNULL(MAX(u.at), 'never'), ', claimed was at ',"
+	    " MAX(a.claimed_at)) FROM (SELECT id FROM task ORDER BY id DESC LIMIT 2000) t JOIN attempt a ON a.task_id = t.id"
+	    " JOIN node n ON n.id = a.node_id LEFT JOIN turn u ON u.cluster_id = n.cluster_id GROUP BY n.cluster_id"
+	    " HAVING MAX(u.at) IS NULL OR MAX(a.claimed_at) > MAX(u.at) + INTERVAL 10 SECOND", "" }, NULL },
 	/* an old database has no beat: nobody could have taken anything back */
 	{ "I5", "nothing runs under a dead session for more than 15 s while a scheduler runs",
 	  { "SELECT CONCAT('row of running of node ', r.node_id, ', ', " TASK("r.task_id") ", ': its node is ',"

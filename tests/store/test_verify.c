@@ -403,6 +403,8 @@ static const struct {
 	{ "I9", "@complete", "DELETE FROM log_head WHERE task_id = @complete", true },
 	{ "I11", "counts 1,", "UPDATE lane SET running = running + 1 WHERE id = @lane_aside", false },
 	{ "I11", "(paused) counts 1", "UPDATE code SET running = running + 1 WHERE id = (SELECT code_id FROM lane WHERE id = @lane_aside)", false },
+	{ "I11", "last taken never", "UPDATE turn SET at = NULL", false },
+	{ "I11", "last taken 2020", "UPDATE turn SET at = '2020-01-01'", false },
 	{ "I11", "its code is not", "UPDATE lane SET open = 1 WHERE id = @lane_aside", false },
 	{ "I11", "its limit is 1", "UPDATE attempt SET ended_at = ended_at + INTERVAL 1 HOUR WHERE task_id = @limited", false },
 	{ "I11", "@limited", "UPDATE code SET paused_at = NOW(6) - INTERVAL 1 HOUR WHERE name = 'limited'", false },
@@ -455,6 +457,19 @@ static void run_all(struct db *db, const char *statements)
 		run_in(&f, db, str_c(&f.cx.arena, str_bytes(statements, (size_t)(end - statements))));
 	run_in(&f, db, statements);
 }
+
+START_TEST(a_key_that_is_gone_is_found)
+{
+	struct found o;
+
+	run_in(&f, f.db, "ALTER TABLE fire DROP PRIMARY KEY, ADD KEY unlike (schedule_id, nominal)");
+	o = verify(2000);
+	run_in(&f, f.db, "ALTER TABLE fire DROP KEY unlike, ADD PRIMARY KEY (schedule_id, nominal)");
+	ck_assert_uint_eq(o.n, 1);
+	ck_assert_str_eq(o.list[0].law, "I7");
+	ck_assert_uint_eq(verify(2000).n, 0);
+}
+END_TEST
 
 START_TEST(a_broken_history_is_found)
 {
@@ -525,6 +540,7 @@ static Suite *suite(void)
 	tcase_add_unchecked_fixture(broken, make_history, NULL);
 	tcase_add_checked_fixture(broken, set_up, tear_down);
 	tcase_set_timeout(broken, 60);
+	tcase_add_test(broken, a_key_that_is_gone_is_found);
 	tcase_add_loop_test(broken, a_broken_history_is_found, 0, sizeof BROKEN / sizeof *BROKEN);
 	suite_add_tcase(s, broken);
 	return s;
