@@ -60,6 +60,12 @@ class Node:
         shutil.copytree(self.stoker.node + "/images", self.folder + "/node/images", symlinks=True)
         self.open_network()
         self.log = open(self.folder + "/log", "w")
+        self.start_runner()
+        harness.wait_for(lambda: "session_began" in self.said(), 20, "the node %s to begin: %s" % (self.name, self.said()))
+        return self
+
+    def start_runner(self):
+        """Again, when it was killed: it takes its node's session over."""
         env = dict(self.stoker.env, STOKER_NODE_NAME=self.name, STOKER_NODE_DIR=self.folder + "/node",
                    STOKER_NODE_CGROUP=self.cgroup, STOKER_NODE_SLOTS=str(self.slots),
                    STOKER_NODE_UID_BASE=str(1048576 + 65536 * 100 * self.number), STOKER_DATABASE_SOCKET="",
@@ -68,8 +74,6 @@ class Node:
                                         str(self.anchor.pid), "-n", self.stoker.run + "/var/app/bin/stoker-worker", "runner",
                                         "-c", self.stoker.run + "/var/conf/worker.conf"], env=env, stdin=subprocess.DEVNULL,
                                        stdout=self.log, stderr=self.log)
-        harness.wait_for(lambda: "session_began" in self.said(), 20, "the node %s to begin: %s" % (self.name, self.said()))
-        return self
 
     def said(self):
         with open(self.folder + "/log") as file:
@@ -94,6 +98,10 @@ class Node:
 
     def resume(self):
         os.kill(self.runner.pid, signal.SIGCONT)
+
+    def kill_runner(self):
+        self.runner.kill()
+        self.runner.wait()
 
     def cut(self):
         run("ip", "link", "set", self.link, "down")
