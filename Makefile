@@ -38,6 +38,11 @@ endif
 ifneq ($(FAULTS),)
 FAULT_FLAGS := -DSTOKER_FAULT_POINTS='"/var/opt/points"'
 CPPFLAGS += $(FAULT_FLAGS)
+# the system calls of the worker's programs that can be made to fail (tests/faults/nth_call.c)
+NTH_CALLS := open openat write pwrite fsync ftruncate rename renameat mkdir mkdirat fork socket socketpair pipe2 memfd_create \
+             eventfd epoll_ctl send sendto sendmsg pthread_create
+NTH_CALL_O := $O/tests/faults/nth_call.o
+WRAP      := $(NTH_CALLS:%=-Wl,--wrap=%)
 endif
 SANITIZE ?=
 ifeq ($(SANITIZE),)
@@ -88,12 +93,12 @@ $O/bin/stoker-tail: $(filter-out $(addprefix $O/fcgi/,main.o cgi.o fastcgi.o sup
 # operator, also imports them, so that libarchive is in no program that meets jobs or the network.
 IMPORT_O := $(addprefix $O/worker/image/,image_import.o image_unpack.o layer_write.o)
 $O/bin/stoker-worker: $(filter-out $(IMPORT_O),$(call objs,worker worker/runner worker/scheduler worker/courier worker/export worker/image worker/package worker/engine)) \
-		$O/worker/monitor/exit_file.o $(STORE_A) $(MODEL_A) $(BASE_A)
-	$(LINK) $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
+		$O/worker/monitor/exit_file.o $(NTH_CALL_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) $(WRAP) $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
 $O/bin/stoker: $(call objs,cli cli/admin worker/image) $O/worker/launcher/userns.o $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_STORE) $(LIBS_BASE)
-$O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o engine_http.o exit_file.o) $(BASE_A)
-	$(LINK) $(LIBS_LAUNCHER)
+$O/bin/stoker-launcher: $(call objs,worker/launcher) $(addprefix $O/worker/monitor/,cgroup.o engine_http.o exit_file.o) $(NTH_CALL_O) $(BASE_A)
+	$(LINK) $(WRAP) $(LIBS_LAUNCHER)
 $O/bin/stoker-layers: $(call objs,worker/layers) $(IMPORT_O) $(addprefix $O/worker/image/,image_store.o image_cache.o) \
 		$O/worker/launcher/userns.o $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive $(LIBS_BASE)
@@ -104,8 +109,8 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
 INIT_C := $(wildcard worker/monitor/init*.c)
 MONITOR_C := $(filter-out $(INIT_C),$(wildcard worker/monitor/*.c))
-$O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) -o $@
+$O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h) $(NTH_CALL_O)
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) $(NTH_CALL_O) $(WRAP) -o $@
 $O/bin/stoker-init: $(INIT_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(INIT_C) -o $@
 
@@ -145,10 +150,14 @@ EVIDENCE := $O/tests/faults/evidence_runtime
 $(EVIDENCE): tests/faults/evidence_runtime.c
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE $(STATIC_FLAGS) -static $< -o $@
 
+GHOST := $O/tests/faults/ghost
+$(GHOST): $O/tests/faults/ghost.o $(STORE_A) $(MODEL_A) $(BASE_A)
+	$(LINK) $(LIBS_STORE) $(LIBS_BASE)
+
 $O/tests/oracle/cron_times: $O/tests/oracle/cron_times.o $(MODEL_A) $(BASE_A)
 	$(LINK) -lm $(LIBS_BASE)
 
-TESTS_C := $(EVIDENCE) $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
+TESTS_C := $(EVIDENCE) $(GHOST) $(call tests,unit) $(call tests,store) $(call tests,fcgi) $(call tests,worker)
 
 # as many compilers as cores, unless the caller has said how many
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -168,7 +177,7 @@ tests-built: $(TESTS_C) $O/tests/escape/hostile $O/tests/oracle/cron_times fault
 # beside it the same programs with their fault points
 .PHONY: faults-built
 faults-built:
-	@$(MAKE) --no-print-directory FAULTS=1 O=$O-faults all $O-faults/tests/faults/evidence_runtime
+	@$(MAKE) --no-print-directory FAULTS=1 O=$O-faults all $O-faults/tests/faults/evidence_runtime $O-faults/tests/faults/ghost
 .PHONY: oracle
 # cron and time zones against croner, cron-parser and GNU date: every distinct zone (a part of it is in check)
 oracle:

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Kills each program at each of its fault points (lib/base/fault_point.h), before and after every commit and side
-effect, while it works; then hears the same witnesses as the storm. Needs a test build: make FAULTS=1 O=build-faults
+effect, while it works; then lets each system call of the worker's programs fail once, place by place (nth_call.c), and
+hears the same witnesses as the storm. Needs a test build: make FAULTS=1 O=build-faults
 
-    tests/faults/points.py [--seed N]    prints how often each point was passed, and that it killed"""
+    tests/faults/points.py [--seed N] [--only points|calls]    prints how often each was passed, and that it killed or failed"""
 import argparse
 import glob
-import http.server
 import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -42,38 +43,12 @@ def points_in_source():
     return sorted(found)
 
 
-class Receiver(threading.Thread):
-    """Takes callbacks, and counts them by id."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        seen = self.seen = set()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                seen.add(self.headers.get("webhook-id"))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:%d/" % self.server.server_port
-
-    def run(self):
-        self.server.serve_forever()
-
-
 class Points(storm.Storm):
     """With `most`: at most so many points of each program, and no lost node."""
 
-    def __init__(self, seed, most=None):
+    def __init__(self, seed, most=None, only=None):
         super().__init__(0, 0, seed, 400)
-        self.most = most
-        self.receiver = Receiver()
-        self.receiver.start()
+        self.most, self.only = most, only
         self.number = 0
         self.stopped = threading.Event()
 
@@ -81,7 +56,7 @@ class Points(storm.Storm):
         self.points = self.folder + "/evidence/points"
         os.mkdir(self.points)
         os.chmod(self.points, 0o777)
-        return dict(super().env(doors), STOKER_COURIER_ALLOW_PRIVATE="yes")
+        return super().env(doors)
 
     def build(self):
         return harness.BUILD + "-faults"
@@ -150,7 +125,61 @@ class Points(storm.Storm):
         self.kill_at(["take_back.after_commit"])
         os.kill(pid, signal.SIGCONT)
 
+    # --- calls that fail --------------------------------------------------------------------------------------
+
+    def places(self):
+        """{program: places} of what was called so far; a place is its file's name."""
+        found = {}
+        for name in os.listdir(self.points):
+            if name.startswith("call."):
+                found.setdefault(name.split(".")[1], set()).add(name)
+        return found
+
+    def tell_place(self, place):
+        """call.stoker-worker.openat.1a2b and where it is called."""
+        _, program, call, address = place.split(".")
+        line = subprocess.run(["addr2line", "-f", "-e", "%s/bin/%s" % (self.build(), program), "0x%x" % (int(address, 16) - 1 + (
+            0x400000 if program == "stoker-monitor" else 0))], stdout=subprocess.PIPE, text=True).stdout.split()
+        return "%s of %s in %s" % (call, program, " ".join(line).replace(harness.TOP + "/", ""))
+
+    def fail_once(self, places, seconds):
+        """One place of each program; gives those that came by."""
+        armed, until = self.arm(places), time.monotonic() + seconds
+        passed = set()
+        while passed != set(places) and time.monotonic() < until:
+            passed |= {place for place in places if self.passes(place) >= int(armed[place])}
+            time.sleep(0.02)
+        os.unlink(self.points + "/table")
+        return passed
+
+    def fail_calls(self):
+        """What is passed all the time first; then what only a program's start passes, which is restarted for it."""
+        done, late, monitors = set(), [], 0
+        while True:
+            left = {program: sorted(places - done) for program, places in self.places().items() if places - done}
+            if not left or (self.most and len(done) >= 5 * self.most):
+                break
+            places = [self.random.choice(names) for names in left.values()]
+            passed = self.fail_once(places, 1.5)
+            done |= set(places)
+            late += [place for place in places if place not in passed]
+            monitors += any(place.split(".")[1] == "stoker-monitor" for place in passed)
+        for place in late if self.most is None else []:
+            for name in ("runner", "stoker-launcher", "scheduler", "courier"):
+                self.signal_one((name,), signal.SIGKILL)
+            passed = self.fail_once([place], 5)
+            done -= {place} - passed
+        print("%d places of system calls failed once; not passed again: %s" % (
+            len(done), ", ".join(self.tell_place(place) for place in late if place not in done) or "none"), flush=True)
+        self.killed_monitors += monitors  # it tells what it cannot do any more by its end
+
     def rage(self):
+        if self.only != "calls":
+            self.kill_points()
+        if self.only != "points":
+            self.fail_calls()
+
+    def kill_points(self):
         known = points_in_source()
         queues = {who: [point for point in known if point.split(".")[0] in names and not point.startswith("take_back.")]
                   for who, names in WAY.items()}
@@ -195,9 +224,9 @@ class Points(storm.Storm):
         return self.wrong
 
 
-def play(seed, most=None):
+def play(seed, most=None, only=None):
     print("points: seed %d" % seed, flush=True)
-    points = Points(seed, most)
+    points = Points(seed, most, only)
     try:
         wrong = points.run()
     except BaseException:
@@ -210,7 +239,9 @@ def play(seed, most=None):
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    wrong = play(words.parse_args().seed)
+    words.add_argument("--only", choices=("points", "calls"))
+    words = words.parse_args()
+    wrong = play(words.seed, only=words.only)
     for sentence in wrong:
         print("WRONG " + sentence)
     sys.exit(1 if wrong else 0)

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """A storm: a whole instance under a mixed load, while everything in it is killed, stopped, restarted and cut off
-from the database, at random from a printed seed. Then all heals, and three witnesses are heard:
+from the database, at random from a printed seed, and ghosts speak (ghost.c). Then all heals, and four witnesses are heard:
 
   the clients    each knows the ids that it was answered; every one of them must have ended, once
+  the receiver   of callbacks: it was told of each end that was to be told
   the jobs       each attempt appends its start, signs of life and its end to a file outside of the database
                  (evidence_runtime.c), in the order in which they happened
   the checker    `stoker admin verify`: tables and node
 
-    tests/faults/storm.py [--jobs N] [--faults N] [--seed N] [--seconds N]
+    tests/faults/storm.py [--jobs N] [--faults N] [--seed N] [--seconds N] [--seeds N] [--profile outage]
+
+A storm of 10,000 jobs and 200 faults takes five minutes of load, and some more until all has run: eight to ten minutes on two
+cores, twenty of them three hours. --profile outage: nothing but a database that is away for longer than a lease, over and
+over, which must cost no job its node.
 
 0 lost, 0 started twice, 0 attempts beyond the rule, 0 that stand still for 15 s after the last fault."""
 import argparse
@@ -26,6 +31,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "flow"))
 import harness  # noqa: E402
+from receiver import Receiver  # noqa: E402
 
 # Each line is one append: whole, and in the order in which it happened.
 SAY = 'say() { echo "$1 $TASK_ID $STOKER_ATTEMPT" >>/evidence; }; say start; '
@@ -40,6 +46,7 @@ KINDS = {
               {"complete"}),
     "cancelled": (TICKS + "say end", {}, 8, {"cancelled", "complete"}),
     "delayed": ("say end", {}, 10, {"complete"}),
+    "patient": (TICKS * 8 + "echo $TASK_ID; say end", {}, 0, {"complete"}),
     "limited": ("sleep 0.1; say alive; say end", {"max_concurrency": 2}, 12, {"complete"}),
 }
 
@@ -75,6 +82,8 @@ class Client(threading.Thread):
         body = {"code_name": kind, "label": "order %d" % number}
         if kind == "delayed":
             body["delay"] = number % 4 + 1
+        if kind in ("short", "failing"):
+            body["callback"] = self.storm.receiver.url
         return json.dumps({"tasks": [body]}).encode()
 
     def ask(self, method, path, body, key=None):
@@ -121,8 +130,11 @@ class Storm:
 
     STILL_S = 15  # nothing may stand still for longer, once all is well
 
-    def __init__(self, jobs, faults, seed, seconds):
+    def __init__(self, jobs, faults, seed, seconds, profile=None):
         self.random = random.Random(seed)
+        self.profile = profile
+        self.receiver = Receiver()
+        self.receiver.start()
         self.jobs, self.count, self.seconds = jobs, faults, seconds
         self.patience = seconds + 60
         self.folder = harness.scratch("stoker-storm-")
@@ -139,7 +151,7 @@ class Storm:
     def env(self, doors):
         return {"STOKER_EVIDENCE": self.folder + "/evidence", "STOKER_DATABASE_SOCKET": doors + "/db",
                 "STOKER_LOGS_SOCKET": doors + "/db", "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1",
-                "STOKER_NODE_RUNTIME": "crun"}  # runc would run without the evidence, if crun died in its probe
+                "STOKER_COURIER_ALLOW_PRIVATE": "yes", "STOKER_COURIER_RETRY_S": "1,1,2,2,3,5,5,5,5,5,5,5,5", "STOKER_NODE_RUNTIME": "crun"}  # runc would run without the evidence, if crun died in its probe
 
     def build(self):
         return harness.BUILD
@@ -154,9 +166,14 @@ class Storm:
         self.stoker.start()
         for kind, (command, fields, _, _) in KINDS.items():
             self.stoker.code(kind, SAY + command, **fields)
+        for _ in range(3 if self.jobs else 0):
+            self.stoker.post("schedules", {"schedules": [{"code_name": "short", "run_every": 2, "run_times": self.seconds // 2,
+                                                          "misfire": "all"}]})
 
     def clients(self, count=8):
         kinds = [kind for kind, row in KINDS.items() for _ in range(row[2])]
+        if self.profile == "outage":
+            kinds = ["patient", "short"]
         orders = [(n, self.random.choice(kinds), self.seconds * n / self.jobs) for n in range(self.jobs)]
         return [Client(self, orders[i::count]) for i in range(count)]
 
@@ -228,8 +245,28 @@ class Storm:
 
     power_cuts = 0
 
+    def haunt(self):
+        env = dict(os.environ, STOKER_DATABASE_SOCKET=self.stoker.run + "/s/db.sock", STOKER_DATABASE_USER="root",
+                   STOKER_DATABASE_PASSWORD_FILE="")
+        done = subprocess.run([self.build() + "/tests/faults/ghost"], env=env, stdout=subprocess.PIPE, text=True)
+        self.wrong += done.stdout.splitlines()
+
+    def outage(self):
+        """The database is away for longer than a lease; a runner that is slow to notice that it is back must not lose for it."""
+        pid = self.stoker.pid("mariadb")
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(14)
+        runner = self.signal_one(("runner",), signal.SIGSTOP)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(3)
+        if runner:
+            os.kill(runner, signal.SIGCONT)
+        time.sleep(3)
+
     def plan(self):
         r = self.random
+        if self.profile == "outage":
+            return [("outage", self.outage)] * self.count
         kinds = [
             (8, "kill api", lambda: self.kill("stoker-api")),
             (8, "kill runner", lambda: self.kill("runner")),
@@ -264,6 +301,8 @@ class Storm:
             time.sleep(max(0, self.seconds * n / self.count - self.clock()))
             self.told[name] += 1
             do()
+            if n % 4 == 0 and self.profile is None:
+                self.haunt()
 
     def heal(self):
         self.proxy.say("pass")
@@ -333,6 +372,27 @@ class Storm:
             self.wrong.append("task %s has attempt %s, though attempt %s ended by %s" % (task, attempt, before, cause))
         return len(newest)
 
+    def hear_nodes(self):
+        """In outages alone nobody's node is lost."""
+        lost = self.stoker.sql("SELECT LOWER(HEX(task_id)), number, note FROM attempt WHERE cause = 'node_lost'")
+        if self.profile == "outage":
+            self.wrong += ["attempt %s of task %s was taken from a node that lived: %s" % (number, task, note) for task, number, note in lost]
+
+    def hear_receiver(self):
+        """Each end that was to be told was told."""
+        def left():
+            return self.stoker.sql("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'") == [("0",)]
+        try:
+            harness.wait_for(left, 90, "all callbacks to be told")
+        except AssertionError as error:
+            self.wrong.append(str(error))
+        ended = {row[0] for row in self.stoker.sql("SELECT LOWER(HEX(id)) FROM task WHERE callback = '%s'" % self.receiver.url)}
+        untold = ended - self.receiver.tasks
+        self.wrong += ["the end of task %s was told to nobody" % task for task in sorted(untold)[:10]]
+        fired = self.stoker.sql("SELECT LOWER(HEX(schedule_id)), nominal, COUNT(*) FROM fire GROUP BY 1, 2 HAVING COUNT(*) > 1")
+        self.wrong += ["time %s of schedule %s stands %s times in the ledger" % (nominal, schedule, n) for schedule, nominal, n in fired]
+        return len(ended)
+
     def known_of(self, task, said):
         """What a person would ask next."""
         attempts = self.stoker.sql("SELECT a.number, n.name, a.claimed_at, a.started_at, a.ended_at, a.cause, a.exit_code, a.note FROM attempt a"
@@ -389,11 +449,13 @@ class Storm:
         stored = self.hear_clients(clients)
         ran = self.hear_jobs(stored)
         self.clean_up_of_node()
+        told = self.hear_receiver()
+        self.hear_nodes()
         self.hear_checker()
         self.hear_logs(clients)
         attempts = self.stoker.sql("SELECT IFNULL(cause, 'none'), COUNT(*) FROM attempt GROUP BY 1")
-        print("%d orders, %d tasks, %d ran; load for %.1f s, all ended after %.1f s; attempts by cause: %s; power cuts: %d" % (
-            self.jobs, len(stored), ran, loaded, ended, dict(attempts), self.power_cuts), flush=True)
+        print("%d orders, %d tasks, %d ran; load for %.1f s, all ended after %.1f s; attempts by cause: %s; power cuts: %d; told: %d" % (
+            self.jobs, len(stored), ran, loaded, ended, dict(attempts), self.power_cuts, told), flush=True)
         print("faults: " + ", ".join("%s %d" % pair for pair in sorted(self.told.items())), flush=True)
         return self.wrong
 
@@ -404,6 +466,7 @@ class Storm:
             self.stoker.remove()
         finally:
             self.proxy.close()
+            self.receiver.server.shutdown()
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -418,9 +481,9 @@ def play_out(storm):
     return wrong
 
 
-def play(jobs, faults, seed, seconds):
+def play(jobs, faults, seed, seconds, profile=None):
     print("storm: seed %d, %d jobs, %d faults" % (seed, jobs, faults), flush=True)
-    return play_out(Storm(jobs, faults, seed, seconds))
+    return play_out(Storm(jobs, faults, seed, seconds, profile))
 
 
 def play_seeds(first, count, play_one):
@@ -436,15 +499,16 @@ def play_seeds(first, count, play_one):
 
 
 def main():
-    words = argparse.ArgumentParser(description="A storm of faults over a whole instance.")
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--jobs", type=int, default=1000)
     words.add_argument("--faults", type=int, default=40)
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     words.add_argument("--seeds", type=int, default=1, help="so many storms, from seeds that follow each other")
     words.add_argument("--seconds", type=int, help="of load and faults; 1.5 a fault unless given")
+    words.add_argument("--profile", choices=("outage",), help="one kind of fault alone")
     words = words.parse_args()
-    return play_seeds(words.seed, words.seeds,
-                      lambda seed: play(words.jobs, words.faults, seed, words.seconds or words.faults * 3 // 2))
+    return play_seeds(words.seed, words.seeds, lambda seed: play(
+        words.jobs, words.faults, seed, words.seconds or words.faults * 3 // 2, words.profile))
 
 
 if __name__ == "__main__":
