@@ -43,7 +43,8 @@ class GaleraStorm(storm.Storm):
         folder = self.folder + "/evidence"
         os.mkdir(folder)
         self.evidence = folder + "/attempts"
-        env = {"STOKER_EVIDENCE": folder, "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1", "STOKER_NODE_RUNTIME": "crun"}
+        env = {"STOKER_EVIDENCE": folder, "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1", "STOKER_NODE_RUNTIME": "crun",
+               **storm.CALLING}
         self.stoker = galera.Instance(self.cluster, self.spread, env=env, script=storm.HERE + "/instance.sh", build=self.build())
         self.stoker.start()
         for kind, (command, fields, _, _) in storm.KINDS.items():

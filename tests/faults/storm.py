@@ -33,6 +33,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "flow"))
 import harness  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
+# Callbacks to a receiver on this machine, which is told again soon.
+CALLING = {"STOKER_COURIER_ALLOW_PRIVATE": "yes", "STOKER_COURIER_RETRY_S": "1,1,2,2,3,5,5,5,5,5,5,5,5"}
+
 # Each line is one append: whole, and in the order in which it happened.
 SAY = 'say() { echo "$1 $TASK_ID $STOKER_ATTEMPT" >>/evidence; }; say start; '
 TICKS = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; say alive; done; "
@@ -151,7 +154,8 @@ class Storm:
     def env(self, doors):
         return {"STOKER_EVIDENCE": self.folder + "/evidence", "STOKER_DATABASE_SOCKET": doors + "/db",
                 "STOKER_LOGS_SOCKET": doors + "/db", "STOKER_NODE_SLOTS": "12", "STOKER_NODE_GRACE_S": "1",
-                "STOKER_COURIER_ALLOW_PRIVATE": "yes", "STOKER_COURIER_RETRY_S": "1,1,2,2,3,5,5,5,5,5,5,5,5", "STOKER_NODE_RUNTIME": "crun"}  # runc would run without the evidence, if crun died in its probe
+                "STOKER_NODE_RUNTIME": "crun",  # runc would run without the evidence, if crun died in its probe
+                **CALLING}
 
     def build(self):
         return harness.BUILD
@@ -251,22 +255,26 @@ class Storm:
         done = subprocess.run([self.build() + "/tests/faults/ghost"], env=env, stdout=subprocess.PIPE, text=True)
         self.wrong += done.stdout.splitlines()
 
-    def outage(self):
+    def outage(self, go, come):
         """The database is away for longer than a lease; a runner that is slow to notice that it is back must not lose for it."""
-        pid = self.stoker.pid("mariadb")
-        os.kill(pid, signal.SIGSTOP)
+        go()
         time.sleep(14)
         runner = self.signal_one(("runner",), signal.SIGSTOP)
-        os.kill(pid, signal.SIGCONT)
-        time.sleep(3)
+        come()
+        time.sleep(4)
         if runner:
             os.kill(runner, signal.SIGCONT)
         time.sleep(3)
 
+    def outages(self):
+        pid = self.stoker.pid("mariadb")
+        return [("refused", lambda: self.outage(lambda: self.proxy.say("refuse"), lambda: self.proxy.say("pass"))),
+                ("hung", lambda: self.outage(lambda: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT)))]
+
     def plan(self):
         r = self.random
         if self.profile == "outage":
-            return [("outage", self.outage)] * self.count
+            return (self.outages() * self.count)[:self.count]
         kinds = [
             (8, "kill api", lambda: self.kill("stoker-api")),
             (8, "kill runner", lambda: self.kill("runner")),
@@ -315,14 +323,15 @@ class Storm:
     def settle_down(self):
         """Waits while there is progress; what stands still is told."""
         last, since = None, time.monotonic()
+        still = self.STILL_S + (30 if self.profile else 0)  # its jobs take so long
         while True:
             now = self.left()
             if now == 0:
                 return
             if last is None or now < last:
                 last, since = now, time.monotonic()
-            if time.monotonic() - since > self.STILL_S:
-                self.wrong.append("%d tasks stand still for %d s: %s" % (now, self.STILL_S, self.stoker.sql(
+            if time.monotonic() - since > still:
+                self.wrong.append("%d tasks stand still for %d s: %s" % (now, still, self.stoker.sql(
                     "SELECT LOWER(HEX(t.id)), c.name, t.state, t.attempt FROM task t JOIN code c ON c.id = t.code_id"
                     " WHERE t.ended_at IS NULL LIMIT 10")))
                 return
@@ -372,7 +381,7 @@ class Storm:
             self.wrong.append("task %s has attempt %s, though attempt %s ended by %s" % (task, attempt, before, cause))
         return len(newest)
 
-    def hear_nodes(self):
+    def hear_losses(self):
         """In outages alone nobody's node is lost."""
         lost = self.stoker.sql("SELECT LOWER(HEX(task_id)), number, note FROM attempt WHERE cause = 'node_lost'")
         if self.profile == "outage":
@@ -450,7 +459,7 @@ class Storm:
         ran = self.hear_jobs(stored)
         self.clean_up_of_node()
         told = self.hear_receiver()
-        self.hear_nodes()
+        self.hear_losses()
         self.hear_checker()
         self.hear_logs(clients)
         attempts = self.stoker.sql("SELECT IFNULL(cause, 'none'), COUNT(*) FROM attempt GROUP BY 1")

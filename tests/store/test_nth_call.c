@@ -7,8 +7,9 @@
 #include "store/callback_store.h"
 #include "store/cluster_store.h"
 #include "store/delivery_store.h"
+#include "store/event_store.h"
 #include "store/fire_store.h"
-#include "store/log_store.h"
+#include "store/log_cursor_store.h"
 #include "store/member_store.h"
 #include "store/outbox_store.h"
 #include "store/package_store.h"
@@ -273,6 +274,19 @@ static void a_log(struct scene *s)
 	fine(log_store_begin(f.logs, &f.cx, &s->w.project, &s->id, 1, 700000));
 }
 
+/* Logs of two tasks, the one new and the other from days ago, that go on to a destination. */
+static void a_destination(struct scene *s)
+{
+	s->id = id_make(clock_wall_us());
+	s->upload = id_make(clock_wall_us());
+	run_in(&f, f.logs, arena_printf(&f.cx.arena, "INSERT INTO log_destination (id, project_id, address, template, holder, held_until)"
+	                                " VALUES (x'%s', x'%s', 'http://x/', 'json', x'%s', NOW(6) + INTERVAL 1 HOUR)", id_format(&s->id).s,
+	                                id_format(&s->w.project).s, id_format(&s->id).s));
+	for (int i = 0; i < 2; i++)
+		run_in(&f, f.logs, arena_printf(&f.cx.arena, "INSERT INTO log_cursor (destination_id, task_id, attempt, day) VALUES (x'%s', x'%s', %d, %d)",
+		                                id_format(&s->id).s, id_format(&s->upload).s, i + 1, i ? 700000 : 1));
+}
+
 static void nothing(struct scene *s)
 {
 	s->name = fresh_name();
@@ -471,6 +485,31 @@ static enum err begin_log(struct scene *s)
 	return log_store_begin(f.logs, &f.cx, &s->w.project, &s->id, 2, 700000);
 }
 
+static enum err tell_sent(struct scene *s)
+{
+	struct log_cursor cursors[2] = { { .task = s->upload, .attempt = 1, .is_done = true }, { .task = s->upload, .attempt = 2, .seen = 3 } };
+	struct log_sent sent = { .destination = s->id, .holder = s->id, .cursors = cursors, .n = 2, .lines = 7, .error = STR_LIT("") };
+	enum err e = log_cursor_store_sent(f.logs, &f.cx, &sent);
+
+	return e == ERR_CONFLICT ? OK : e; /* it was told already */
+}
+
+static enum err forget_cursors(struct scene *s)
+{
+	int64_t lost;
+
+	(void)s;
+	return log_cursor_store_forget(f.logs, &f.cx, 7, &lost);
+}
+
+static enum err place_events(struct scene *s)
+{
+	size_t n;
+
+	(void)s;
+	return event_store_place(f.db, &f.cx, &n);
+}
+
 static enum err end_project(struct scene *s)
 {
 	return member_store_end_project(f.db, &f.cx, &s->w.project);
@@ -659,11 +698,14 @@ static const struct function {
 	{ "code_store_pause", queued, pause_code, WHOLE },
 	{ "code_store_put", a_code, put_code, WHOLE },
 	{ "delivery_store_again", taken, redeliver, WHOLE },
+	{ "event_store_place", queued, place_events, WHOLE },
 	{ "fire_store_backfill", scheduled, backfill, WHOLE },
 	{ "fire_store_due", due, fire, WHOLE },
 	{ "fire_store_release", waiting_for_a_run, release, WHOLE },
 	{ "fire_store_rezone", of_another_zone_file, rezone, WHOLE },
 	{ "fire_store_run_now", scheduled, run_now, WHOLE },
+	{ "log_cursor_store_forget", a_destination, forget_cursors, STEPS },
+	{ "log_cursor_store_sent", a_destination, tell_sent, WHOLE },
 	{ "log_store_begin", a_log, begin_log, STEPS },
 	{ "member_store_end_project", an_empty_project, end_project, WHOLE },
 	{ "node_store_beat", nothing, beat, STEPS },
@@ -706,7 +748,7 @@ static const struct sql SHAPES = {
 	" '))), 0) AS s FROM `', c.table_schema, '`.`', c.table_name, '`') FROM information_schema.columns c"
 	" JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
 	" WHERE c.table_schema IN ('stoker', 'stoker_logs') AND t.table_type = 'BASE TABLE'"
-	" AND c.table_name NOT IN ('turn', 'beat', 'schema') GROUP BY c.table_schema, c.table_name", "" };
+	" AND c.table_name NOT IN ('turn', 'event_turn', 'beat', 'schema') GROUP BY c.table_schema, c.table_name", "" };
 static const struct sql TABLES = {
 	"SELECT CONCAT('CHECKSUM TABLE ', GROUP_CONCAT('`', table_schema, '`.`', table_name, '`')) FROM information_schema.tables"
 	" WHERE table_schema IN ('stoker', 'stoker_logs') AND table_type = 'BASE TABLE'", "" };
@@ -818,7 +860,7 @@ static struct picture whole_of(const struct function *fn)
 static bool goes_well_with(const struct function *fn, const struct picture *whole, int n, enum failure how)
 {
 	struct scene s = { .w = given_world(&f) };
-	struct db *db = fn->given == a_log ? f.logs : f.db;
+	struct db *db = fn->given == a_log || fn->given == a_destination ? f.logs : f.db;
 	const char *when = arena_printf(&f.cx.arena, "%s, %s call %d", fn->name, FAILURE_NAMES[how], n);
 	struct picture before, after;
 	bool failed;
