@@ -8,6 +8,10 @@ CALL = re.compile(r"\b([a-z_]\w*)(?=\()")
 FUNCTION = re.compile(r"^((?:static |const |inline )*[a-z_]+ (?:[a-z_]+ )?\**)(\w+)\([^;{]*?\)\n\{\n(.*?)^\}", re.S | re.M)
 
 
+# Not to be tried so: why
+EXEMPT = {"log_store_partitions": "each ALTER TABLE commits by itself"}
+
+
 def read(path):
     with open(path) as file:
         return file.read()
@@ -44,7 +48,7 @@ def main():
     called = set(CALL.findall(outside))
     tried = set(re.findall(r'^\t\{ "(\w+)", ', read("tests/store/test_nth_call.c"), re.M))
     for name, key in sorted(public.items()):
-        if name in called and name not in tried and not name.startswith("schema_store_") and changes(key, bodies, public) > 1:
+        if name in called and name not in tried and name not in EXEMPT and not name.startswith("schema_store_") and changes(key, bodies, public) > 1:
             print("%s: %s" % key)
     for name in sorted(tried - set(public)):
         print("tests/store/test_nth_call.c: there is no %s" % name)
