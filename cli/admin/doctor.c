@@ -64,6 +64,7 @@ enum err admin_doctor_command(struct cli *c)
 	TRY(cli_options(c, NULL, 0));
 	TRY(settings_of(c, &set));
 	doctor_database(c, &set, &f);
+	doctor_galera(&set, &f);
 	doctor_host(&set, &f);
 	if (c->json)
 		print_json(c, &f);

@@ -27,9 +27,6 @@ static void server(struct db *db, struct findings *f, const char *name)
 	if (s.packet_bytes < PACKET_LEAST)
 		finding_add(f, FINDING_WARN, "packet", "max_allowed_packet is %lld bytes: large payloads are refused; set 64M",
 		            (long long)s.packet_bytes);
-	if (s.galera.n)
-		finding_add(f, str_is(s.galera, "Primary") ? FINDING_OK : FINDING_FAIL, "galera", "this server's component is " STR_FMT,
-		            STR_ARG(s.galera));
 }
 
 static void schema(struct db *db, struct findings *f)

@@ -22,5 +22,7 @@ enum finding_verdict finding_worst(const struct findings *f);
 struct settings;
 /* The database, its tables, the nodes that are alive. */
 void doctor_database(struct cli *c, const struct settings *set, struct findings *f);
+/* Each of several database servers, and whether they are one cluster in good order. */
+void doctor_galera(const struct settings *set, struct findings *f);
 /* This machine: kernel, cgroups, runtimes, packages, files. */
 void doctor_host(const struct settings *set, struct findings *f);

@@ -5,22 +5,85 @@
 static const struct sql SERVER = {
 	"SELECT VERSION(), @@GLOBAL.innodb_flush_log_at_trx_commit, TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW()),"
 	" @@GLOBAL.max_allowed_packet, @@GLOBAL.read_only", "" };
-static const struct sql GALERA = {
-	"SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'WSREP_CLUSTER_STATUS'", "" };
 
 enum err doctor_store_server(struct db *db, struct ctx *cx, struct doctor_server *out)
 {
 	const struct val *v;
-	struct rows r, galera;
+	struct rows r;
 
 	TRY(db_query(db, cx, &SERVER, NULL, 0, &r));
-	TRY(db_query(db, cx, &GALERA, NULL, 0, &galera));
 	v = row(&r, 0);
 	*out = (struct doctor_server){ .version = val_str(&v[0]), .flush = val_int(&v[1]), .zone_offset_s = val_int(&v[2]),
-		                       .packet_bytes = val_int(&v[3]), .read_only = val_int(&v[4]) != 0,
-		                       .galera = galera.n ? val_str(&row(&galera, 0)[0]) : STR_LIT("") };
-	if (str_is(out->galera, "Disconnected")) /* the provider is off */
-		out->galera = STR_LIT("");
+		                       .packet_bytes = val_int(&v[3]), .read_only = val_int(&v[4]) != 0 };
+	return OK;
+}
+
+/* --- Galera ------------------------------------------------------------------------------------------ */
+
+static const struct sql NODE = {
+	"SELECT @@GLOBAL.wsrep_on, @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.innodb_autoinc_lock_mode,"
+	" @@GLOBAL.binlog_format, @@GLOBAL.wsrep_cluster_address,"
+	" REGEXP_SUBSTR(@@GLOBAL.wsrep_provider_options, '(?<=evs.inactive_timeout = PT)[0-9.]+(?=S)')", "" };
+static const struct sql NODE_STATUS = {
+	"SELECT UPPER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN"
+	" ('WSREP_CLUSTER_SIZE', 'WSREP_CLUSTER_STATE_UUID', 'WSREP_CLUSTER_STATUS', 'WSREP_LOCAL_STATE_COMMENT')", "" };
+/* What ended before `until` never changes again; what ended later counts as if it had not. */
+static const struct sql RECENT = {
+	"SELECT CONCAT(COUNT(*), ':', BIT_XOR(CRC32(CONCAT(LOWER(HEX(id)), IF(ended_at < ?, CONCAT(state, attempt), '')))))"
+	" FROM (SELECT id, ended_at, state, attempt FROM task WHERE id < ? ORDER BY id DESC LIMIT 10000) t", "ts" };
+
+static int64_t count_nodes(struct str address)
+{
+	struct str rest = address, node;
+	int64_t n = 0;
+
+	while (str_cut(&rest, ',', &node))
+		n += node.n != 0;
+	return str_is(address, "gcomm://") ? 0 : n;
+}
+
+/* "3.5", as the provider writes it. */
+static int64_t seconds_in_us(struct str s)
+{
+	struct str whole = s;
+	int64_t n = 0;
+
+	str_cut(&s, '.', &whole);
+	return str_int(whole, &n) ? n * 1000000 : 0;
+}
+
+static void read_status(const struct rows *r, struct doctor_galera *out)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct str name = val_str(&row(r, i)[0]), value = val_str(&row(r, i)[1]);
+
+		if (str_is(name, "WSREP_CLUSTER_SIZE"))
+			str_int(value, &out->size);
+		else if (str_is(name, "WSREP_CLUSTER_STATE_UUID"))
+			out->history = value;
+		else if (str_is(name, "WSREP_CLUSTER_STATUS"))
+			out->component = value;
+		else
+			out->state = value;
+	}
+}
+
+enum err doctor_store_galera(struct db *db, struct ctx *cx, int64_t until, struct doctor_galera *out)
+{
+	struct id bound = id_make(until);
+	struct rows r, status, recent;
+	const struct val *v;
+
+	TRY(db_query(db, cx, &NODE, NULL, 0, &r));
+	TRY(db_query(db, cx, &NODE_STATUS, NULL, 0, &status));
+	v = row(&r, 0);
+	*out = (struct doctor_galera){ .on = val_int(&v[0]) != 0, .flush = val_int(&v[1]), .autoinc_mode = val_int(&v[2]),
+		                       .binlog_format = val_str(&v[3]), .nodes = count_nodes(val_str(&v[4])),
+		                       .silence_us = seconds_in_us(val_str(&v[5])) };
+	read_status(&status, out);
+	memset(bound.b + ID_BYTES / 2, 0, ID_BYTES / 2); /* the time alone: the same for every server */
+	if (db_query(db, cx, &RECENT, VALS(v_t(until), v_id(&bound)), &recent) == OK)
+		out->recent = val_str(&row(&recent, 0)[0]);
 	return OK;
 }
 

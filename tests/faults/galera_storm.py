@@ -7,6 +7,7 @@ storm.py, and the nodes themselves, which must be equal.
 
 A failover takes nothing back: no attempt may end by the loss of its node."""
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -155,7 +156,25 @@ class GaleraStorm(storm.Storm):
         wrong = super().run()
         self.hear_nodes()
         self.hear_log()
+        self.hear_doctor()
         return wrong
+
+    def ills(self):
+        """What the doctor finds wrong with the cluster, by server."""
+        checks = json.loads(self.stoker.admin("doctor", "--json").stdout)["checks"]
+        return "; ".join(check["sentence"] for check in checks if check["name"] == "galera" and check["verdict"] == "fail")
+
+    def hear_doctor(self):
+        """Last, since it hurts: he finds the cluster well, then a server that may lose commits, then one that lacks a row, as
+        one does that was started without its position."""
+        last = self.cluster.servers[-1]
+        found = [self.ills()]
+        last.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        found.append(self.ills())
+        last.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1; SET SESSION wsrep_on = OFF; DELETE FROM task ORDER BY id LIMIT 1")
+        found.append(self.ills())
+        if found[0] or last.address + ": innodb_flush" not in found[1] or last.address + " have different tasks" not in found[2]:
+            self.wrong.append("the doctor says first %r, then %r, then %r" % tuple(found))
 
     def remove(self, keep=False):
         try:
