@@ -361,12 +361,12 @@ static const struct {
 	{ "I2", "@complete", "UPDATE event SET state = 'preparing' WHERE task_id = @complete AND number = 1", false },
 	{ "I2", "@again", "UPDATE event SET attempt = 0 WHERE task_id = @again AND number = 4", false },
 	{ "I2", "@queued", "UPDATE task SET changes = 2 WHERE id = @queued", false },
-	{ "I2", "@complete", "INSERT INTO event SELECT task_id, number + 1, attempt, 'queued', at, NULL, NULL FROM event WHERE"
+	{ "I2", "@complete", "INSERT INTO event (task_id, number, attempt, state, at, cause, note) SELECT task_id, number + 1, attempt, 'queued', at, NULL, NULL FROM event WHERE"
 	  " task_id = @complete AND number = 4; UPDATE task SET changes = 5, state = 'queued' WHERE id = @complete", false },
 	{ "I3", "@again", "DELETE FROM attempt WHERE task_id = @again AND number = 1", false },
 	{ "I3", "@again", "UPDATE attempt SET ended_at = ended_at + INTERVAL 1 HOUR WHERE task_id = @again AND number = 1", false },
 	{ "I3", "@complete", "UPDATE attempt SET started_at = claimed_at - INTERVAL 1 HOUR WHERE task_id = @complete", false },
-	{ "I3", "@complete", "UPDATE event SET number = 6 WHERE task_id = @complete AND number = 4; INSERT INTO event VALUES"
+	{ "I3", "@complete", "UPDATE event SET number = 6 WHERE task_id = @complete AND number = 4; INSERT INTO event (task_id, number, attempt, state, at, cause, note) VALUES"
 	  " (@complete, 4, 1, 'preparing', NOW(6), NULL, NULL), (@complete, 5, 1, 'running', NOW(6), NULL, NULL);"
 	  " UPDATE task SET changes = 6 WHERE id = @complete", false },
 	{ "I3", "000000000000000000000007", "INSERT INTO attempt (task_id, number, node_id, node_session, day, claimed_at)"
@@ -375,7 +375,7 @@ static const struct {
 	{ "I6", "@again", "UPDATE code SET on_node_loss = 'fail' WHERE id = (SELECT code_id FROM task WHERE id = @again)", false },
 	{ "I6", "@again", "UPDATE code SET on_node_loss = 'fail' WHERE id = (SELECT code_id FROM task WHERE id = @again);"
 	  " UPDATE attempt SET started_at = NULL, suspect = 1 WHERE task_id = @again AND number = 1", false },
-	{ "I4", "@complete", "INSERT INTO event SELECT task_id, 5, attempt, 'error', at, cause, note FROM event WHERE"
+	{ "I4", "@complete", "INSERT INTO event (task_id, number, attempt, state, at, cause, note) SELECT task_id, 5, attempt, 'error', at, cause, note FROM event WHERE"
 	  " task_id = @complete AND number = 4; UPDATE task SET changes = 5 WHERE id = @complete", false },
 	{ "I4", "@complete", "UPDATE attempt SET ended_at = NULL WHERE task_id = @complete", false },
 	{ "I4", "@complete", "UPDATE attempt SET exit_code = 9 WHERE task_id = @complete", false },
