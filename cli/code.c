@@ -44,7 +44,7 @@ static enum err set_env(struct cli *c, const struct cli_list *env, json_t *code)
 }
 
 struct register_options {
-	const char *image, *zip, *runtime, *file, *command, *config, *callback, *on_node_loss, *scratch;
+	const char *image, *zip, *runtime, *file, *command, *config, *callback, *on_node_loss, *scratch, *engine;
 	struct cli_list env;
 	int64_t retries, retries_delay_s, timeout_s, memory_mb, max_concurrency, priority, grace_s;
 };
@@ -75,6 +75,7 @@ static enum err register_code(struct cli *c, const struct register_options *o)
 	set_text(code, "callback", o->callback);
 	set_text(code, "on_node_loss", o->on_node_loss);
 	set_text(code, "scratch", o->scratch);
+	set_text(code, "engine", o->engine);
 	set_int(code, "retries", o->retries);
 	set_int(code, "retries_delay", o->retries_delay_s);
 	set_int(code, "timeout", o->timeout_s);
@@ -119,6 +120,7 @@ enum err code_register_command(struct cli *c)
 		{ "scratch", 0, OPTION_TEXT, &o.scratch, "memory|disk", "where its jobs write: memory of theirs, or a disk", 0, 0 },
 		{ "grace", 0, OPTION_INT, &o.grace_s, "S", "seconds between TERM and KILL", 0, 3600 },
 		{ "on-node-loss", 0, OPTION_TEXT, &o.on_node_loss, "WORD", "again (the default), or fail: then a lost node ends it", 0, 0 },
+		{ "engine", 0, OPTION_TEXT, &o.engine, "NAME", "oci, docker or podman; default: the first of its node", 0, 0 },
 		{ "callback", 0, OPTION_TEXT, &o.callback, "URL", "told when a task is over", 0, 0 },
 	};
 

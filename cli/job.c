@@ -39,7 +39,8 @@ static int error_status(const json_t *task)
 
 	cause_parse(text_of(task, "cause"), &cause);
 	if (cause == CAUSE_IMAGE || cause == CAUSE_PACKAGE || cause == CAUSE_DECRYPTION || cause == CAUSE_LAUNCH ||
-	    cause == CAUSE_NODE_LOST || cause == CAUSE_NODE_STOPPED || cause == CAUSE_MONITOR_LOST || cause == CAUSE_POISON)
+	    cause == CAUSE_NODE_LOST || cause == CAUSE_NODE_STOPPED || cause == CAUSE_ENGINE_RESTARTED ||
+	    cause == CAUSE_MONITOR_LOST || cause == CAUSE_POISON)
 		return EXIT_UNDECIDED;
 	if (code > 0 && code < 256)
 		return (int)code;

@@ -76,6 +76,15 @@ static char *closed_addresses(struct arena *a, const struct settings *set)
 	return list;
 }
 
+static char **add_daemon(const struct settings *set, const char *name, const char *option, char *socket, char **end)
+{
+	if (!settings_has_engine(set, str_of(name)))
+		return end;
+	*end++ = (char *)option;
+	*end++ = socket;
+	return end;
+}
+
 enum err launcher_start(struct ctx *cx, const struct settings *set, const struct account *runner, int *channel)
 {
 	struct arena *a = &cx->arena;
@@ -94,8 +103,14 @@ enum err launcher_start(struct ctx *cx, const struct settings *set, const struct
 		"--slots", arena_printf(a, "%lld", (long long)set->node.slots),
 		"--cgroup", set->node.cgroup, "--runtime", set->node.runtime, "--isolation", set->node.isolation,
 		"--images-mb", arena_printf(a, "%lld", (long long)set->images.cache_mb),
-		"--resolvers", set->node.resolvers, "--closed", closed, NULL,
+		"--resolvers", set->node.resolvers, "--closed", closed, NULL, NULL, NULL, NULL, NULL,
 	};
+	char **end = argv;
+
+	while (*end)
+		end++;
+	end = add_daemon(set, "docker", "--docker", set->node.docker_socket, end);
+	add_daemon(set, "podman", "--podman", set->node.podman_socket, end);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(cx, "make the launcher's channel");
 	pid = fork();

@@ -19,6 +19,7 @@
 	X(LAUNCH,         "launch")          /* the runtime could not start it */               \
 	X(NODE_LOST,      "node_lost")       /* no verdict: the next attempt follows */         \
 	X(NODE_STOPPED,   "node_stopped")    /* ended with its grace by `down`; next attempt */ \
+	X(ENGINE_RESTARTED, "engine_restarted") /* its daemon restarted, and killed it; next attempt */ \
 	X(MONITOR_LOST,   "monitor_lost")    /* its monitor was killed */                       \
 	X(POISON,         "poison")          /* its nodes died under it, too often */
 #define X(name, text) CAUSE_##name,

@@ -17,6 +17,7 @@ struct code {
 	int64_t package_bytes;
 	struct str runtime, stack, file_name; /* how the zip is run; in `image`, else in theirs (runtime.h) */
 	struct str callback;      /* URL or "" */
+	struct str engine;        /* oci, docker or podman; "" = the first of its node */
 	int64_t max_concurrency;  /* 0 = no limit */
 	int64_t retries, retries_delay_s;
 	int64_t default_priority; /* 0..2 */
@@ -34,9 +35,9 @@ struct code_order {
 	struct str name;
 	bool has_image, has_package, has_runtime, has_stack, has_file_name, has_command, has_env, has_config, has_callback,
 		has_max_concurrency, has_retries, has_retries_delay, has_priority, has_timeout, has_memory, has_grace,
-		has_on_node_loss, has_scratch;
+		has_on_node_loss, has_scratch, has_engine;
 	bool fails_on_node_loss, is_on_disk;
-	struct str image, package, package_name, runtime, stack, file_name, command, env, config, callback;
+	struct str image, package, package_name, runtime, stack, file_name, command, env, config, callback, engine;
 	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
 };
 

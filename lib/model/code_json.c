@@ -79,6 +79,8 @@ static void set_policy(json_t *j, const struct code *c)
 		set_int(j, "grace", c->grace_s);
 	if (c->callback.n)
 		set_text(j, "callback", c->callback);
+	if (c->engine.n)
+		set_text(j, "engine", c->engine);
 	set_text(j, "on_node_loss", c->fails_on_node_loss ? STR_LIT("fail") : STR_LIT("again"));
 	set_text(j, "scratch", c->is_on_disk ? STR_LIT("disk") : STR_LIT("memory"));
 	json_object_set_new(j, "paused", json_boolean(c->paused));
@@ -241,6 +243,18 @@ static enum err read_choice(struct ctx *cx, const json_t *j, const char *key, co
 	return OK;
 }
 
+static enum err read_engine(struct ctx *cx, const json_t *j, struct code_order *o)
+{
+	static const char *const names[] = { "", "oci", "docker", "podman" };
+
+	TRY(json_get_text(cx, j, "engine", &o->engine));
+	o->has_engine = json_object_get(j, "engine") != NULL;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_is(o->engine, names[i]))
+			return OK;
+	return err_set(cx, ERR_INPUT, "field engine: must be \"oci\", \"docker\" or \"podman\", or \"\" for the node's own choice");
+}
+
 /* Texts; PHP also sends false. What is "" is not said. */
 static enum err read_name_of(struct ctx *cx, const json_t *j, const char *key, size_t most, bool *has, struct str *out)
 {
@@ -285,6 +299,7 @@ static enum err read_policy(struct ctx *cx, const json_t *j, struct code_order *
 	o->has_timeout = o->has_timeout && o->timeout_s > 0;
 	TRY(read_int(cx, j, "memory_mb", 0, MEMORY_MB_MOST, &o->has_memory, &o->memory_mb));
 	TRY(read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s));
+	TRY(read_engine(cx, j, o));
 	TRY(read_choice(cx, j, "on_node_loss", (const char *const[]){ "again", "fail" }, &o->has_on_node_loss,
 	                &o->fails_on_node_loss));
 	return read_choice(cx, j, "scratch", (const char *const[]){ "memory", "disk" }, &o->has_scratch, &o->is_on_disk);
@@ -292,7 +307,7 @@ static enum err read_policy(struct ctx *cx, const json_t *j, struct code_order *
 
 enum err code_order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, struct code_order *out)
 {
-	struct code_order o = { .grace_s = -1 };
+	struct code_order o = { .grace_s = -1, .engine = STR_LIT("") };
 
 	TRY(read_text(cx, j, "image", IMAGE_BYTES, &o.has_image, &o.image));
 	if (o.image.n)

@@ -58,6 +58,9 @@ static const struct conf_key KEYS[] = {
 	TEXT("node", "cluster", "default", node.cluster, "the cluster whose tasks this node runs"),
 	TEXT("node", "doorbell", "127.0.0.1:0", node.doorbell, "UDP address that wakes the runner; port 0 = any free one"),
 	TEXT("node", "runtime", "auto", node.runtime, "auto, crun or runc"),
+	TEXT("node", "engines", "oci", node.engines, "which of oci, docker and podman this node has, comma separated; the first runs what no code says otherwise of"),
+	TEXT("node", "docker_socket", "/run/docker.sock", node.docker_socket, "socket of the daemon of the engine docker"),
+	TEXT("node", "podman_socket", "/run/podman/podman.sock", node.podman_socket, "socket of the service of the engine podman"),
 	TEXT("node", "isolation", "usual", node.isolation, "usual: what the host cannot give is done without, and stoker admin doctor tells it; strict: then it runs no job"),
 	TEXT("node", "cgroup", "stoker", node.cgroup, "cgroup below which jobs get theirs"),
 	TEXT("node", "resolvers", "", node.resolvers, "addresses, comma separated, that jobs of clusters with a network may ask for names; empty = this host's own that are not on its loopback"),
@@ -119,6 +122,28 @@ static void logs_as_database(struct settings *s)
 	inherit(&s->logs.user, s->database.user);
 }
 
+bool settings_has_engine(const struct settings *set, struct str name)
+{
+	struct str rest = str_of(set->node.engines), one;
+
+	while (str_cut(&rest, ',', &one))
+		if (str_equal(str_trim(one), name))
+			return true;
+	return false;
+}
+
+static enum err check_engines(struct ctx *cx, const struct settings *out)
+{
+	struct str rest = str_of(out->node.engines), one;
+
+	while (str_cut(&rest, ',', &one)) {
+		one = str_trim(one);
+		if (!str_is(one, "oci") && !str_is(one, "docker") && !str_is(one, "podman"))
+			return err_set(cx, ERR_INPUT, "node.engines must name oci, docker or podman, not \"" STR_FMT "\"", STR_ARG(one));
+	}
+	return OK;
+}
+
 enum err settings_read(struct ctx *cx, const char *path, struct settings *out)
 {
 	TRY(conf_read(cx, KEYS, KEY_COUNT, path, out));
@@ -134,6 +159,7 @@ enum err settings_read(struct ctx *cx, const char *path, struct settings *out)
 		return err_set(cx, ERR_INPUT, "node.runtime must be auto, crun or runc, not \"%s\"", out->node.runtime);
 	if (strcmp(out->node.isolation, "usual") != 0 && strcmp(out->node.isolation, "strict") != 0)
 		return err_set(cx, ERR_INPUT, "node.isolation must be usual or strict, not \"%s\"", out->node.isolation);
+	TRY(check_engines(cx, out));
 	if (out->runner.fence_s >= out->runner.lease_s || out->runner.renew_s >= out->runner.fence_s)
 		return err_set(cx, ERR_INPUT, "runner.renew_s < runner.fence_s < runner.lease_s must hold");
 	return OK;

@@ -32,7 +32,7 @@ struct settings {
 		char *images;
 	} runtimes;
 	struct {
-		char *name, *dir, *cluster, *doorbell, *runtime, *isolation, *cgroup, *resolvers;
+		char *name, *dir, *cluster, *doorbell, *runtime, *engines, *docker_socket, *podman_socket, *isolation, *cgroup, *resolvers;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, disk_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {
@@ -56,5 +56,7 @@ struct settings {
 /* Reads file (NULL = none) and environment over the defaults, fills [logs] from [database].
  * Texts live in the ctx's arena. */
 enum err settings_read(struct ctx *cx, const char *path, struct settings *out);
+/* Is it one of [node] engines? */
+bool settings_has_engine(const struct settings *set, struct str name);
 /* The commented sample file. */
 struct str settings_sample(struct arena *a);

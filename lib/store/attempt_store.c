@@ -203,7 +203,8 @@ static struct retry *retry_of(struct ctx *cx, const struct attempt_end *end, con
 /* What a new task would meet as well, or what may not be started again, as an attempt or as a task. */
 static bool is_final_cause(enum cause cause)
 {
-	return cause == CAUSE_DECRYPTION || cause == CAUSE_NODE_LOST || cause == CAUSE_NODE_STOPPED || cause == CAUSE_POISON;
+	return cause == CAUSE_DECRYPTION || cause == CAUSE_NODE_LOST || cause == CAUSE_NODE_STOPPED ||
+	       cause == CAUSE_ENGINE_RESTARTED || cause == CAUSE_POISON;
 }
 
 /* IronWorker 8.3: errors and kills are retried as new tasks, timeouts and cancels are not. Nor is a payload

@@ -14,7 +14,7 @@
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
 	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail', " PACKAGE_COLUMNS \
-	", c.scratch = 'disk'" \
+	", c.scratch = 'disk', c.engine" \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -38,7 +38,7 @@ static void from_row(const struct val *v, struct code *out)
 		.fails_on_node_loss = val_int(&v[20]) != 0,
 		.package = val_str(&v[21]), .package_name = val_str(&v[22]), .runtime = val_str(&v[23]),
 		.stack = val_str(&v[24]), .file_name = val_str(&v[25]), .package_md5 = val_str(&v[26]),
-		.package_bytes = val_int(&v[27]), .is_on_disk = val_int(&v[28]) != 0,
+		.package_bytes = val_int(&v[27]), .is_on_disk = val_int(&v[28]) != 0, .engine = val_str(&v[29]),
 	};
 }
 
@@ -89,12 +89,12 @@ enum err code_store_list(struct db *db, struct ctx *cx, const struct id *project
 static const struct sql LOCK = { COLUMNS "WHERE c.project_id = ? AND c.name = ? FOR UPDATE", "ss" };
 static const struct sql ADD = {
 	"INSERT INTO code (id, project_id, name, revision, cluster_id, max_running, retries, retries_delay_s,"
-	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss, scratch)"
-	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "sss" };
+	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss, scratch, engine)"
+	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "ssss" };
 static const struct sql CHANGE = {
 	"UPDATE code SET revision = ?, max_running = ?, retries = ?, retries_delay_s = ?, default_priority = ?,"
-	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, updated_at = NOW(6) WHERE id = ?",
-	"iiiiiiii" "ssss" };
+	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, engine = ?, updated_at = NOW(6) WHERE id = ?",
+	"iiiiiiii" "sssss" };
 static const struct sql ADD_REVISION = {
 	"INSERT INTO revision (code_id, number, id, image, command, env, config, package, package_name, runtime, stack,"
 	" file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sisssss" "sssss" };
@@ -145,6 +145,7 @@ static bool apply(const struct code_order *o, struct code *c)
 	changed |= take_text(o->has_env, o->env, &c->env);
 	changed |= take_text(o->has_config, o->config, &c->config);
 	changed |= take_text(o->has_callback, o->callback, &c->callback);
+	changed |= take_text(o->has_engine, o->engine, &c->engine);
 	changed |= take_int(o->has_max_concurrency, o->max_concurrency, &c->max_concurrency);
 	changed |= take_int(o->has_retries, o->retries, &c->retries);
 	changed |= take_int(o->has_retries_delay, o->retries_delay_s, &c->retries_delay_s);
@@ -217,7 +218,7 @@ static struct val scratch(const struct code *c)
 static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 {
 	struct code c = { .id = p->code, .revision = 1, .image = STR_LIT(""), .command = STR_LIT(""), .env = STR_LIT("{}"),
-		          .config = STR_LIT(""), .callback = STR_LIT(""), .grace_s = -1,
+		          .config = STR_LIT(""), .callback = STR_LIT(""), .engine = STR_LIT(""), .grace_s = -1,
 		          .package = STR_LIT(""), .package_name = STR_LIT(""), .runtime = STR_LIT(""),
 		          .stack = STR_LIT(""), .file_name = STR_LIT("") };
 
@@ -226,7 +227,7 @@ static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 	apply(p->order, &c);
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c.id), v_id(p->project), v_s(p->order->name), v_i(c.max_concurrency),
 	                               v_i(c.retries), v_i(c.retries_delay_s), v_i(c.default_priority), v_i(c.timeout_s),
-	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c), scratch(&c))));
+	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c), scratch(&c), v_s(c.engine))));
 	if (db_changed(db) != 1)
 		return err_set(cx, ERR_INTERNAL, "cluster 'default' is missing from the database");
 	TRY(add_revision(db, cx, &c, &p->revision));
@@ -242,7 +243,7 @@ static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct 
 	TRY(add_revision(db, cx, c, &p->revision));
 	return db_exec(db, cx, &CHANGE, VALS(v_i(c->revision), v_i(c->max_concurrency), v_i(c->retries),
 	                                     v_i(c->retries_delay_s), v_i(c->default_priority), v_i(c->timeout_s),
-	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), scratch(c),
+	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), scratch(c), v_s(c->engine),
 	                                     v_id(&c->id)));
 }
 

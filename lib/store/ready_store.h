@@ -21,6 +21,7 @@ struct claimed {
 	struct str image, command, env, config; /* of the revision that was current when it was queued */
 	struct str package;                     /* of the same: SHA-256 of its zip (package_store.h); "" = none */
 	struct str runtime, stack, file_name;   /* how the package is run; image is "" when these say it (runtime.h) */
+	struct str engine;                      /* that its code wants; "" = the node's own choice */
 	struct str code_name, label, traceparent;
 	int64_t payload_bytes;
 	struct str payload;                     /* if it has at most READY_PAYLOAD_INLINE bytes */

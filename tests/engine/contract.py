@@ -364,6 +364,18 @@ class Contract:
             self.assertEqual(REFUSED, job.status)
             self.assertIn("relaxes nothing", job.message)
 
+    def test_scratch_on_disk(self):
+        """scratch on a disk, beside its memory"""
+        job = self.node.launch(self.engine, "dd if=/dev/zero of=/tmp/x bs=64k count=1600 2>&1", disk=1, scratch=128 * MB)
+        if self.engine == "oci":
+            self.assertEqual(OK, job.status, job.message)
+            end = job.end()
+            self.assertEqual(("exited", 0, 0), (end["verdict"], end["code"], end["oom_kills"]), job.out())
+        else:
+            self.says("no: refused")
+            self.assertEqual(REFUSED, job.status)
+            self.assertIn("gives jobs no scratch on a disk", job.message)
+
     def test_devices(self):
         """the usual devices and no other; none can be made"""
         job = self.check("cd /dev; for f in *; do [ -b $f ] && echo $f; done; ls /dev/mem /dev/kmsg /dev/fuse 2>/dev/null; exit 0", 0)

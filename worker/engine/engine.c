@@ -1,16 +1,25 @@
 #include "worker/engine/engine.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const struct engine_class *const ENGINES[] = {
-	&ENGINE_OCI, /* crun or runc on an unpacked image, through the launcher */
+	&ENGINE_OCI,    /* crun or runc on an unpacked image */
+	&ENGINE_DOCKER, /* a daemon with Docker's API */
+	&ENGINE_PODMAN, /* the same, where it differs from Docker */
 };
 
-const struct engine_class *engine_find(const char *name)
+const struct engine_class *engine_find(struct str name)
 {
 	for (size_t i = 0; i < sizeof ENGINES / sizeof *ENGINES; i++)
-		if (strcmp(ENGINES[i]->name, name) == 0)
+		if (str_is(name, ENGINES[i]->name))
+			return ENGINES[i];
+	return NULL;
+}
+
+const struct engine_class *engine_of_kind(uint8_t kind)
+{
+	for (size_t i = 0; i < sizeof ENGINES / sizeof *ENGINES; i++)
+		if (ENGINES[i]->kind == kind)
 			return ENGINES[i];
 	return NULL;
 }

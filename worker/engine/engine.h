@@ -70,7 +70,8 @@ struct engine_events {
 struct engine;
 struct engine_class {
 	const char *name;
-	/* Takes `channel` (a descriptor to the engine's privileged half, or -1). */
+	uint8_t kind; /* enum launch_engine: it is what an attempt's folder says */
+	/* One for all engines of a node, whichever opens it. Takes `channel` (a descriptor to the engine's privileged half, or -1). */
 	enum err (*open)(struct ctx *cx, struct loop *l, const struct settings *set, int channel,
 	                 const struct engine_events *events, void *arg, struct engine **out);
 	/* NULL is fine; asks still open are dropped, containers live on. */
@@ -88,13 +89,15 @@ struct engine_class {
 	/* Asks to remove what is left of an attempt whose monitor has ended; answered by `removed`, with
 	 * ENGINE_DONE also if nothing was there. */
 	void (*remove)(struct engine *e, const struct attempt_key *key);
-	/* Asks to make the image of that digest ready, whose layers the runner has fetched (image_fetch.h);
-	 * answered by `unpacked`, also if it is ready already. */
-	void (*unpack)(struct engine *e, const unsigned char digest[SHA256_BYTES]);
+	/* Asks to make an image ready; answered by `unpacked`, also if it is ready already. oci: the one of that
+	 * digest, whose layers the runner has fetched (image_fetch.h). A daemon: the one that it has by that name, or
+	 * that the node's store has; `digest` is then only what the answer is known by. An error: nothing was asked. */
+	enum err (*fetch)(struct engine *e, struct ctx *cx, struct str name, const unsigned char digest[SHA256_BYTES]);
 	/* Asks to end what lost its monitor and to write its exit file; answered by `swept`. */
 	void (*sweep)(struct engine *e);
 };
 
-extern const struct engine_class ENGINE_OCI;
+extern const struct engine_class ENGINE_OCI, ENGINE_DOCKER, ENGINE_PODMAN;
 /* The table: NULL if none has that name. */
-const struct engine_class *engine_find(const char *name);
+const struct engine_class *engine_find(struct str name);
+const struct engine_class *engine_of_kind(uint8_t kind);

@@ -268,6 +268,53 @@ enum err image_find(struct ctx *cx, const char *node_dir, struct str name, struc
 	return OK;
 }
 
+/* --- of a daemon --------------------------------------------------------------------------------- */
+
+static enum err parse_engine_image(struct ctx *cx, struct str text, struct image *im)
+{
+	auto_json *whole = NULL;
+	json_t *config;
+	struct str id = { 0 };
+	char *config_text;
+	enum err e;
+
+	TRY(json_read(cx, text, (struct json_limits){ .depth = 17, .nodes = 20001 }, &whole));
+	TRY(json_get_text(cx, whole, "Id", &id));
+	config = json_object_get(whole, "Config");
+	config_text = config ? json_dumps(config, JSON_COMPACT) : NULL;
+	if (!config_text || parse_digest(cx, id, "the image's id", im->digest)) {
+		free(config_text);
+		return err_set(cx, ERR_INTERNAL, "what the engine said of an image makes no sense");
+	}
+	e = parse_config(cx, str_of(config_text), im);
+	free(config_text);
+	return e;
+}
+
+enum err image_of_engine(struct ctx *cx, const char *node_dir, const char *engine, struct str name, struct image *out)
+{
+	__attribute__((cleanup(image_close))) int images = -1, fd = -1;
+	unsigned char key[SHA256_BYTES];
+	char hex[2 * sizeof key + 1];
+	struct image im = { 0 };
+	struct str text;
+
+	crypt_sha256(name, key);
+	hex_format(key, sizeof key, hex);
+	TRY(image_open_folder(cx, node_dir, "", &images));
+	fd = openat(images, arena_printf(&cx->arena, "%s-%s", engine, hex), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(cx, "read what the engine %s said of the image " STR_FMT, engine, STR_ARG(name));
+	TRY(read_small(cx, fd, "what the engine said of the image", CONFIG_MAX, &text));
+	TRY(parse_engine_image(cx, text, &im));
+	image_digest_text(im.digest, im.digest_text);
+	if (find_user(cx, -1, &im)) /* without its files only numbers can be known */
+		return err_set(cx, ERR_INPUT, "the image's user \"" STR_FMT "\" is a name: the engine %s takes numbers only",
+		               STR_ARG(im.user), engine);
+	*out = im;
+	return OK;
+}
+
 /* --- all of them -------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)

@@ -35,6 +35,10 @@ struct image_name {
  * if the name is malformed or the image's user is not in its own files. */
 enum err image_find(struct ctx *cx, const char *node_dir, struct str name, struct image *out);
 
+/* The same of an image that the engine `engine` ("docker", "podman") keeps, as the launcher wrote it down
+ * (LAUNCH_IMAGE); its digest is the id there. Users by name are not known to us: ERR_INPUT. */
+enum err image_of_engine(struct ctx *cx, const char *node_dir, const char *engine, struct str name, struct image *out);
+
 /* All names, in order of name. */
 enum err image_list(struct ctx *cx, const char *node_dir, struct image_name **out, size_t *count);
 

@@ -233,7 +233,7 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	for (int i = 0; i < MONITOR_FD_END; i++)
 		fds[i] = -1;
 	fds[0] = fds[1] = fds[2] = o.null;
-	fds[MONITOR_FD_STARTING] = o.starting[1];
+	fds[MONITOR_FD_STARTING] = is_oci ? o.starting[1] : o.null; /* a daemon may hang: others wait for none */
 	fds[MONITOR_FD_SETUP] = o.setup;
 	fds[MONITOR_FD_JOB] = dir;
 	fds[MONITOR_FD_NODE] = l->node;
@@ -258,8 +258,10 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	errno = failed ? failed : errno;
 	if (*monitor < 0 || failed)
 		return err_errno(cx, "start a monitor");
-	l->starting[l->starting_count++] = o.starting[0];
-	o.starting[0] = -1;
+	if (is_oci) {
+		l->starting[l->starting_count++] = o.starting[0];
+		o.starting[0] = -1;
+	}
 	return OK;
 }
 

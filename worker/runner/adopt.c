@@ -86,6 +86,7 @@ static void find_one(struct runner *r, const char *name)
 		                                                               (uint32_t)r->set->node.slots;
 	j = job_new(r, &key, slot);
 	j->stage = JOB_FOUND;
+	j->engine = engine_of_kind(rq.engine);
 	memcpy(j->digest, rq.digest, sizeof j->digest);
 	j->has_package = rq.has_package;
 	memcpy(j->package, rq.package_digest, sizeof j->package);

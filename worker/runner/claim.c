@@ -68,6 +68,13 @@ static enum err claim_run(struct store_work *w, struct db *tasks, struct db *log
 
 static void on_poll(void *arg);
 
+static const struct engine_class *engine_for(const struct runner *r, struct str wanted)
+{
+	if (!wanted.n)
+		return r->engine;
+	return settings_has_engine(r->set, wanted) ? engine_find(wanted) : NULL;
+}
+
 bool claim_take(struct runner *r, const struct claimed *c)
 {
 	struct attempt_key key = { .task = c->task_id, .attempt = (uint32_t)c->attempt };
@@ -89,10 +96,12 @@ bool claim_take(struct runner *r, const struct claimed *c)
 	KEEP(runtime);
 	KEEP(stack);
 	KEEP(file_name);
+	KEEP(engine);
 #undef KEEP
 	j->has_package = c->package.n == sizeof j->package;
 	if (j->has_package)
 		memcpy(j->package, c->package.p, sizeof j->package);
+	j->engine = engine_for(r, j->claim.engine);
 	j->lane_id = c->lane_id;
 	j->day = c->day;
 	j->timeout_s = c->timeout_s;

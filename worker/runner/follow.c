@@ -311,7 +311,9 @@ static void ended(struct job *j, const struct exit_file *end)
 {
 	j->end = *end;
 	j->has_end = true;
-	if (end->verdict == EXIT_LAUNCH_FAILED && end->node_fault)
+	if (end->verdict == EXIT_LAUNCH_FAILED && job_is_of_daemon(j))
+		image_mistrust(j, end->message);
+	else if (end->verdict == EXIT_LAUNCH_FAILED && end->node_fault)
 		j->end.node_fault = fault_note(j, end->message);
 	loop_stop(j->runner->loop, &j->flush);
 	launch_over(j);

@@ -9,6 +9,7 @@
 #include "model/image_ref.h"
 #include "store/attempt_store.h"
 #include "worker/image/image_fetch.h"
+#include "worker/launcher/launch_request.h"
 #include "worker/store_thread.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ enum image_step { IMAGE_RESOLVE, IMAGE_PULL, IMAGE_UNPACK, IMAGE_READY };
 struct image_entry {
 	struct image_entry *next;
 	struct runner *runner;
+	const struct engine_class *engine;
 	struct id project, code;
 	int64_t revision;
 	char *image;
@@ -44,11 +46,25 @@ struct image_room {
 
 /* --- the table ------------------------------------------------------------------------------------------- */
 
+bool job_is_of_daemon(const struct job *j)
+{
+	return j->engine && j->engine->kind != LAUNCH_ENGINE_OCI;
+}
+
+struct str image_known_as(const struct job *j, struct str image)
+{
+	static const char scheme[] = "docker://";
+
+	if (job_is_of_daemon(j) && str_starts(image, scheme))
+		return str_bytes(image.p + sizeof scheme - 1, image.n - (sizeof scheme - 1));
+	return image;
+}
+
 static bool wants(const struct job *j, const struct image_entry *e)
 {
 	struct str image;
 
-	return package_image(j, &image) && id_equal(&j->claim.code_id, &e->code) && j->claim.revision == e->revision &&
+	return j->engine == e->engine && package_image(j, &image) && id_equal(&j->claim.code_id, &e->code) && j->claim.revision == e->revision &&
 	       str_is(image, e->image);
 }
 
@@ -68,6 +84,12 @@ static struct image_entry *add(struct job *j, struct str image)
 	if (!e || !(e->image = strndup(image.p, image.n)))
 		abort();
 	e->runner = j->runner;
+	e->engine = j->engine;
+	if (job_is_of_daemon(j)) {
+		e->step = IMAGE_UNPACK;
+		crypt_sha256(image_known_as(j, image), e->digest);
+		e->digest[0] ^= j->engine->kind; /* two daemons may be asked for the same name */
+	}
 	e->project = j->claim.project_id;
 	e->code = j->claim.code_id;
 	e->revision = j->claim.revision;
@@ -273,17 +295,70 @@ static void wake_others(struct runner *r, const unsigned char *digest)
 	}
 }
 
+/* No thread needs to wait for the answer: it comes as that of unpacking does. */
+static void ask_daemon(struct image_entry *e)
+{
+	struct str name = str_of(e->image);
+	auto_ctx cx = { 0 };
+
+	if (str_starts(name, "docker://"))
+		name = str_bytes(name.p + 9, name.n - 9);
+	e->is_asked = true;
+	if (e->engine->fetch(e->runner->host, &cx, name, e->digest) != OK) {
+		e->is_asked = false;
+		failed(e, ERR_INTERNAL, cx.message);
+	}
+}
+
 static void begin(struct image_entry *e)
 {
+	auto_ctx cx = { 0 };
+
+	if (e->engine->kind != LAUNCH_ENGINE_OCI) {
+		ask_daemon(e);
+		return;
+	}
 	if (e->step != IMAGE_RESOLVE && image_is_unpacked(e->digest)) {
 		e->step = IMAGE_READY;
 		settle(e, OK, "");
 	} else if (e->step == IMAGE_UNPACK) {
 		e->is_asked = true;
-		e->runner->engine->unpack(e->runner->host, e->digest);
+		e->engine->fetch(e->runner->host, &cx, str_of(e->image), e->digest);
 	} else if (e->step == IMAGE_RESOLVE || !is_under_way(e)) {
 		ask_thread(e);
 	}
+}
+
+/* A daemon that is away, or hangs, is waited for: tasks that want it stay queued, and hold no slot. */
+static void heard_of_daemon(struct image_entry *e, enum engine_result how, const char *why)
+{
+	char text[NOTE_BYTES];
+
+	if (how == ENGINE_DONE) {
+		e->step = IMAGE_READY;
+		e->tries = 0;
+		settle(e, OK, "");
+		return;
+	}
+	if (how == ENGINE_FAILED) {
+		failed(e, ERR_INPUT, why);
+		return;
+	}
+	snprintf(text, sizeof text, "%s: %.300s", e->engine->name, why);
+	log_warn("engine_away", "image=%s why=\"%s\"", e->image, text);
+	e->tries++;
+	try_later(e, text);
+}
+
+void image_mistrust(struct job *j, const char *why)
+{
+	struct image_entry *e = find(j);
+
+	if (!e || e->step != IMAGE_READY)
+		return;
+	e->step = IMAGE_UNPACK;
+	e->tries++;
+	try_later(e, why);
 }
 
 void image_unpacked(struct runner *r, const unsigned char digest[12], enum engine_result how, const char *why)
@@ -291,12 +366,16 @@ void image_unpacked(struct runner *r, const unsigned char digest[12], enum engin
 	unsigned char whole[SHA256_BYTES];
 	struct image_entry *e = r->images->first;
 
-	while (e && !(e->step == IMAGE_UNPACK && memcmp(e->digest, digest, 12) == 0))
+	while (e && !(e->step == IMAGE_UNPACK && e->is_asked && memcmp(e->digest, digest, 12) == 0))
 		e = e->next;
 	if (!e)
 		return;
 	memcpy(whole, e->digest, sizeof whole);
 	e->is_asked = false;
+	if (e->engine->kind != LAUNCH_ENGINE_OCI) {
+		heard_of_daemon(e, how, why);
+		return;
+	}
 	if (how == ENGINE_DONE) {
 		log_info("image_fetched", "image=%s", e->image);
 		begin(e);
@@ -314,9 +393,11 @@ bool image_is_there(struct job *j)
 	struct image_entry *e;
 	struct str image;
 
-	if (*j->pulled || !package_image(j, &image) || !image_ref_is(image))
+	if (*j->pulled || !package_image(j, &image) || (!job_is_of_daemon(j) && !image_ref_is(image)))
 		return true;
 	e = find(j);
+	if (e && e->step == IMAGE_READY && job_is_of_daemon(j))
+		return true;
 	if (e && e->step == IMAGE_READY && image_is_unpacked(e->digest)) {
 		memcpy(j->pulled, "sha256:", 7);
 		hex_format(e->digest, sizeof e->digest, j->pulled + 7);

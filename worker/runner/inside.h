@@ -54,8 +54,8 @@ struct payload_key {
 struct runner {
 	struct loop *loop;
 	const struct settings *set;
-	const struct engine_class *engine;
-	struct engine *host;
+	const struct engine_class *engine; /* of jobs whose code names none */
+	struct engine *host;               /* of all engines */
 	struct store_pool *store;
 	struct package_cache *packages;
 	struct image_room *images;
@@ -142,6 +142,12 @@ bool images_are_busy(const struct runner *r);
 void images_close(struct runner *r);
 /* False: the image is of a registry, and it waits for it now (JOB_PULLING). */
 bool image_is_there(struct job *j);
+/* The name as its engine knows it. */
+struct str image_known_as(const struct job *j, struct str image);
+/* A daemon could not start what it said it has: it is asked again, not at once. */
+void image_mistrust(struct job *j, const char *why);
+/* Its engine is a daemon: what that lacks is not the node's fault. */
+bool job_is_of_daemon(const struct job *j);
 void image_unpacked(struct runner *r, const unsigned char digest[12], enum engine_result how, const char *why);
 
 /* --- package.c */

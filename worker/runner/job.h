@@ -28,6 +28,7 @@ struct job {
 	struct job *next_in_bucket;
 	struct job *next_waiting; /* in a batch; of one at a time */
 	struct attempt_key key;
+	const struct engine_class *engine; /* NULL = its code wants one that this node has not */
 	char name[ATTEMPT_NAME];
 	enum job_stage stage;
 	uint32_t slot;           /* SLOT_NONE while it waits for its package, or then for a free one */

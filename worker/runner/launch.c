@@ -160,7 +160,7 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 		what.config = j->claim.config;
 	memcpy(what.digest, img->digest, sizeof what.digest);
 	memcpy(j->digest, img->digest, sizeof j->digest);
-	return j->runner->engine->launch(j->runner->host, cx, &what);
+	return j->engine->launch(j->runner->host, cx, &what);
 }
 
 static bool has_not_begun(const struct job *j)
@@ -235,7 +235,7 @@ void launch_with(struct job *j, int payload)
 	r->launching++;
 	if (!package_image(j, &image))
 		refuse(j, CAUSE_IMAGE, "this node knows no image for the code's runtime or stack ([runtimes] images)");
-	else if (r->engine->prepare(r->host, &cx, *j->pulled ? str_of(j->pulled) : image, &img) != OK)
+	else if (j->engine->prepare(r->host, &cx, *j->pulled ? str_of(j->pulled) : image_known_as(j, image), &img) != OK)
 		fail(j, cx.err == ERR_INTERNAL && is_want(errno), CAUSE_IMAGE, cx.message);
 	else if (ask(&cx, j, &img, payload, &taken) != OK)
 		fail(j, cx.err == ERR_INTERNAL, CAUSE_LAUNCH, cx.message);
@@ -250,6 +250,19 @@ static bool may_launch(const struct runner *r)
 	return r->launching + r->fetching < r->launching_most && r->fetching < FETCHES_MOST;
 }
 
+/* What an engine is asked for it does, or it refuses: no other takes its place. */
+static bool engine_is_there(struct job *j)
+{
+	char why[160];
+
+	if (j->engine)
+		return true;
+	snprintf(why, sizeof why, "this node has no engine " STR_FMT ", which its code wants ([node] engines)",
+	         STR_ARG(j->claim.engine));
+	refuse(j, CAUSE_LAUNCH, why);
+	return false;
+}
+
 void launch_next(struct runner *r)
 {
 	struct job *next;
@@ -258,7 +271,7 @@ void launch_next(struct runner *r)
 		return;
 	for (struct job *j = r->jobs; j && may_launch(r); j = next) {
 		next = j->next;
-		if (j->stage == JOB_CLAIMED && image_is_there(j) && package_is_there(j) && slot_take(j))
+		if (j->stage == JOB_CLAIMED && engine_is_there(j) && image_is_there(j) && package_is_there(j) && slot_take(j))
 			payload_fetch(j);
 	}
 }
@@ -296,6 +309,8 @@ void launch_answered(struct runner *r, struct job *j, enum engine_result how, in
 		return;
 	}
 	j->stage = JOB_FOLLOWED;
+	if (job_is_of_daemon(j)) /* which may hang: the runtimes of our own wait for none */
+		launch_over(j);
 	follow_monitor(j, monitor);
 	if (j->is_lost)
 		r->engine->signal(r->host, &j->key, ENGINE_KILL);

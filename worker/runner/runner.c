@@ -315,8 +315,13 @@ static void on_tick(void *arg)
 
 static enum err open_engine(struct ctx *cx, struct runner *r, int launcher, struct str *runtime)
 {
-	r->engine = engine_find("oci");
+	struct str rest = str_of(r->set->node.engines), first = { 0 };
+
+	str_cut(&rest, ',', &first);
+	r->engine = engine_find(str_trim(first));
 	TRY(r->engine->open(cx, r->loop, r->set, launcher, &ENGINE_EVENTS, r, &r->host));
+	if (settings_has_engine(r->set, STR_LIT("oci")))
+		return ENGINE_OCI.probe(r->host, cx, runtime);
 	return r->engine->probe(r->host, cx, runtime);
 }
 

@@ -162,6 +162,10 @@ static void judge_signaled(struct verdict *v, const struct exit_file *end, const
 {
 	char text[96];
 
+	if (end->engine_restarted) {
+		say(v, TASK_QUEUED, CAUSE_ENGINE_RESTARTED, "its engine restarted, and killed it");
+		return;
+	}
 	v->exit_code = 128 + end->signal; /* as a shell would say it, and the engines of others do */
 	if (end->oom_kills && end->signal == SIGKILL) {
 		judge_out_of_memory(v, f);

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Tasks whose code asks for an engine that is a daemon: dockerd, started in the instance's private mounts, where it sees the
+node's folder. What the engine itself does is the contract of tests/engine."""
+import io
+import os
+import signal
+import sys
+import unittest
+import zipfile
+
+import harness
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "engine"))
+from node import Docker  # noqa: E402
+
+
+class PrivateDocker(Docker):
+    live_restore = False
+
+    def __init__(self):
+        super().__init__()
+        self.stoker = None
+
+    def command(self):
+        return ["nsenter", "-t", str(self.stoker.pid("keeper")), "-m"] + super().command()
+
+
+class EnginesFlow(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.docker = PrivateDocker()
+        cls.stoker = harness.Instance(env={"STOKER_NODE_ENGINES": "oci, docker", "STOKER_NODE_DOCKER_SOCKET": cls.docker.socket})
+        cls.addClassCleanup(cls.docker.close)
+        cls.addClassCleanup(cls.stoker.remove)
+        cls.stoker.start()
+        cls.docker.stoker = cls.stoker
+        cls.docker.start()
+        cls.addClassCleanup(lambda: cls.docker.process.poll() is None and cls.docker.stop())
+
+    def attempts(self, task):
+        return self.stoker.sql("SELECT number, IFNULL(cause, '') FROM attempt WHERE task_id = UNHEX('%s') ORDER BY number" % task)
+
+    def test_a_job_of_the_nodes_own_image(self):
+        self.stoker.code("plain", "sh -c 'cat $PAYLOAD_FILE; echo to stderr >&2; hostname; echo $TASK_ID; exit 3'", engine="docker",
+                         retries=0)
+        task = self.stoker.run_task("plain", payload="the payload ")
+        self.assertEqual(("error", "exit", 3), (task["state"], task["cause"], task["exit_code"]), task)
+        log = self.stoker.task_log(task["id"]).decode()
+        self.assertIn("the payload ", log)
+        self.assertIn("to stderr", log)
+        self.assertEqual(2, log.count(task["id"]))
+        harness.wait_for(lambda: not self.docker.containers(), 30, "the container to be gone")
+
+    def test_a_package(self):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as z:
+            z.writestr("run.sh", "pwd; cat data; echo \"$@\"\n")
+            z.writestr("data", "of the zip\n")
+        path = os.path.join(self.docker.dir, "package.zip")
+        with open(path, "wb") as f:
+            f.write(packed.getvalue())
+        done = self.stoker.cli("code", "register", "packed", "--zip", path, "--runtime", "sh", "--file", "run.sh", "--engine", "docker")
+        self.assertEqual(0, done.returncode, done.stderr)
+        task = self.stoker.run_task("packed")
+        log = self.stoker.task_log(task["id"]).decode()
+        self.assertEqual("complete", task["state"], (task, log))
+        self.assertTrue(log.startswith("/task\nof the zip\n-d /task/ -payload /task/task_payload.json"), log)
+
+    def test_an_engine_that_the_node_has_not(self):
+        self.stoker.code("elsewhere", "true", engine="podman", retries=0)
+        task = self.stoker.run_task("elsewhere")
+        self.assertEqual(("error", "launch"), (task["state"], task["cause"]))
+        self.assertIn("this node has no engine podman", task["note"])
+
+    def test_an_engine_that_nobody_has(self):
+        reply = self.stoker.post("codes", {"name": "x", "image": "busybox", "engine": "/bin/sh"})
+        self.assertEqual(400, reply.status)
+        self.assertIn("field engine", reply.json["msg"])
+
+    def test_an_image_that_nobody_has(self):
+        self.stoker.code("no-image", "true", image="nobody/has-it", engine="docker", retries=0)
+        task = self.stoker.run_task("no-image")
+        self.assertEqual(("error", "image"), (task["state"], task["cause"]))
+        self.assertIn("neither the engine docker nor this node has an image", task["note"])
+
+    def test_the_runner_is_killed(self):
+        self.stoker.code("long", "sh -c 'echo begun; while ! [ -e /tmp/no ]; do sleep 0.2; done'", engine="docker")
+        task = self.stoker.queue("long")
+        self.stoker.wait_state(task, "running")
+        was = self.stoker.kill("runner")
+        self.stoker.wait_restarted("runner", was)
+        self.assertEqual(200, self.stoker.post("tasks/%s/cancel" % task).status)
+        self.assertEqual("cancelled", self.stoker.wait_state(task, *harness.SETTLED)["state"])
+        self.assertEqual(1, len(self.attempts(task)))
+
+    def test_the_daemon_restarts(self):
+        self.stoker.code("again", "sh -c 'if [ $STOKER_ATTEMPT = 1 ]; then sleep 3600; fi; echo attempt $STOKER_ATTEMPT'", engine="docker",
+                         retries=2)
+        task = self.stoker.queue("again")
+        self.stoker.wait_state(task, "running")
+        self.docker.stop()
+        try:
+            harness.wait_for(lambda: self.attempts(task)[0][1], 30, "the first attempt to end")
+            self.assertEqual("engine_restarted", self.attempts(task)[0][1])
+            self.stoker.code("beside", "true")  # while there is no daemon
+            self.assertEqual("complete", self.stoker.run_task("beside")["state"])
+        finally:
+            self.docker.start()
+        done = self.stoker.wait_state(task, *harness.SETTLED, seconds=90)
+        self.assertEqual("complete", done["state"], done)
+        self.assertNotIn("retry_task_id", done)
+        self.assertIn(b"attempt ", self.stoker.task_log(task))
+
+    def test_the_daemon_hangs(self):
+        self.stoker.code("hung", "echo done", engine="docker")
+        self.stoker.code("free", "echo done")
+        self.docker.process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = [self.stoker.queue("hung") for _ in range(6)]
+            for _ in range(3):
+                self.assertEqual("complete", self.stoker.run_task("free")["state"])
+        finally:
+            self.docker.process.send_signal(signal.SIGCONT)
+        for task in waiting:
+            self.assertEqual("complete", self.stoker.wait_state(task, *harness.SETTLED, seconds=120)["state"])
+
+
+if __name__ == "__main__":
+    unittest.main()
