@@ -12,6 +12,7 @@
 #include "fcgi/api/package_api.h"
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/schedule_api.h"
+#include "fcgi/api/secret_api.h"
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/stream_api.h"
 #include "fcgi/api/task_api.h"
@@ -46,6 +47,9 @@ const struct route ROUTES[] = {
 	API_ROW(GET, P, AUTH_VIEWER, BODY_NONE, project_api_get),
 
 	API_ROW(POST, P "/credentials", AUTH_DEVELOPER, BODY_JSON, project_api_credentials),
+	API_ROW(GET, P "/secrets", AUTH_VIEWER, BODY_NONE, secret_api_list),
+	API_ROW(PUT, P "/secrets/{name}", AUTH_DEVELOPER, BODY_JSON, secret_api_put),
+	API_ROW(DELETE, P "/secrets/{name}", AUTH_DEVELOPER, BODY_NONE, secret_api_delete),
 
 	API_ROW(GET, P "/codes", AUTH_VIEWER, BODY_NONE, code_api_list),
 	API_ROW(POST, P "/codes", AUTH_DEVELOPER, BODY_CODE, code_api_put),

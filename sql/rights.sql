@@ -70,6 +70,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON calendar TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE, DELETE ON credential TO stoker_api@localhost
 ;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON secret TO stoker_api@localhost
+;;
 GRANT SELECT, INSERT, DELETE ON idempotency TO stoker_api@localhost
 ;;
 GRANT SELECT ON `schema` TO stoker_worker@localhost
@@ -81,6 +83,8 @@ GRANT SELECT, UPDATE ON code TO stoker_worker@localhost
 GRANT SELECT, UPDATE (digest) ON revision TO stoker_worker@localhost
 ;;
 GRANT SELECT ON credential TO stoker_worker@localhost
+;;
+GRANT SELECT ON secret TO stoker_worker@localhost
 ;;
 GRANT SELECT, DELETE ON package TO stoker_worker@localhost
 ;;

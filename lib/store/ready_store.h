@@ -29,6 +29,7 @@ struct claimed {
 	int64_t network;                        /* what its cluster lets it reach: the number of a CLUSTER_NETWORKS */
 	bool is_on_disk;                        /* its scratch */
 	int64_t relaxed;                        /* what an operator relaxed of its isolation: bits of relaxation.h */
+	bool has_secrets;                       /* its output is to be masked (secret_store.h) */
 	int64_t day;                            /* of its log, by the database's clock */
 };
 

@@ -178,6 +178,100 @@ START_TEST(the_tail_follows_with_its_own_first_byte_and_line)
 }
 END_TEST
 
+/* The end may be known before the head was read: of a flood that takes less time than a look does. */
+START_TEST(of_the_head_nothing_is_left_out_for_the_gap_behind_it)
+{
+	struct exit_file end = { .head = 8, .bytes = 30, .missing = 12 };
+	struct spool_reader r;
+
+	frame("head", 1, "one\ntwo\n", 8, 100);
+	tail("tail.1", 8, 2);
+	frame("tail.1", 1, "abcdefghijkl", 12, 300);
+	tail("tail.0", 20, 2);
+	frame("tail.0", 2, "klmno\nrst\n", 10, 400);
+	spool_reader_init(&r, folder);
+	spool_reader_end(&r, &end);
+	expect(&r, "one\ntwo\n", 0, 0);
+	expect(&r, "klmno\nrst\n", 20, 2);
+	expect(&r, "", 0, 0);
+	spool_reader_close(&r);
+}
+END_TEST
+
+/* --- secret values ---------------------------------------------------------------------------------- */
+static struct output_mask *mask_of(const char *value)
+{
+	struct str v = str_of(value);
+
+	return output_mask_new(&v, 1);
+}
+
+START_TEST(a_value_is_masked_across_frames_files_and_streams)
+{
+	struct output_mask *m = mask_of("hunter2hunter2");
+	struct exit_file end = { .head = 24, .bytes = 36 };
+	struct spool_reader r;
+
+	spool_reader_init(&r, folder);
+	spool_reader_mask(&r, m);
+	frame("head", 1, "say hunt", 8, 100);
+	expect(&r, "say ", 0, 0);
+	expect(&r, "", 0, 0);
+	frame("head", 2, "err\n", 4, 200);
+	expect(&r, "", 0, 0);
+	frame("head", 1, "er2hunter2\n", 11, 300);
+	expect(&r, "****err\n**********\n", 4, 0);
+	frame("head", 1, "h", 1, 400);
+	tail("tail.0", 24, 2);
+	frame("tail.0", 1, "unter2hunter2\nbye", 12, 500); /* 12 bytes of it */
+	spool_reader_end(&r, &end);
+	expect(&r, "*************", 23, 2); /* cut off by the end, and still not shown */
+	ck_assert_int_eq(r.byte, 36);
+	spool_reader_close(&r);
+	output_mask_free(m);
+}
+END_TEST
+
+START_TEST(a_new_runner_masks_what_the_one_before_would_have)
+{
+	struct output_mask *m = mask_of("hunter2hunter2");
+	struct spool_reader r;
+
+	frame("head", 1, "one hunter2hunter2 two\n", 23, 100);
+	for (int64_t from = 0; from < 23; from++) {
+		const char *all = "one ************** two\n";
+
+		spool_reader_init(&r, folder);
+		spool_reader_mask(&r, m);
+		spool_reader_skip(&r, from);
+		expect(&r, all + from, from, 0);
+		ck_assert(r.last_n == 23 && memcmp(r.last, all, 23) == 0); /* what the verdict tells */
+		spool_reader_close(&r);
+	}
+	output_mask_free(m);
+}
+END_TEST
+
+START_TEST(at_a_gap_nothing_is_held_and_no_part_is_shown)
+{
+	struct output_mask *m = mask_of("hunter2hunter2");
+	struct exit_file end = { .head = 8, .bytes = 40, .missing = 20 };
+	struct spool_reader r;
+
+	frame("head", 1, "a hunter", 8, 100);
+	tail("tail.0", 20, 0);
+	frame("tail.0", 1, "..hunter2hunter2 bye", 20, 500);
+	spool_reader_init(&r, folder);
+	spool_reader_mask(&r, m);
+	expect(&r, "a ", 0, 0);
+	spool_reader_end(&r, &end);
+	expect(&r, "******", 2, 0);
+	expect(&r, "******** bye", 28, 0);
+	spool_reader_close(&r);
+	output_mask_free(m);
+}
+END_TEST
+
 START_TEST(a_tail_right_behind_the_head_is_no_gap)
 {
 	struct exit_file end = { .head = 4, .bytes = 9 };
@@ -219,6 +313,10 @@ int main(void)
 	tcase_add_test(t, a_chunk_ends_at_64_kib_and_no_byte_is_lost_or_doubled);
 	tcase_add_test(t, a_new_runner_goes_on_at_the_exact_byte);
 	tcase_add_test(t, the_tail_follows_with_its_own_first_byte_and_line);
+	tcase_add_test(t, of_the_head_nothing_is_left_out_for_the_gap_behind_it);
+	tcase_add_test(t, a_value_is_masked_across_frames_files_and_streams);
+	tcase_add_test(t, a_new_runner_masks_what_the_one_before_would_have);
+	tcase_add_test(t, at_a_gap_nothing_is_held_and_no_part_is_shown);
 	tcase_add_test(t, a_tail_right_behind_the_head_is_no_gap);
 	tcase_add_test(t, an_attempt_without_output_has_nothing);
 	suite_add_tcase(s, t);

@@ -135,6 +135,9 @@ static void adopt(struct runner *r, struct job *j, const struct claimed *c)
 {
 	j->claim.project_id = c->project_id;
 	j->claim.grace_s = c->grace_s;
+	j->claim.has_secrets = c->has_secrets;
+	j->claim.project_id = c->project_id;
+	j->claim.code_id = c->code_id;
 	j->lane_id = c->lane_id;
 	j->day = c->day;
 	j->timeout_s = c->timeout_s;

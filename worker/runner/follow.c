@@ -23,6 +23,10 @@ struct log_work {
 	struct id project, task;
 	int64_t attempt, day;
 	bool ask, begin, close;
+	bool learn;            /* what is to be masked, for an adopted job */
+	struct id code;
+	const char *key_file;
+	struct output_mask *mask;
 	bool none;             /* asked: no log has begun */
 	bool elsewhere;        /* the log stands at `head`, not behind our chunk */
 	struct spool_batch batch;
@@ -55,7 +59,8 @@ static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 {
 	struct log_work *l = (struct log_work *)w;
 
-	(void)tasks;
+	if (l->learn && !l->mask)
+		TRY(secrets_read(tasks, &w->cx, l->key_file, &l->project, &l->code, &l->mask));
 	if (l->ask) {
 		enum err e = log_store_head(logs, &w->cx, &l->task, l->attempt, &l->head);
 
@@ -79,6 +84,7 @@ static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 static void log_free(struct log_work *l)
 {
 	spool_batch_free(&l->batch);
+	output_mask_free(l->mask);
 	store_work_free(&l->w);
 }
 
@@ -145,6 +151,7 @@ static void stand_at(struct job *j, const struct log_head *head)
 	memcpy(folder, j->spool.folder, sizeof folder);
 	spool_reader_close(&j->spool);
 	spool_reader_init(&j->spool, folder);
+	spool_reader_mask(&j->spool, j->mask);
 	spool_reader_skip(&j->spool, head->bytes);
 	if (j->has_end)
 		spool_reader_end(&j->spool, &j->end);
@@ -156,6 +163,10 @@ static void stand_at(struct job *j, const struct log_head *head)
 /* What was told is stored: on with the next. */
 static void log_stored(struct job *j, struct log_work *l)
 {
+	if (l->learn) {
+		secrets_set(j, l->mask);
+		l->mask = NULL;
+	}
 	j->log_begun = j->log_begun || l->begin;
 	j->log_closed = j->log_closed || l->close;
 	if ((l->ask && !l->none) || l->elsewhere)
@@ -421,5 +432,8 @@ void follow_adopted(struct job *j)
 	j->stage = JOB_FOLLOWED;
 	j->log = log_new(j);
 	j->log->ask = true;
+	j->log->learn = j->claim.has_secrets && !j->mask;
+	j->log->code = j->claim.code_id;
+	j->log->key_file = j->runner->set->secrets.key_file;
 	log_send(j);
 }

@@ -134,6 +134,13 @@ void fault_over(struct runner *r);        /* a launch worked */
 /* --- payload.c */
 void payload_fetch(struct job *j);        /* then launch_with or launch_without */
 
+/* --- secrets.c */
+/* In a store thread: the mask of this code's declared secret values, NULL if there are none. */
+enum err secrets_read(struct db *tasks, struct ctx *cx, const char *key_file, const struct id *project, const struct id *code,
+                      struct output_mask **out);
+/* Before its output is read; takes the mask over. */
+void secrets_set(struct job *j, struct output_mask *mask);
+
 /* --- image.c */
 struct image_room;
 enum err images_open(struct ctx *cx, struct runner *r);

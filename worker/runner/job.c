@@ -126,6 +126,7 @@ void job_free(struct job *j)
 	if (j->monitor_fd >= 0)
 		close(j->monitor_fd);
 	spool_reader_close(&j->spool);
+	output_mask_free(j->mask);
 	arena_release(&j->arena);
 	free(j);
 }

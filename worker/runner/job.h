@@ -51,6 +51,7 @@ struct job {
 	int64_t started_us;      /* CLOCK_BOOTTIME; 0 = has not begun */
 	enum { START_UNKNOWN, START_WAITS, START_STORED } start;
 
+	struct output_mask *mask; /* of its declared secret values; NULL = none */
 	struct spool_reader spool;
 	struct log_work *log;    /* the chunk under way; NULL = none */
 	bool log_begun, log_closed;

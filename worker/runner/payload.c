@@ -1,4 +1,4 @@
-/* A task's payload, from the database straight into the memfd that its job is given: piece by piece
+/* A task's payload (and what its output must not show), from the database straight into the memfd that its job is given: piece by piece
  * and few at once, so that a queue of large payloads costs the runner no memory. One for a cluster
  * with a key is opened on the way: whole and in memory, since its nonce comes last and its tag tells
  * only at the end whether a byte of it may be believed. */
@@ -17,8 +17,11 @@ struct payload_work {
 	struct store_work w;
 	struct attempt_key key;
 	struct runner *runner;
+	struct id project, code;
+	bool has_secrets;
+	struct output_mask *mask;
 	struct arena arena;   /* of what came with the claim */
-	struct str text;      /* of a small one, encrypted */
+	struct str text;      /* of a small one */
 	int64_t bytes, cluster_id, key_number;
 	bool is_unreadable;   /* the task's own fault */
 	int fd;
@@ -110,8 +113,12 @@ static enum err payload_run(struct store_work *w, struct db *tasks, struct db *l
 	struct str piece;
 
 	(void)logs;
-	if (p->key_number)
+	if (p->has_secrets && !p->mask)
+		TRY(secrets_read(tasks, &w->cx, p->runner->set->secrets.key_file, &p->project, &p->code, &p->mask));
+	if (p->key_number && p->bytes)
 		return open_payload(p, tasks);
+	if (p->text.n)
+		return put(&w->cx, p->fd, p->text);
 	for (int64_t at = lseek(p->fd, 0, SEEK_SET); at < p->bytes; at += (int64_t)piece.n) {
 		ctx_reset(&w->cx);
 		TRY(ready_store_payload(tasks, &w->cx, &p->key.task, at, &piece));
@@ -144,14 +151,18 @@ static void payload_done(void *arg, struct store_work *w)
 	r->fetching--;
 	if (!waits || w->err != OK)
 		close(p->fd);
-	if (waits && w->err == OK)
+	if (waits && w->err == OK) {
+		secrets_set(j, p->mask);
+		p->mask = NULL;
 		launch_with(j, p->fd);
+	}
 	else if (waits && p->is_unreadable)
 		launch_refused(j, CAUSE_DECRYPTION, w->cx.message);
 	else if (waits && (w->err == ERR_INTERNAL || w->err == ERR_NOT_FOUND))
 		launch_without(j, w->err, w->cx.message);
 	else if (waits)
 		loop_start(r->loop, &j->again, AGAIN_US, on_again, j);
+	output_mask_free(p->mask);
 	arena_release(&p->arena);
 	store_work_free(w);
 	launch_next(r);
@@ -169,7 +180,10 @@ static void fetch(struct job *j, int fd)
 	p->bytes = j->claim.payload_bytes;
 	p->cluster_id = j->runner->held.who.cluster_id;
 	p->key_number = j->claim.key_number;
-	if (p->key_number && j->claim.payload.n)
+	p->has_secrets = j->claim.has_secrets;
+	p->project = j->claim.project_id;
+	p->code = j->claim.code_id;
+	if (j->claim.payload.n)
 		p->text = str_bytes(arena_copy(&p->arena, j->claim.payload.p, j->claim.payload.n), j->claim.payload.n);
 	p->fd = fd;
 	j->runner->fetching++;
@@ -187,7 +201,8 @@ void payload_fetch(struct job *j)
 		launch_without(j, cx.err, cx.message);
 		return;
 	}
-	if (j->claim.payload_bytes > READY_PAYLOAD_INLINE || (j->claim.key_number && j->claim.payload_bytes)) {
+	if (j->claim.payload_bytes > READY_PAYLOAD_INLINE || (j->claim.key_number && j->claim.payload_bytes) ||
+	    j->claim.has_secrets) {
 		fetch(j, fd);
 		return;
 	}
