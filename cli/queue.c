@@ -13,7 +13,7 @@ enum { PAYLOAD_BYTES = 64 << 20, DELAY_S_MOST = 2000000000 };
 
 struct queue_options {
 	const char *payload, *payload_file, *label, *cluster, *callback;
-	int64_t priority, delay_s, timeout_s;
+	int64_t priority, delay_s, timeout_s, expires_in_s;
 	bool wait;
 };
 
@@ -71,6 +71,8 @@ static json_t *order_json(const char *code, const struct queue_options *o, struc
 		json_object_set_new(task, "priority", json_integer(o->priority));
 	if (o->delay_s)
 		json_object_set_new(task, "delay", json_integer(o->delay_s));
+	if (o->expires_in_s)
+		json_object_set_new(task, "expires_in", json_integer(o->expires_in_s));
 	if (o->timeout_s)
 		json_object_set_new(task, "timeout", json_integer(o->timeout_s));
 	return json_pack("{s:[o]}", "tasks", task);
@@ -124,6 +126,7 @@ enum err queue_command(struct cli *c)
 		{ "payload-file", 'f', OPTION_TEXT, &o.payload_file, "FILE", "the same out of a file; - is stdin", 0, 0 },
 		{ "priority", 0, OPTION_INT, &o.priority, "N", "0, 1 or 2; higher ones start sooner", 0, 2 },
 		{ "delay", 0, OPTION_INT, &o.delay_s, "S", "seconds before it may start", 0, DELAY_S_MOST },
+		{ "expires-in", 0, OPTION_INT, &o.expires_in_s, "S", "seconds after which it is dropped if nothing has started it", 1, DELAY_S_MOST },
 		{ "timeout", 0, OPTION_INT, &o.timeout_s, "S", "seconds it may run", 1, DELAY_S_MOST },
 		{ "label", 0, OPTION_TEXT, &o.label, "TEXT", "free text to find it by", 0, 0 },
 		{ "cluster", 0, OPTION_TEXT, &o.cluster, "NAME", "where it runs, default 'default'", 0, 0 },

@@ -50,6 +50,8 @@ GRANT SELECT, DELETE ON ready TO stoker_api@localhost
 ;;
 GRANT SELECT, DELETE ON `delayed` TO stoker_api@localhost
 ;;
+GRANT SELECT, INSERT ON expiry TO stoker_api@localhost
+;;
 GRANT SELECT, UPDATE (stop) ON running TO stoker_api@localhost
 ;;
 GRANT SELECT ON attempt TO stoker_api@localhost
@@ -113,6 +115,8 @@ GRANT SELECT, INSERT ON payload TO stoker_worker@localhost
 GRANT SELECT, INSERT, UPDATE, DELETE ON ready TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT, DELETE ON `delayed` TO stoker_worker@localhost
+;;
+GRANT SELECT, UPDATE (look_at) ON expiry TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE, DELETE ON running TO stoker_worker@localhost
 ;;

@@ -223,6 +223,7 @@ enum err task_api_webhook(struct request *rq, struct reply *rp)
 	TRY(request_query_int(rq, "priority", &order.priority));
 	TRY(request_query_amount(rq, "timeout", &order.timeout_s));
 	TRY(request_query_int(rq, "delay", &order.delay_s));
+	TRY(request_query_amount(rq, "expires_in", &order.expires_in_s));
 	TRY(order_check(&rq->cx, rq->set, &order));
 	order.id = id_make(clock_wall_us());
 	TRY(queue(rq, rp, &order, 1, say_hooked));

@@ -19,6 +19,10 @@ static enum err check_seconds(struct ctx *cx, const struct task_order *o)
 		return err_set(cx, ERR_INPUT, "field delay: must not be negative");
 	if (o->delay_s > DELAY_S_MOST)
 		return err_set(cx, ERR_INPUT, "field delay: is over 100 years");
+	if (o->expires_in_s < 0 || o->expires_in_s > DELAY_S_MOST)
+		return err_set(cx, ERR_INPUT, "field expires_in: must be 0 (never) to 100 years");
+	if (o->expires_in_s && o->expires_in_s <= o->delay_s)
+		return err_set(cx, ERR_INPUT, "field expires_in: is over before the delay is");
 	return OK;
 }
 
@@ -75,6 +79,7 @@ enum err order_from_json(struct ctx *cx, const struct settings *set, const json_
 	TRY(json_get_int(cx, j, "priority", &o.priority));
 	TRY(json_get_amount(cx, j, "timeout", &o.timeout_s));
 	TRY(json_get_int(cx, j, "delay", &o.delay_s));
+	TRY(json_get_amount(cx, j, "expires_in", &o.expires_in_s));
 	TRY(order_check(cx, set, &o));
 	*out = o;
 	return OK;

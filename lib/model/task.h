@@ -17,6 +17,7 @@ struct task {
 	int64_t priority; /* 0 to 2; a higher one is a head start (model/rank) */
 	int64_t timeout_s, delay_s;
 	int64_t created_at, due_at, started_at, ended_at, updated_at;
+	int64_t expires_at; /* not above 0 = never */
 	int64_t exit_code;  /* -1 = none */
 	struct str cause;   /* "" or one of model/cause */
 	struct str note;    /* the cause as a sentence for people, or "" */
@@ -41,6 +42,7 @@ struct task_order {
 	int64_t priority;        /* out of 0..2 = unset: the code's default */
 	int64_t timeout_s;       /* 0 = the code's, else 3600 */
 	int64_t delay_s;
+	int64_t expires_in_s;    /* dropped if nothing has started it so many seconds after it was queued; 0 = never */
 	struct str label;
 	struct str callback;     /* "" = the code's */
 	unsigned notify;         /* as in struct task; no kind = every end */

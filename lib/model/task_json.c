@@ -133,6 +133,8 @@ static void set_own(json_t *j, const struct task *t)
 	json_object_set_new(j, "state", json_string(task_state_name(t->state)));
 	set_text(j, "cause", t->cause);
 	set_text(j, "note", t->note);
+	if (t->expires_at > 0)
+		set_time(j, "expires_at", t->expires_at);
 	set_int(j, "attempt", t->attempt);
 	set_int(j, "attempts", t->attempt); /* numbers are given without gaps */
 	if (t->traceparent.n)

@@ -15,11 +15,12 @@
 	" t.state, t.attempt, t.changes, t.priority, t.timeout_s, TIMESTAMPDIFF(SECOND, t.created_at, t.due_at)," \
 	" t.created_at, t.due_at, t.started_at, t.ended_at, t.updated_at, t.exit_code, t.cause, t.note,"  \
 	" t.label, t.msg, t.percent, t.callback, t.schedule_id, t.original_task_id, t.retry_task_id,"     \
-	" t.retry, r.stop IS NOT NULL, t.traceparent, v.id, OCTET_LENGTH(p.body), " payload ", t.notify"                                    \
+	" t.retry, r.stop IS NOT NULL, t.traceparent, v.id, OCTET_LENGTH(p.body), " payload ", t.notify, x.expires_at" \
 	" FROM task t FORCE INDEX (PRIMARY) LEFT JOIN code c ON c.id = t.code_id"                         \
 	" LEFT JOIN lane l ON l.id = t.lane_id LEFT JOIN cluster k ON k.id = l.cluster_id"                \
 	" LEFT JOIN revision v ON v.code_id = t.code_id AND v.number = t.revision"                        \
 	" LEFT JOIN running r ON r.node_id = t.node_id AND r.task_id = t.id"                              \
+	" LEFT JOIN expiry x ON x.task_id = t.id"                                                          \
 	" LEFT JOIN payload p ON p.task_id = t.id AND ? = 1"
 
 static const struct sql ONE = { COLUMNS(WHOLE) " WHERE t.id = ? AND t.project_id = ?", "iss" };
@@ -33,6 +34,7 @@ static void read_times(const struct val *v, struct task *t)
 	t->started_at = val_time(&v[16]);
 	t->ended_at = val_time(&v[17]);
 	t->updated_at = val_time(&v[18]);
+	t->expires_at = val_time(&v[36]);
 }
 
 static void read_end(const struct val *v, struct task *t)

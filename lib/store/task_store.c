@@ -4,6 +4,7 @@
 #include "base/fault_point.h"
 #include "base/text.h"
 #include "store/db_error.h"
+#include "store/expiry_store.h"
 #include "store/task_insert.h"
 #include "store/task_row.h"
 #include "store/txn.h"
@@ -25,7 +26,7 @@ struct add {
 	int64_t not_after;
 	struct val *page; /* values of one page, used again for the next */
 	const struct idempotency *once; /* NULL = no key */
-	bool taken;
+	bool taken, expires; /* any of them has a time */
 };
 
 /* How many tasks from `at` on make one array: bounded in rows and in bytes, since the server takes
@@ -69,7 +70,7 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 		n = page_length(a, at);
 		TRY(insert_page(db, cx, a, at, n));
 	}
-	return OK;
+	return a->expires ? expiry_store_note(db, cx, a->orders, a->n) : OK;
 }
 
 /* All or nothing, so the first id answers for all. */
@@ -145,7 +146,9 @@ static enum err add(struct db *db, struct ctx *cx, struct add *a)
 		return OK;
 	TRY(set_deadline(db, cx, a));
 	a->page = arena_array(&cx->arena, (n < PAGE_TASKS ? n : PAGE_TASKS) * TASK_INSERT_COLUMNS, sizeof *a->page);
-	if (!a->once && page_length(a, 0) == n && !is_large(a))
+	for (size_t i = 0; i < n; i++)
+		a->expires |= a->orders[i].expires_in_s > 0;
+	if (!a->once && !a->expires && page_length(a, 0) == n && !is_large(a))
 		return add_one_page(db, cx, a, until);
 	return txn_run(db, cx, &TXN, a);
 }

@@ -555,6 +555,37 @@ class Semantics(Wire):
             plain = s.wait_state(queued.json["tasks"][0]["id"], "error")
             self.assertEqual((plain.get("traceparent"), s.task_log(plain["id"])), (None, b"\n"))
 
+    def test_what_nothing_started_in_time_is_expired_and_shows_as_cancelled(self):
+        s = self.stoker
+        made = s.code("soon", "sleep 4")
+        runs = s.queue("soon", expires_in=600)
+        s.wait_state(runs, "running")
+        s.post("codes/%s/pause_task_queue" % made["id"])
+        late = s.queue("soon", expires_in=1)
+        queued = s.post("tasks", {"tasks": [{"code_name": "soon"}, {"code_name": "soon", "delay": 1, "expires_in": 2},
+                                            {"code_name": "soon", "expires_in": 600}]}).json["tasks"]
+        stays, delayed, longer = [one["id"] for one in queued]
+        hooked = s.post("tasks/webhook?code_name=soon&expires_in=0.5", b"x").json["id"]
+        self.assertRegex(s.task(late)["expires_at"], r"^20.*Z$")
+        for task in (late, delayed, hooked):
+            task = s.wait_state(task, "expired")
+            self.assertEqual((task["status"], task["cause"], task["msg"], task["attempts"]),
+                             ("cancelled", "expired", "Expired before it could start.", 0))
+            self.assertGreaterEqual(task["end_time"], task["expires_at"])
+            self.assertEqual(s.post("tasks/%s/cancel" % task["id"]).json["msg"], "Cancelled")
+            self.assertEqual(s.task(task["id"])["state"], "expired")  # rule 23
+        found = s.get("tasks?code_name=soon&cancelled=1").json["tasks"]
+        self.assertEqual({one["id"] for one in found}, {late, delayed, hooked})
+        self.assertEqual([s.task(one)["state"] for one in (stays, longer)], ["queued", "queued"])
+        self.assertNotIn("expires_at", s.task(stays))
+        self.assertEqual(s.wait_state(runs, "complete")["status"], "complete")
+        s.post("codes/%s/cancel_all" % made["id"])
+        for fields, why in (({"expires_in": -1}, "expires_in"), ({"expires_in": 5, "delay": 5}, "over before the delay"),
+                            ({"expires_in": 1e300}, "100 years"), ({"expires_in": "soon"}, "number")):
+            refused = s.post("tasks", {"tasks": [dict(fields, code_name="soon")]})
+            self.assertEqual(refused.status, 400, refused)
+            self.assertIn(why, refused.json["msg"])
+
     def test_a_retry_waits_for_the_code_s_delay(self):
         s = self.stoker
         s.code("later", "false", retries=1, retries_delay=600)

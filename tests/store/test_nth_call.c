@@ -8,6 +8,7 @@
 #include "store/cluster_store.h"
 #include "store/delivery_store.h"
 #include "store/event_store.h"
+#include "store/expiry_store.h"
 #include "store/fire_store.h"
 #include "store/log_cursor_store.h"
 #include "store/member_store.h"
@@ -75,6 +76,13 @@ static void delayed_and_due(struct scene *s)
 	run_in(&f, f.db, "SET @now = NOW(6)");
 	run_in(&f, f.db, "UPDATE task SET due_at = @now, rank_at = @now WHERE id IN (SELECT task_id FROM `delayed`)");
 	run_in(&f, f.db, "UPDATE `delayed` SET due_at = @now, rank_at = @now");
+}
+
+static void out_of_time(struct scene *s)
+{
+	a_code(s);
+	queue(&s->w, "job", 2, (struct task_order){ .expires_in_s = 3600, .callback = STR_LIT("http://127.0.0.1:1/hook") }, NULL);
+	run_in(&f, f.db, "UPDATE expiry SET look_at = NOW(6) WHERE look_at IS NOT NULL");
 }
 
 static void claimed_tasks(struct scene *s)
@@ -347,6 +355,14 @@ static enum err promote(struct scene *s)
 
 	(void)s;
 	return ready_store_promote(f.db, &f.cx, 100, &moved);
+}
+
+static enum err expire(struct scene *s)
+{
+	size_t looked;
+
+	(void)s;
+	return expiry_store_end(f.db, &f.cx, 100, &looked);
 }
 
 static enum err add_callback(struct scene *s)
@@ -699,6 +715,7 @@ static const struct function {
 	{ "code_store_put", a_code, put_code, WHOLE },
 	{ "delivery_store_again", taken, redeliver, WHOLE },
 	{ "event_store_place", queued, place_events, WHOLE },
+	{ "expiry_store_end", out_of_time, expire, STEPS },
 	{ "fire_store_backfill", scheduled, backfill, WHOLE },
 	{ "fire_store_due", due, fire, WHOLE },
 	{ "fire_store_release", waiting_for_a_run, release, WHOLE },

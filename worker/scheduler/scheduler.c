@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "store/event_store.h"
+#include "store/expiry_store.h"
 #include "store/log_cursor_store.h"
 #include "store/node_store.h"
 #include "store/package_store.h"
@@ -20,7 +21,7 @@
 static const int64_t PLACE_SOON_US = 200000, PLACE_REST_US = 2000000;
 enum { PLACE_SHARE = 9 };
 
-enum { PROMOTE_MOST = 1000, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60 };
+enum { PROMOTE_MOST = 1000, EXPIRE_MOST = 200, EXPIRE_S = 2, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60 };
 
 struct scheduler {
 	const struct settings *set;
@@ -28,7 +29,7 @@ struct scheduler {
 	struct db *tasks, *logs;
 	bool knows_schema; /* it was asked once */
 	struct loop_timer round, placing;
-	int64_t partitions_at_us, packages_at_us, close_at_us;
+	int64_t expire_at_us, partitions_at_us, packages_at_us, close_at_us;
 	enum err last, last_logs, last_packages, last_places, last_close; /* what the round before gave: a fault is told once */
 };
 
@@ -55,6 +56,19 @@ static enum err promote(struct scheduler *s, struct ctx *cx)
 	return OK;
 }
 
+/* Some at a time, so that a flood of them holds nobody up; each other round, for it is one question more. */
+static enum err expire(struct scheduler *s, struct ctx *cx)
+{
+	size_t looked;
+
+	if (clock_boot_us() < s->expire_at_us)
+		return OK;
+	TRY(expiry_store_end(s->tasks, cx, EXPIRE_MOST, &looked));
+	if (looked < EXPIRE_MOST)
+		s->expire_at_us = clock_boot_us() + EXPIRE_S * 1000000LL;
+	return OK;
+}
+
 static enum err round_of(struct scheduler *s, struct ctx *cx)
 {
 	bool grace = false;
@@ -65,7 +79,8 @@ static enum err round_of(struct scheduler *s, struct ctx *cx)
 	TRY(node_store_beat(s->tasks, cx, s->set->runner.lease_s, &grace));
 	if (!grace)
 		TRY(take_back(s, cx));
-	return promote(s, cx);
+	TRY(promote(s, cx));
+	return expire(s, cx);
 }
 
 /* A fault is told when it begins and when it is over. */
