@@ -1,6 +1,6 @@
 #include "model/relaxation.h"
 
-#define X(name, word, capability) word,
+#define X(name, word) word,
 static const char *const WORDS[] = { RELAXATIONS(X) };
 #undef X
 
@@ -16,7 +16,7 @@ bool relaxation_parse(struct str word, enum relaxation *out)
 
 const char *relaxation_words(void)
 {
-#define X(name, word, capability) ", " word
+#define X(name, word) ", " word
 	static const char all[] = RELAXATIONS(X);
 #undef X
 	return all + 2;

@@ -10,7 +10,7 @@ static const struct sql LIST = {
 
 static const char *word_of(enum relaxation item)
 {
-#define X(name, word, capability) word,
+#define X(name, word) word,
 	static const char *const words[] = { RELAXATIONS(X) };
 #undef X
 	return words[item];

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/crypt.h"
 #include "base/fault_point.h"
+#include "model/relaxation.h"
 #include "worker/launcher/launch_request.h"
 
 #include <errno.h>
@@ -168,6 +169,11 @@ static enum err add_spec(struct ctx *cx, struct ask *a, const struct engine_laun
 		               LAUNCH_SPEC_MAX, LAUNCH_STRINGS_MAX);
 	return add_sealed(cx, a, "spec", buf_view(&spec));
 }
+
+#define X(name, word) _Static_assert((int)LAUNCH_RELAX_##name == (int)RELAX_##name, "one list");
+RELAXATIONS(X)
+#undef X
+_Static_assert((int)LAUNCH_RELAX_COUNT == (int)RELAX_COUNT, "one list");
 
 static void fill(struct launch_request *rq, const struct engine_launch *w)
 {

@@ -105,6 +105,23 @@ enum launch_network {
 	LAUNCH_NETWORK_PRIVATE = 2,  /* and private ones, but for this host's own, the database's and metadata */
 };
 
+/* What an operator has relaxed for the code: bits of `relaxed`, and the capability that one gives. The
+ * project's own list of them is model/relaxation.h, which the launcher does not know. */
+#define LAUNCH_RELAXATIONS(X) \
+	X(SECCOMP_OFF, NULL) \
+	X(WRITABLE_PROC_SYS, NULL) \
+	X(CAP_CHOWN, "CAP_CHOWN") \
+	X(CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE") \
+	X(CAP_FOWNER, "CAP_FOWNER") \
+	X(CAP_KILL, "CAP_KILL") \
+	X(CAP_SETGID, "CAP_SETGID") \
+	X(CAP_SETUID, "CAP_SETUID") \
+	X(CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE")
+
+#define X(name, capability) LAUNCH_RELAX_##name,
+enum launch_relaxation { LAUNCH_RELAXATIONS(X) LAUNCH_RELAX_COUNT };
+#undef X
+
 struct launch_request {
 	uint32_t magic;   /* LAUNCH_MAGIC */
 	uint16_t version; /* LAUNCH_VERSION */
@@ -133,7 +150,7 @@ struct launch_request {
 	uint8_t network;      /* enum launch_network */
 	uint8_t engine;       /* enum launch_engine */
 	uint8_t on_disk;      /* scratch is a disk of its own, and no memory of the job */
-	uint16_t relaxed;     /* bits of model/relaxation.h: an operator's word, of one code */
+	uint16_t relaxed;     /* bits 1 << enum launch_relaxation: an operator's word, of one code */
 	uint8_t reserved[12]; /* zero */
 	uint8_t package_digest[32]; /* sha256 of the zip; zero without a package */
 };

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "worker/launcher/docker.h"
-#include "model/relaxation.h"
 #include "worker/launcher/launcher.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -63,7 +62,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 		{ "config_fd", rq->config_fd, 0, 1 },
 		{ "has_package", rq->has_package, 0, 1 },
 		{ "on_disk", rq->on_disk, 0, 1 },
-		{ "relaxed", rq->relaxed, 0, (1u << RELAX_COUNT) - 1 },
+		{ "relaxed", rq->relaxed, 0, (1u << LAUNCH_RELAX_COUNT) - 1 },
 		{ "network", rq->network, LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_PRIVATE },
 		{ "engine", rq->engine, 0, LAUNCH_ENGINE_END - 1 },
 	};

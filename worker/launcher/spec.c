@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/crypt.h"
-#include "model/relaxation.h"
 #include "worker/launcher/seccomp.h"
 #include "worker/monitor/init_link.h"
 
@@ -74,8 +73,8 @@ void spec_file_limits(const struct host *host, const struct launch_request *rq, 
 /* The capabilities that an operator has given back, once for each set. */
 static void add_capabilities(uint16_t relaxed, struct buf *out)
 {
-#define X(name, word, capability) capability,
-	static const char *const names[] = { RELAXATIONS(X) };
+#define X(name, capability) capability,
+	static const char *const names[] = { LAUNCH_RELAXATIONS(X) };
 #undef X
 	static const char *const sets[] = { "bounding", "effective", "inheritable", "permitted", "ambient" };
 
@@ -84,8 +83,8 @@ static void add_capabilities(uint16_t relaxed, struct buf *out)
 		const char *comma = "";
 
 		buf_printf(out, "%s\"%s\":[", s ? "," : "", sets[s]);
-		for (unsigned i = 0; i < RELAX_COUNT; i++) {
-			if (!names[i] || !(relaxed & relax_bit(i)))
+		for (unsigned i = 0; i < LAUNCH_RELAX_COUNT; i++) {
+			if (!names[i] || !(relaxed & 1u << i))
 				continue;
 			buf_printf(out, "%s\"%s\"", comma, names[i]);
 			comma = ",";
@@ -183,7 +182,7 @@ void spec_format(const struct spec_parts *parts, const struct host *host,
                  const struct monitor_setup *setup, struct buf *out)
 {
 	const struct launch_request *rq = &setup->request;
-	bool is_filtered = !(rq->relaxed & relax_bit(RELAX_SECCOMP_OFF));
+	bool is_filtered = !(rq->relaxed & 1u << LAUNCH_RELAX_SECCOMP_OFF);
 	char host_name[2 * sizeof rq->task + 1];
 
 	hex_format(rq->task, sizeof rq->task, host_name);
@@ -202,6 +201,6 @@ void spec_format(const struct spec_parts *parts, const struct host *host,
 	if (is_filtered)
 		add_seccomp(parts, setup->is_crun, out);
 	buf_text(out, NAMESPACES);
-	buf_text(out, rq->relaxed & relax_bit(RELAX_WRITABLE_PROC_SYS) ? PATHS_RELAXED : PATHS);
+	buf_text(out, rq->relaxed & 1u << LAUNCH_RELAX_WRITABLE_PROC_SYS ? PATHS_RELAXED : PATHS);
 	buf_text(out, "}}");
 }
