@@ -12,6 +12,7 @@
 #include "fcgi/api/package_api.h"
 #include "fcgi/api/project_api.h"
 #include "fcgi/api/schedule_api.h"
+#include "fcgi/api/search_api.h"
 #include "fcgi/api/secret_api.h"
 #include "fcgi/api/service_api.h"
 #include "fcgi/api/stream_api.h"
@@ -74,6 +75,7 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/tasks/{id}/progress", AUTH_DEVELOPER, BODY_JSON, task_api_progress),
 	API_ROW(POST, P "/tasks/{id}/retry", AUTH_DEVELOPER, BODY_JSON, task_api_retry),
 
+	API_ROW(GET, P "/logs/search", AUTH_VIEWER, BODY_NONE, search_api_logs),
 	API_ROW(GET, P "/events", AUTH_VIEWER, BODY_NONE, event_api_list),
 
 	API_ROW(GET, P "/schedules", AUTH_VIEWER, BODY_NONE, schedule_api_list),
