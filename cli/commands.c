@@ -10,6 +10,7 @@ const struct command COMMANDS[] = {
 	{ "cancel", CLI_HTTP, 1, -1, "ID...", "Cancel tasks: waiting ones at once, running ones with their grace", cancel_command },
 	{ "tasks", CLI_HTTP, 0, 0, "", "List tasks, newest first", tasks_command },
 	{ "events", CLI_HTTP, 0, 0, "", "Print what happened to tasks; -f goes on as it happens", events_command },
+	{ "search", CLI_HTTP, 1, 1, "TEXT", "Find text in logs, the newest tasks' first", search_command },
 	{ "code register", CLI_HTTP, 1, 1, "NAME", "Register a code, or give it a new revision", code_register_command },
 	{ "code list", CLI_HTTP, 0, 0, "", "List codes", code_list_command },
 	{ "schedule add", CLI_HTTP, 1, 1, "CODE", "Make a schedule and print its id", schedule_add_command },

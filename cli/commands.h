@@ -9,6 +9,7 @@ enum err status_command(struct cli *c);
 enum err cancel_command(struct cli *c);
 enum err tasks_command(struct cli *c);
 enum err events_command(struct cli *c);
+enum err search_command(struct cli *c);
 enum err code_register_command(struct cli *c);
 enum err code_list_command(struct cli *c);
 enum err schedule_add_command(struct cli *c);

@@ -30,6 +30,8 @@ class Search(harness.FlowTest):
         self.assertEqual([(h["task_id"], h["code_name"], h["state"], h["attempt"], h["byte"], h["text"]) for h in hits],
                          [(second, "bad", "error", 1, 2, "a needle"), (first, "good", "complete", 1, 8, "the needle is here")])
         self.assertEqual([h["task_id"] for h in self.find("needle", code_name="good")], [first])
+        done = self.stoker.cli("search", "needle", "--state", "complete")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, first + " 1-8: the needle is here\n", ""))
         self.assertEqual([h["task_id"] for h in self.find("needle", error="1")], [second])
         self.assertEqual(self.find("needle", to_time="1000"), [])
         self.assertEqual(self.find("Needle"), [])
@@ -62,6 +64,7 @@ class Search(harness.FlowTest):
         page = self.page("behind it all", code_name="wide")
         self.assertIn("next", page)
         self.assertLess(page["searched_bytes"], 33 << 20)
+        self.assertIn("--next " + page["next"][:24], self.stoker.cli("search", "behind it all", "--code", "wide").stderr)
         self.assertEqual([h["task_id"] for h in self.find("behind it all", code_name="wide")], tasks[::-1])
 
 
