@@ -115,8 +115,8 @@ static void logs_as_database(struct settings *s)
 		s->logs.socket = s->database.socket;
 		s->logs.host = s->database.host;
 		s->logs.port = s->database.port;
-		s->logs.spread = s->database.spread;
 	}
+	s->logs.spread = s->database.spread; /* has no key of its own */
 	if (!*s->logs.user)
 		inherit(&s->logs.password_file, s->database.password_file);
 	inherit(&s->logs.user, s->database.user);
