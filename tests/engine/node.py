@@ -70,7 +70,9 @@ class Job:
         self.status, self.monitor, self.message = reply
         self.id = "%s-%d" % (task.hex(), attempt)
         self.dir = os.path.join(node.dir, "jobs", self.id)
-        self.fd = pidfd(self.monitor) if self.status == OK else -1
+        self.fd = -1
+        with contextlib.suppress(ProcessLookupError):  # it may have ended already
+            self.fd = pidfd(self.monitor) if self.status == OK else -1
 
     def file(self, name):
         with open(os.path.join(self.dir, name), "rb") as f:
