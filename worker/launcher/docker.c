@@ -242,15 +242,13 @@ static _Noreturn void sweep_child(const struct launcher *l, enum launch_engine e
 {
 	char *list = malloc(LIST_MAX);
 	json_t *containers;
-	size_t i;
-	json_t *one;
 
 	if (!list || ask(l, engine, "GET", "/containers/json?all=true&filters=%7B%22label%22%3A%5B%22" DOCKER_LABEL_NODE "%22%5D%7D",
 	                 list, LIST_MAX) != 200)
 		_exit(1);
 	containers = json_loads(list, 0, NULL);
-	json_array_foreach(containers, i, one)
-		sweep_one(l, engine, one);
+	for (size_t i = 0; i < json_array_size(containers); i++)
+		sweep_one(l, engine, json_array_get(containers, i));
 	_exit(0);
 }
 
