@@ -185,7 +185,7 @@ class Points(storm.Storm):
                   for who, names in WAY.items()}
         for queue in queues.values():
             self.random.shuffle(queue)
-            del queue[self.most:]
+            del queue[len(queue) if self.most is None else self.most:]
         while any(queues.values()):
             self.kill_at([queue.pop() for queue in queues.values() if queue])
         if self.most is None:
