@@ -24,7 +24,7 @@ struct db {
 	const struct settings_database *set;
 	int wait_s;
 	MYSQL *my; /* NULL = not connected */
-	bool in_txn;
+	bool in_txn, in_cluster; /* in_cluster: the server is a node of a Galera cluster */
 	int64_t clock_offset; /* database's clock minus CLOCK_BOOTTIME, microseconds */
 	struct cached cache[CACHE_MOST];
 	size_t cached;
@@ -310,12 +310,13 @@ static enum err connect(struct db *db, struct ctx *cx)
 
 static enum err measure_clock(struct db *db, struct ctx *cx)
 {
-	static const struct sql NOW = { "SELECT NOW(6)", "" };
+	static const struct sql NOW = { "SELECT NOW(6), @@wsrep_on", "" };
 	int64_t before = clock_boot_us(), after;
 	struct rows r;
 
 	TRY(db_query(db, cx, &NOW, NULL, 0, &r));
 	after = clock_boot_us();
+	db->in_cluster = val_int(&row(&r, 0)[1]) != 0;
 	db->clock_offset = val_time(row(&r, 0)) - (before + after) / 2;
 	return OK;
 }
@@ -380,6 +381,22 @@ static void forget_oldest(struct db *db)
 	memmove(db->cache, db->cache + 1, (--db->cached) * sizeof *db->cache);
 }
 
+static bool is_inside(const struct db *db)
+{
+	return (db->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
+}
+
+/* On Galera a transaction that another server undoes while it is at rest is told of that with its next
+ * command; with a PREPARE it is not, and what is executed then would be a transaction of its own. */
+static enum err still_inside(struct db *db, struct ctx *cx)
+{
+	static const char NOTHING[] = "DO 0";
+
+	if (mysql_real_query(db->my, NOTHING, sizeof NOTHING - 1))
+		return my_failed(db, cx);
+	return is_inside(db) ? OK : failed(db, cx, DEADLOCK, "the transaction was undone meanwhile");
+}
+
 static enum err prepare(struct db *db, struct ctx *cx, const struct sql *sql, struct cached **out)
 {
 	uint64_t hash = hash_of(sql->text);
@@ -412,7 +429,7 @@ static enum err prepare(struct db *db, struct ctx *cx, const struct sql *sql, st
 	mysql_stmt_attr_set(c->stmt, STMT_ATTR_UPDATE_MAX_LENGTH, &yes);
 	assert(mysql_stmt_param_count(c->stmt) == strlen(sql->in));
 	*out = c;
-	return OK;
+	return db->in_txn ? still_inside(db, cx) : OK;
 }
 
 static void to_mysql_time(int64_t us, MYSQL_TIME *t)
@@ -509,6 +526,8 @@ static enum err run(struct db *db, struct ctx *cx, const struct sql *sql, const 
 	db->statements++;
 	if (mysql_stmt_execute(c->stmt))
 		return stmt_failed(db, cx, c->stmt);
+	if (db->in_txn && !is_inside(db))
+		return failed(db, cx, DEADLOCK, "the transaction was undone meanwhile");
 	if (inject(db, true, sql->text))
 		return injected(db, cx);
 	db->changed = (int64_t)mysql_stmt_affected_rows(c->stmt);
@@ -546,11 +565,28 @@ enum err db_exec(struct db *db, struct ctx *cx, const struct sql *sql, const str
 	return exec_alone(db, cx, sql, v, 1, false);
 }
 
+/* On Galera (MariaDB 10.11) an array whose transaction another server undoes in its middle is told as done:
+ * the rows behind that place are then a transaction of their own. One by one, each hears of it. */
+static enum err exec_rows(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count)
+{
+	size_t columns = strlen(sql->in);
+	int64_t changed = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		TRY(exec_once(db, cx, sql, v + i * columns, 1, false));
+		changed += db->changed;
+	}
+	db->changed = changed;
+	return OK;
+}
+
 enum err db_exec_array(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count)
 {
 	db->changed = 0;
 	if (!count)
 		return OK;
+	if (db->in_txn && db->in_cluster)
+		return exec_rows(db, cx, sql, v, count);
 	return exec_alone(db, cx, sql, v, count, true);
 }
 

@@ -85,7 +85,8 @@ enum err db_open(struct db *db, struct ctx *cx);
 enum err db_exec(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n);
 /* Runs a statement once for each of `count` rows of values (row-major, the statement's number of
  * columns each) by array binding: one round trip. db_changed gives the sum. An INSERT is all or
- * nothing under autocommit; an UPDATE or DELETE is not: use it inside a transaction. */
+ * nothing under autocommit; an UPDATE or DELETE is not: use it inside a transaction. There, on a Galera
+ * cluster, it runs row by row (see db.c). */
 enum err db_exec_array(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t count);
 /* Runs a query and reads all of it into the arena. */
 enum err db_query(struct db *db, struct ctx *cx, const struct sql *sql, const struct val *v, size_t n, struct rows *out);

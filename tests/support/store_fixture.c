@@ -55,7 +55,8 @@ void store_fixture_serve(void)
 	struct store_fixture f;
 	int applied;
 
-	setenv("STOKER_DATABASE_SOCKET", throwaway_db_start(), 1);
+	if (!getenv("STOKER_TEST_CLUSTER"))
+		setenv("STOKER_DATABASE_SOCKET", throwaway_db_start(), 1);
 	setenv("STOKER_DATABASE_USER", "root", 1);
 	store_fixture_open(&f);
 	must(&f, schema_store_migrate(f.db, f.logs, &f.cx, migrations(&f.cx.arena), &applied), "migrate");

@@ -8,7 +8,8 @@ struct store_fixture {
 	struct db *db, *logs;
 };
 
-/* In main, before the tests run: starts the throw-away MariaDB and applies the migrations in sql/
+/* In main, before the tests run: starts the throw-away MariaDB (none where STOKER_TEST_CLUSTER is in the
+ * environment: then the settings there name empty databases, see tests/faults/test_galera.py) and applies the migrations in sql/
  * (found from the working folder or above the program). Exits with a sentence when it cannot. */
 void store_fixture_serve(void);
 /* In a test: connections of its own. The settings name the throw-away server. */
