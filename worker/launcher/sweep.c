@@ -13,7 +13,7 @@
 #include "worker/monitor/exit_file.h"
 #include "worker/monitor/spool.h"
 
-enum { DESTROY_MS = 5000 };
+enum { DESTROY_MS = 5000, COMING_S = 5 };
 
 /* "<24 hex>-<digits>": nothing else in the folders is ours to touch. */
 static bool is_attempt_name(const char *name)
@@ -128,6 +128,18 @@ static enum err end_lost(struct ctx *cx, struct launcher *l, int dir, const char
 	return OK;
 }
 
+/* Its monitor may be about to say who it is: the launcher before us ends only when it has done what its
+ * runner had asked. The runner asks again in a second. */
+static bool is_coming(int dir)
+{
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return faccessat(dir, "monitor.pid", F_OK, 0) && fstat(dir, &st) == 0 && now.tv_sec >= st.st_mtim.tv_sec &&
+	       now.tv_sec - st.st_mtim.tv_sec < COMING_S;
+}
+
 static enum err sweep_folder(struct ctx *cx, struct launcher *l, const char *id, int *lost)
 {
 	int dir = openat(l->jobs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -136,7 +148,7 @@ static enum err sweep_folder(struct ctx *cx, struct launcher *l, const char *id,
 	if (dir < 0)
 		return errno == ENOENT ? OK : err_errno(cx, "open the folder of attempt %s", id);
 	/* in this order: a monitor writes `exit` before it ends */
-	if (!attempt_is_watched(dir) && faccessat(dir, "exit", F_OK, 0)) {
+	if (!is_coming(dir) && !attempt_is_watched(dir) && faccessat(dir, "exit", F_OK, 0)) {
 		e = end_lost(cx, l, dir, id);
 		*lost += e == OK;
 	}

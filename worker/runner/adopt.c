@@ -50,8 +50,7 @@ static bool start_time(int pid, unsigned long long *out)
 	return true;
 }
 
-/* Its pid, 0 if it is gone. */
-static int living_monitor(const struct job *j)
+int monitor_pid(const struct job *j)
 {
 	char path[96], text[64] = "";
 	unsigned long long was, is;
@@ -90,7 +89,7 @@ static void find_one(struct runner *r, const char *name)
 	memcpy(j->digest, rq.digest, sizeof j->digest);
 	j->has_package = rq.has_package;
 	memcpy(j->package, rq.package_digest, sizeof j->package);
-	pid = living_monitor(j);
+	pid = monitor_pid(j);
 	if (pid) {
 		follow_monitor(j, pid);
 		return;
@@ -165,7 +164,7 @@ static void take_up(struct runner *r, const struct claimed *c)
 
 void adopt_running(struct job *j)
 {
-	int pid = living_monitor(j);
+	int pid = monitor_pid(j);
 
 	if (pid)
 		follow_monitor(j, pid);

@@ -396,6 +396,20 @@ void follow_monitor(struct job *j, int pid)
 	gone(j);
 }
 
+/* A launcher whose runner was killed still does what it was asked before: a monitor may have come after
+ * we had looked for it. Then it lives, nothing was swept, and its end is still to come. */
+static bool has_come(struct job *j)
+{
+	int pid = monitor_pid(j);
+
+	if (!pid)
+		return false;
+	j->monitor_gone = false;
+	j->was_dead = false;
+	follow_monitor(j, pid);
+	return true;
+}
+
 void follow_swept(struct runner *r)
 {
 	struct job *next;
@@ -406,7 +420,7 @@ void follow_swept(struct runner *r)
 		if (j->stage != JOB_FOLLOWED || !j->monitor_gone)
 			continue;
 		follow_end(j);
-		if (!j->has_end && !j->is_lost && !r->sweep_again)
+		if (!j->has_end && !j->is_lost && !r->sweep_again && !has_come(j))
 			log_warn("end_unknown", "attempt=%s why=\"no exit file after a sweep\"", j->name);
 	}
 	if (r->sweep_again)

@@ -167,6 +167,7 @@ bool package_image(const struct job *j, struct str *image);
 enum err package_words(struct ctx *cx, const struct job *j, const struct image *img, struct str **argv, size_t *argc);
 
 /* --- follow.c */
+int monitor_pid(const struct job *j);          /* of its monitor, by its folder; 0 if it is gone, or not there yet */
 void follow_monitor(struct job *j, int pid);   /* watches it; gone already counts as its end */
 void follow_started(struct job *j, int64_t started_us);
 void follow_output(struct job *j);             /* there may be more to read */
