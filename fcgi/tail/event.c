@@ -83,6 +83,11 @@ void event_put_news(struct buf *out, int64_t attempt, int64_t byte)
 	put(out, "news", attempt, byte, json_pack("{s:I, s:I}", "attempt", (json_int_t)attempt, "bytes", (json_int_t)byte));
 }
 
+void event_put_place(struct buf *out, int64_t place)
+{
+	buf_printf(out, "id: %lld\n\n", (long long)place);
+}
+
 void event_put_change(struct buf *out, const struct event *e)
 {
 	json_t *data = event_to_json(e);

@@ -14,5 +14,7 @@ void event_put_chunk(struct buf *out, struct arena *a, int64_t attempt, const st
 void event_put_end(struct buf *out, int64_t attempt, int64_t byte, const char *status);
 /* `news`: there is output up to that byte. */
 void event_put_news(struct buf *out, int64_t attempt, int64_t byte);
+/* No event, but the id from which one goes on who has heard none yet (HTML, 9.2.6: an id counts without data). */
+void event_put_place(struct buf *out, int64_t place);
 /* A change of a task, as a CloudEvent; its id is its place. */
 void event_put_change(struct buf *out, const struct event *e);

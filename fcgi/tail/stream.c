@@ -35,9 +35,13 @@ void stream_begin(struct conn *c, const struct stream_place *at)
 	c->tail->waiting++;
 	c->stream = (struct stream){ .conn = c, .at = *at };
 	loop_start(c->tail->loop, &c->timer, BEAT_US, on_beat, c);
-	if (at->kind == STREAM_EVENTS)
+	if (at->kind == STREAM_EVENTS) {
+		auto_buf place = { 0 };
+
+		event_put_place(&place, at->place);
+		stream_put(&c->stream, buf_view(&place));
 		event_feed_add(c->tail->events, &c->stream);
-	else
+	} else
 		feed_add(c->tail->feed, &c->stream);
 }
 

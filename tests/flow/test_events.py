@@ -34,9 +34,10 @@ class Listener(threading.Thread):
             name, _, value = line.decode().rstrip("\n").partition(": ")
             if name:
                 fields[name] = value
-            elif "data" in fields:
-                self.last = fields["id"]
-                self.events.append(json.loads(fields["data"]))
+            else:
+                self.last = fields.get("id", self.last)  # counts without data, too
+                if "data" in fields:
+                    self.events.append(json.loads(fields["data"]))
                 fields = {}
 
     def run(self):
