@@ -184,10 +184,12 @@ class Storm:
 
     def turn_back(self):
         """The database's clock jumps an hour back, and some time later it is right again."""
-        was = self.clock.offset
+        was, before = self.clock.offset, self.now()
         self.clock.turn(was - 3600)
         time.sleep(clocks.SEEN_S + self.chance.uniform(0.2, 1))
         self.clock.turn(was)
+        # whoever reads the clock next must not take what it still shows for the time
+        harness.wait_for(lambda: self.now() > before, 10, "the database's clock to be right again")
 
     FAULTS = [(8, kill_other), (5, stop_other), (3, kill_own), (3, turn_host), (2, cut_connections), (1, kill_database),
               (1, turn_back)]

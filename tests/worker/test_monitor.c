@@ -1127,6 +1127,31 @@ static int sweep(const struct node *n)
 	return out.reply.monitor;
 }
 
+/* The launcher of a runner that was killed may be between folder and monitor. */
+START_TEST(a_monitor_that_may_still_come_is_waited_for)
+{
+	struct timespec old[2] = { { .tv_sec = time(NULL) - 10 }, { .tv_sec = time(NULL) - 10 } };
+	struct node n;
+	struct job j = job_of();
+	char path[256];
+
+	node_open(&n);
+	hex_format(j.rq.task, sizeof j.rq.task, j.id);
+	snprintf(j.id + strlen(j.id), sizeof j.id - strlen(j.id), "-%u", j.rq.attempt);
+	snprintf(path, sizeof path, "%s/jobs/%s", n.dir, j.id);
+	ck_assert_int_eq(sweep(&n), 0); /* so that the node's folders are there */
+	ck_assert_int_eq(mkdir(path, 0750), 0);
+	ck_assert_int_eq(sweep(&n), 0);
+	ck_assert(!has_file(&n, j.id, "exit"));
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+	ck_assert_int_eq(sweep(&n), 1);
+	ck_assert_int_eq(read_exit(&n, &j).verdict, EXIT_LOST);
+	ck_assert_int_eq(remove_job(&n, &j), LAUNCH_OK);
+	ck_assert(!has_file(&n, j.id, ""));
+	node_close(&n);
+}
+END_TEST
+
 START_TEST(with_its_monitor_a_container_dies_and_a_sweep_tells_it)
 {
 	struct node n;
@@ -1413,6 +1438,7 @@ int main(void)
 	tcase_add_test(t, past_its_lease_a_node_s_jobs_die);
 	tcase_add_test(t, a_job_outlives_its_launcher);
 	tcase_add_test(t, a_stopped_launcher_holds_no_job_up);
+	tcase_add_test(t, a_monitor_that_may_still_come_is_waited_for);
 	tcase_add_test(t, with_its_monitor_a_container_dies_and_a_sweep_tells_it);
 	tcase_add_test(t, requests_out_of_bounds_are_refused);
 	tcase_add_test(t, an_attempt_is_launched_once_and_removed_only_when_it_is_over);
