@@ -34,6 +34,7 @@ EVERY_SLOW = [3600] * 30 + [21600] * 60 + [86400] * 60 + [604800] * 50
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]
 DAILY, MONTHLY = 60, 140
 WINDOW_OF_MISFIRE_S = 86400
+BACK_S = 3600 # so far the database's clock jumps back
 CATCH_UP = {"misfire": "all", "misfire_limit": 1000, "misfire_window": WINDOW_OF_MISFIRE_S}
 
 
@@ -185,7 +186,7 @@ class Storm:
     def turn_back(self):
         """The database's clock jumps an hour back, and some time later it is right again."""
         was, before = self.clock.offset, self.now()
-        self.clock.turn(was - 3600)
+        self.clock.turn(was - BACK_S)
         time.sleep(clocks.SEEN_S + self.chance.uniform(0.2, 1))
         self.clock.turn(was)
         # whoever reads the clock next must not take what it still shows for the time
@@ -232,11 +233,12 @@ class Storm:
         return found
 
     def was_leapt_over(self, at):
-        """Too long ago, when the clock had been turned, to be caught up; None at the very edge."""
+        """Too long ago, when the clock had been turned, to be caught up; None at the very edge, which lies an
+        hour earlier for who looks while the clock has jumped back."""
         for was, then in self.turns:
             if was < at < then:
                 age = then - WINDOW_OF_MISFIRE_S - at
-                return None if -WINDOW_S - 30 < age <= 0 else age > 0
+                return None if -WINDOW_S - 30 < age <= BACK_S + 30 else age > 0
         return False
 
     def hear_ledger(self, now):
