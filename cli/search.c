@@ -4,28 +4,18 @@
 #include "base/json.h"
 #include "cli/client.h"
 #include "cli/output.h"
+#include "cli/task_filter.h"
 
 #include <stdio.h>
 
-struct search_options {
-	const char *code, *label, *next;
-	struct cli_list states;
-};
-
-static char *path_of(struct cli *c, const struct search_options *o)
+static char *path_of(struct cli *c, const struct task_filter *f, const char *next)
 {
 	struct arena *a = &c->cx.arena;
 	char *path = arena_printf(a, "/logs/search?%s", client_query(a, "q", c->args[0]));
 
-	if (o->code)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "code_name", o->code));
-	if (o->label)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "label", o->label));
-	if (o->next)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "next", o->next));
-	for (size_t i = 0; i < o->states.n; i++)
-		path = arena_printf(a, "%s&%s", path, client_query(a, o->states.text[i], "1"));
-	return path;
+	if (next)
+		path = arena_printf(a, "%s&%s", path, client_query(a, "next", next));
+	return task_filter_query(a, path, f);
 }
 
 /* "TASK ATTEMPT-BYTE: the line" */
@@ -47,20 +37,21 @@ static void print_hits(struct cli *c, const json_t *answer)
 
 enum err search_command(struct cli *c)
 {
-	struct search_options o = { 0 };
+	struct task_filter f = { 0 };
+	const char *from = NULL, *next;
 	const struct cli_option options[] = {
-		{ "code", 0, OPTION_TEXT, &o.code, "NAME", "only of this code", 0, 0 },
-		{ "label", 0, OPTION_TEXT, &o.label, "TEXT", "only with this label", 0, 0 },
-		{ "state", 0, OPTION_LIST, &o.states, "STATE", "only in this state; may be given several times", 0, 0 },
-		{ "next", 0, OPTION_TEXT, &o.next, "PLACE", "go on where the search before stopped", 0, 0 },
+		{ "code", 0, OPTION_TEXT, &f.code, "NAME", "only of this code", 0, 0 },
+		{ "label", 0, OPTION_TEXT, &f.label, "TEXT", "only with this label", 0, 0 },
+		{ "state", 0, OPTION_LIST, &f.states, "STATE", "only in this state; may be given several times", 0, 0 },
+		{ "next", 0, OPTION_TEXT, &from, "PLACE", "go on where the search before stopped", 0, 0 },
 	};
 	auto_json *answer = NULL;
 	struct client to;
-	const char *next;
 
 	TRY(cli_options(c, options, sizeof options / sizeof *options));
+	TRY(task_filter_check(c, &f));
 	TRY(client_open(c, &to));
-	TRY(client_call(c, &to, "GET", path_of(c, &o), NULL, &answer));
+	TRY(client_call(c, &to, "GET", path_of(c, &f, from), NULL, &answer));
 	next = json_string_value(json_object_get(answer, "next"));
 	if (c->json) {
 		output_json(&c->cx, answer);

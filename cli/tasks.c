@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "cli/client.h"
 #include "cli/output.h"
-#include "model/task_state.h"
+#include "cli/task_filter.h"
 
 #include <stdio.h>
 
@@ -122,56 +122,27 @@ static void print_list(struct cli *c, const json_t *answer)
 	table_print(c, &c->cx, &t);
 }
 
-struct list_options {
-	const char *code, *label, *cluster;
-	struct cli_list states;
-	int64_t page, per_page;
-};
-
-static char *list_path(struct cli *c, const struct list_options *o)
-{
-	struct arena *a = &c->cx.arena;
-	char *path = arena_printf(a, "/tasks?page=%lld&per_page=%lld", (long long)o->page, (long long)o->per_page);
-
-	if (o->code)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "code_name", o->code));
-	if (o->label)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "label", o->label));
-	if (o->cluster)
-		path = arena_printf(a, "%s&%s", path, client_query(a, "cluster", o->cluster));
-	for (size_t i = 0; i < o->states.n; i++)
-		path = arena_printf(a, "%s&%s", path, client_query(a, o->states.text[i], "1"));
-	return path;
-}
-
-static enum err check_states(struct cli *c, const struct cli_list *states)
-{
-	enum task_state s;
-
-	for (size_t i = 0; i < states->n; i++)
-		if (!task_state_parse(str_of(states->text[i]), &s))
-			return cli_usage(c, "there is no state '%s'", states->text[i]);
-	return OK;
-}
-
 enum err tasks_command(struct cli *c)
 {
-	struct list_options o = { .per_page = 30 };
+	struct task_filter f = { 0 };
+	int64_t page = 0, per_page = 30;
 	const struct cli_option options[] = {
-		{ "code", 0, OPTION_TEXT, &o.code, "NAME", "only of this code", 0, 0 },
-		{ "state", 0, OPTION_LIST, &o.states, "STATE", "only in this state; may be given several times", 0, 0 },
-		{ "label", 0, OPTION_TEXT, &o.label, "TEXT", "only with this label", 0, 0 },
-		{ "cluster", 0, OPTION_TEXT, &o.cluster, "NAME", "only of this cluster", 0, 0 },
-		{ "page", 0, OPTION_INT, &o.page, "N", "page, from 0", 0, 1000000 },
-		{ "per-page", 'n', OPTION_INT, &o.per_page, "N", "tasks a page, at most 100", 1, 100 },
+		{ "code", 0, OPTION_TEXT, &f.code, "NAME", "only of this code", 0, 0 },
+		{ "state", 0, OPTION_LIST, &f.states, "STATE", "only in this state; may be given several times", 0, 0 },
+		{ "label", 0, OPTION_TEXT, &f.label, "TEXT", "only with this label", 0, 0 },
+		{ "cluster", 0, OPTION_TEXT, &f.cluster, "NAME", "only of this cluster", 0, 0 },
+		{ "page", 0, OPTION_INT, &page, "N", "page, from 0", 0, 1000000 },
+		{ "per-page", 'n', OPTION_INT, &per_page, "N", "tasks a page, at most 100", 1, 100 },
 	};
 	auto_json *answer = NULL;
 	struct client to;
+	char *path;
 
 	TRY(cli_options(c, options, sizeof options / sizeof *options));
-	TRY(check_states(c, &o.states));
+	TRY(task_filter_check(c, &f));
 	TRY(client_open(c, &to));
-	TRY(client_call(c, &to, "GET", list_path(c, &o), NULL, &answer));
+	path = arena_printf(&c->cx.arena, "/tasks?page=%lld&per_page=%lld", (long long)page, (long long)per_page);
+	TRY(client_call(c, &to, "GET", task_filter_query(&c->cx.arena, path, &f), NULL, &answer));
 	if (c->json)
 		output_json(&c->cx, answer);
 	else
