@@ -201,7 +201,7 @@ class Http(LogTest):
             before = len(self.bodies("/kill"))
             # more of it, or on a slow machine all of it has been sent while the courier came back
             harness.wait_for(lambda n=before: len(self.bodies("/kill")) > n or any(
-                one["message"] == "300" for one in objects(self.bodies("/kill"))), 60, "it to be sent", every=0.005)
+                one["message"] == "300" for one in objects(self.bodies("/kill"))), 20, "it to be sent", every=0.005)
             self.stoker.wait_restarted("courier", self.stoker.kill("courier"))
             self.at_once(destination)  # what the dead one held is free when its time is up
         self.stoker.wait_state(task, "complete")
