@@ -1,17 +1,15 @@
 #include "store/db.h"
 
 #include "base/clock.h"
-#include "base/crypt.h"
-#include "store/db_connect.h"
 #include "store/db_error.h"
+#include "store/db_place.h"
 
 #include <assert.h>
 #include <errmsg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CACHE_MOST = 256, PASSED_OVER_US = 5000000, AWAY_LEAST_US = 5000000, AWAY_MOST_US = 60000000,
-       NOT_PREPARED = 1047, DEADLOCK = 1213, AGAIN_MOST = 5 };
+enum { CACHE_MOST = 256, DEADLOCK = 1213, SYNTAX = 1064, AGAIN_MOST = 5 };
 
 struct cached {
 	uint64_t hash;
@@ -31,10 +29,7 @@ struct db {
 	int64_t changed, statements;
 	unsigned err;
 	bool lost, unsure;
-	/* places in the list of servers; `home` is the preferred one, the first unless connections are spread */
-	size_t server, home, first;      /* the one connected to; `first`: where to begin while `first_until_us` is ahead */
-	int64_t first_until_us, back_us; /* back_us: when to look for the preferred one again, */
-	int64_t away_us;                 /* which is later the longer it is away */
+	struct db_place place;
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
 	unsigned fail_as;
@@ -69,20 +64,6 @@ struct id val_id(const struct val *v)
 	return id;
 }
 
-/* A connection of those that are spread prefers any of the servers, and keeps to that. */
-static void choose_home(struct db *db)
-{
-	const char *servers[DB_SERVERS_MOST];
-	auto_ctx cx = { 0 };
-	size_t n = db_servers(&cx, db->set, servers);
-	uint32_t random;
-
-	if (!db->set->spread || n < 2)
-		return;
-	crypt_random(&random, sizeof random);
-	db->home = random % n;
-}
-
 struct db *db_new(const struct settings *set, enum db_use use, int wait_s)
 {
 	struct db *db = calloc(1, sizeof *db);
@@ -91,7 +72,7 @@ struct db *db_new(const struct settings *set, enum db_use use, int wait_s)
 		abort();
 	db->set = use == DB_LOGS ? &set->logs : &set->database;
 	db->wait_s = wait_s;
-	choose_home(db);
+	db_place_init(&db->place, db->set);
 	return db;
 }
 
@@ -165,22 +146,23 @@ bool db_fails_later(const struct db *db)
 
 /* --- errors ------------------------------------------------------------------------------------ */
 
-/* The next connection begins with the server behind this one, for a while. */
-static void pass_over(struct db *db)
+/* A Galera node that undoes a transaction while that reads a table's triggers calls it an error of syntax
+ * (MariaDB 10.11: "Unknown trigger has an error in its body: 'Query was empty'"). Any other is our own. */
+static unsigned meant(const struct db *db, unsigned number, const char *text)
 {
-	db->first = db->server + 1;
-	db->first_until_us = clock_boot_us() + PASSED_OVER_US;
+	return db->in_cluster && number == SYNTAX && strstr(text, "Query was empty") ? DEADLOCK : number;
 }
 
-static enum err failed(struct db *db, struct ctx *cx, unsigned number, const char *text)
+static enum err failed(struct db *db, struct ctx *cx, unsigned told, const char *text)
 {
+	unsigned number = meant(db, told, text);
 	enum db_action action = db_error_action(number);
 
 	db->err = number;
 	db->lost = action == DB_RECONNECT || action == DB_NEXT;
 	db->unsure = db_error_is_unsure(number);
 	if (db->lost) {
-		pass_over(db);
+		db_place_pass_over(&db->place);
 		disconnect(db);
 		return err_set(cx, ERR_BUSY, "the database does not answer: %s (%u)", text, number);
 	}
@@ -220,92 +202,17 @@ static enum err injected(struct db *db, struct ctx *cx)
 
 /* --- connecting -------------------------------------------------------------------------------- */
 
-/* One of several servers gets less time: the next one has to answer within the caller's patience, too. */
-static unsigned patience(const struct db *db, size_t servers)
+static enum err connect(struct db *db, struct ctx *cx)
 {
-	return servers > 1 || db->wait_s < 2 ? 1 : 2;
-}
+	unsigned number;
 
-static enum err refused(struct db *db, const struct ctx *cx, unsigned number)
-{
+	db->my = db_place_connect(&db->place, cx, db->set, db->wait_s, &number);
+	if (db->my)
+		return OK;
 	db->err = number;
 	db->lost = number != 0;
 	db->unsure = false;
 	return cx->err;
-}
-
-/* A connection to the server at a place of the list, if it stands as well as that. *stands is set. */
-static MYSQL *dial_place(struct db *db, struct ctx *cx, const char *const *servers, size_t n, size_t place,
-                         enum db_standing least, enum db_standing *stands)
-{
-	unsigned number;
-	MYSQL *my = db_dial(cx, db->set, servers[place], patience(db, n), (unsigned)db->wait_s, &number);
-
-	*stands = DB_SILENT;
-	if (!my) {
-		refused(db, cx, number);
-		return NULL;
-	}
-	*stands = n > 1 ? db_standing(my) : DB_SYNCED;
-	if (*stands >= least)
-		return my;
-	mysql_close(my);
-	err_set(cx, ERR_BUSY, "the database does not answer: its server %s has no part in the cluster now", servers[place]);
-	refused(db, cx, NOT_PREPARED);
-	return NULL;
-}
-
-static void settle_at(struct db *db, MYSQL *my, size_t place)
-{
-	db->my = my;
-	db->server = place;
-	db->away_us = AWAY_LEAST_US;
-	db->back_us = clock_boot_us() + db->away_us;
-}
-
-/* In the order of the list, so that everybody writes to the same server of a cluster: certification
- * would undo what is written on two at once. One that has just failed is asked last, one that is
- * behind only if no other is there. */
-static enum err connect_any(struct db *db, struct ctx *cx, const char *const *servers, size_t n)
-{
-	size_t first = clock_boot_us() < db->first_until_us ? db->first : db->home, behind = n;
-	enum db_standing stands;
-	MYSQL *my = NULL;
-
-	for (size_t i = 0; i < n && !my; i++) {
-		size_t place = (first + i) % n;
-
-		my = dial_place(db, cx, servers, n, place, DB_SYNCED, &stands);
-		if (my)
-			settle_at(db, my, place);
-		else if (cx->err == ERR_INTERNAL)
-			return cx->err;
-		else if (stands == DB_BEHIND && behind == n)
-			behind = place;
-	}
-	if (!my && behind < n && (my = dial_place(db, cx, servers, n, behind, DB_BEHIND, &stands)))
-		settle_at(db, my, behind);
-	return my ? OK : cx->err;
-}
-
-static enum err connect_to_socket(struct db *db, struct ctx *cx)
-{
-	unsigned number;
-
-	db->my = db_dial(cx, db->set, NULL, patience(db, 1), (unsigned)db->wait_s, &number);
-	return db->my ? OK : refused(db, cx, number);
-}
-
-static enum err connect(struct db *db, struct ctx *cx)
-{
-	const char *servers[DB_SERVERS_MOST];
-	size_t n = db_servers(cx, db->set, servers);
-
-	if (*db->set->socket)
-		return connect_to_socket(db, cx);
-	if (!n)
-		return err_set(cx, ERR_BUSY, "neither database.socket nor database.host is set");
-	return connect_any(db, cx, servers, n);
 }
 
 static enum err measure_clock(struct db *db, struct ctx *cx)
@@ -321,30 +228,21 @@ static enum err measure_clock(struct db *db, struct ctx *cx)
 	return OK;
 }
 
-/* Back to the preferred server if it is there again; the connection in use is kept until then. */
+/* The connection in use is kept until the preferred server is there again. */
 static enum err go_home(struct db *db, struct ctx *cx)
 {
-	const char *servers[DB_SERVERS_MOST];
-	size_t n = db_servers(cx, db->set, servers);
-	enum db_standing stands;
-	MYSQL *my = dial_place(db, cx, servers, n, db->home, DB_SYNCED, &stands);
+	MYSQL *my = db_place_home(&db->place, cx, db->set, db->wait_s);
 
-	db->err = 0;
-	db->lost = false;
-	cx->err = OK;
-	if (!my) {
-		db->away_us = db->away_us * 2 < AWAY_MOST_US ? db->away_us * 2 : AWAY_MOST_US;
-		db->back_us = clock_boot_us() + db->away_us;
+	if (!my)
 		return OK;
-	}
 	disconnect(db);
-	settle_at(db, my, db->home);
+	db->my = my;
 	return measure_clock(db, cx);
 }
 
 enum err db_open(struct db *db, struct ctx *cx)
 {
-	if (db->my && db->server != db->home && !db->in_txn && clock_boot_us() > db->back_us)
+	if (db->my && !db->in_txn && db_place_may_go_home(&db->place))
 		return go_home(db, cx);
 	if (db->my)
 		return OK;
@@ -429,7 +327,7 @@ static enum err prepare(struct db *db, struct ctx *cx, const struct sql *sql, st
 	mysql_stmt_attr_set(c->stmt, STMT_ATTR_UPDATE_MAX_LENGTH, &yes);
 	assert(mysql_stmt_param_count(c->stmt) == strlen(sql->in));
 	*out = c;
-	return db->in_txn ? still_inside(db, cx) : OK;
+	return db->in_txn && db->in_cluster ? still_inside(db, cx) : OK;
 }
 
 static void to_mysql_time(int64_t us, MYSQL_TIME *t)

@@ -11,7 +11,6 @@ static const struct {
 	{ 1205, DB_AGAIN, false },      /* lock wait: the transaction is open still, and rolled back by the runner */
 	{ 1020, DB_AGAIN, false },      /* record changed since the snapshot */
 	{ 1317, DB_AGAIN, false },      /* interrupted; on Galera by another node's transaction */
-	{ 1064, DB_AGAIN, false },      /* Galera: interrupted while it read a table's triggers ("Query was empty"); ours are fixed texts */
 	{ 1969, DB_AGAIN, false },      /* max_statement_time */
 	{ 2002, DB_RECONNECT, false },  /* no socket, refused */
 	{ 2003, DB_RECONNECT, false },  /* no such host, refused */
