@@ -3,15 +3,15 @@
  * FAULT_POINT("claim", "after_commit"). In any other build there is nothing.
  *
  * A test build (make FAULTS=1) has a folder, STOKER_FAULT_POINTS. A byte is added to its file
- * claim.after_commit with each pass, by whatever process; the file `table` there names the passes
- * that kill, one a line: claim.after_commit@3. Here and not in a .c file, so that the monitor, which
- * links nothing of lib, has it as well. */
+ * claim.after_commit with each pass, by whatever process; the file `table` there says what becomes of
+ * which pass, one a line: claim.after_commit=kill@3, launch.before_monitor=stop@1 (SIGSTOP), and, of calls
+ * of the system, fail. Here and not in a .c file, so that the monitor, which links nothing of lib, has it as
+ * well. */
 #ifndef STOKER_FAULT_POINTS
 #define FAULT_POINT(what, when) ((void)0)
 #else
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,28 +40,37 @@ static inline long fault_pass(const char *name)
 	return pass;
 }
 
-/* Counts a pass; true = the table has it. */
-static inline bool fault_is_due(const char *what, const char *when)
+/* Counts a pass; what the table has for it: 'k'ill, 's'top, 'f'ail, or 0. */
+static inline char fault_due(const char *what, const char *when)
 {
+	static const char *const actions[] = { "kill", "stop", "fail" };
 	char name[100], entry[140], table[4096] = "\n";
+	long pass;
 	ssize_t n;
 	int fd;
 
 	snprintf(name, sizeof name, "%s.%s", what, when);
-	snprintf(entry, sizeof entry, "\n%s@%ld\n", name, fault_pass(name));
+	pass = fault_pass(name);
 	fd = fault_open(STOKER_FAULT_POINTS "/table", O_RDONLY);
 	if (fd < 0)
-		return false;
+		return 0;
 	n = read(fd, table + 1, sizeof table - 2);
 	close(fd);
 	table[n > 0 ? n + 1 : 1] = 0;
-	return strstr(table, entry) != NULL;
+	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+		snprintf(entry, sizeof entry, "\n%s=%s@%ld\n", name, actions[i], pass);
+		if (strstr(table, entry))
+			return *actions[i];
+	}
+	return 0;
 }
 
 static inline void fault_point(const char *what, const char *when)
 {
-	if (fault_is_due(what, when))
-		kill(getpid(), SIGKILL);
+	char due = fault_due(what, when);
+
+	if (due)
+		kill(getpid(), due == 's' ? SIGSTOP : SIGKILL);
 }
 #define FAULT_POINT(what, when) fault_point(what, when)
 #endif

@@ -1,7 +1,7 @@
 /* Stands before the system calls of a test build's worker programs (make FAULTS=1, `ld --wrap`): each place of a program
  * that makes one can have a pass of it fail, as on a node that is out of descriptors, room or memory. Places are named
  * by program, call and address, call.stoker-worker.openat.1a2b, and counted and picked as fault points are
- * (lib/base/fault_point.h): the table's line call.stoker-worker.openat.1a2b@3. Driven by tests/faults/points.py. */
+ * (lib/base/fault_point.h): the table's line call.stoker-worker.openat.1a2b=fail@3. Driven by tests/faults/points.py. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ static bool fails(const char *call, const void *from)
 	snprintf(place, sizeof place, "%s.%s", program_invocation_short_name, call);
 	snprintf(place + strlen(place), sizeof place - strlen(place), ".%lx",
 	         (unsigned long)((uintptr_t)from - (uintptr_t)__executable_start));
-	yes = fault_is_due("call", place);
+	yes = fault_due("call", place) != 0;
 	errno = kept;
 	return yes;
 }

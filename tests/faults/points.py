@@ -89,12 +89,13 @@ class Points(storm.Storm):
             return 0
 
     def arm(self, points):
-        """The next pass of each kills."""
-        table = "".join("%s@%d\n" % (point, self.passes(point) + 1) for point in points)
+        """The next pass of each kills, or fails if it is a call."""
+        table = "".join("%s=%s@%d\n" % (point, "fail" if point.startswith("call.") else "kill", self.passes(point) + 1)
+                        for point in points)
         with open(self.points + "/table.new", "w") as file:
             file.write(table)
         os.rename(self.points + "/table.new", self.points + "/table")
-        return dict(line.split("@") for line in table.split())
+        return {point: int(at) for point, _, at in re.findall(r"(\S+)=(\w+)@(\d+)", table)}
 
     def kill_at(self, points):
         """All of these at once: they are points of different programs."""
@@ -110,7 +111,7 @@ class Points(storm.Storm):
             end = time.monotonic() + 6
             while left and time.monotonic() < end:
                 for point in list(left):
-                    if self.passes(point) >= int(armed[point]):
+                    if self.passes(point) >= armed[point]:
                         left.discard(point)
                 time.sleep(0.02)
         os.unlink(self.points + "/table")
@@ -147,7 +148,7 @@ class Points(storm.Storm):
         armed, until = self.arm(places), time.monotonic() + seconds
         passed = set()
         while passed != set(places) and time.monotonic() < until:
-            passed |= {place for place in places if self.passes(place) >= int(armed[place])}
+            passed |= {place for place in places if self.passes(place) >= armed[place]}
             time.sleep(0.02)
         os.unlink(self.points + "/table")
         return passed

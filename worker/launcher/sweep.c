@@ -140,15 +140,28 @@ static bool is_coming(int dir)
 	       now.tv_sec - st.st_mtim.tv_sec < COMING_S;
 }
 
+/* From here on none comes: a launcher that is late finds the place taken. False if it was not that late. */
+static bool close_to_monitors(int dir)
+{
+	int fd = openat(dir, "monitor.pid", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno != EEXIST;
+}
+
 static enum err sweep_folder(struct ctx *cx, struct launcher *l, const char *id, int *lost)
 {
 	int dir = openat(l->jobs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	enum err e = OK;
+	bool has_come;
 
 	if (dir < 0)
 		return errno == ENOENT ? OK : err_errno(cx, "open the folder of attempt %s", id);
+	has_come = faccessat(dir, "monitor.pid", F_OK, 0) == 0;
 	/* in this order: a monitor writes `exit` before it ends */
-	if (!is_coming(dir) && !attempt_is_watched(dir) && faccessat(dir, "exit", F_OK, 0)) {
+	if (!is_coming(dir) && !attempt_is_watched(dir) && faccessat(dir, "exit", F_OK, 0) &&
+	    (has_come || close_to_monitors(dir))) {
 		e = end_lost(cx, l, dir, id);
 		*lost += e == OK;
 	}

@@ -149,17 +149,14 @@ static void adopt(struct runner *r, struct job *j, const struct claimed *c)
 static void take_up(struct runner *r, const struct claimed *c)
 {
 	struct attempt_key key = { .task = c->task_id, .attempt = (uint32_t)c->attempt };
-	struct verdict v = verdict_make(TASK_QUEUED, CAUSE_NODE_LOST, STR_LIT("its node lost its folder"));
 	struct job *j;
 
 	if (c->state != TASK_RUNNING && claim_take(r, c))
 		return;
 	j = job_new(r, &key, (uint32_t)r->slot_count);
 	j->lane_id = c->lane_id;
-	j->monitor_gone = true;
 	j->start = START_STORED;
-	v.suspect = true;
-	settle_end(j, &v);
+	follow_without_folder(j);
 }
 
 void adopt_running(struct job *j)

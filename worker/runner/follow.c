@@ -410,6 +410,29 @@ static bool has_come(struct job *j)
 	return true;
 }
 
+void follow_without_folder(struct job *j)
+{
+	struct verdict v = verdict_make(TASK_QUEUED, CAUSE_NODE_LOST, STR_LIT("its node lost its folder"));
+
+	v.suspect = j->start != START_UNKNOWN;
+	launch_over(j);
+	j->monitor_gone = true;
+	settle_end(j, &v);
+}
+
+/* Nothing was swept: it has come meanwhile; or the launcher before could not start it and removed its folder. */
+static void look_again(struct job *j)
+{
+	if (has_come(j))
+		return;
+	if (access(j->spool.folder, F_OK) == 0 || errno != ENOENT) {
+		log_warn("end_unknown", "attempt=%s why=\"no exit file after a sweep\"", j->name);
+		return;
+	}
+	log_warn("folder_lost", "attempt=%s", j->name);
+	follow_without_folder(j);
+}
+
 void follow_swept(struct runner *r)
 {
 	struct job *next;
@@ -420,8 +443,8 @@ void follow_swept(struct runner *r)
 		if (j->stage != JOB_FOLLOWED || !j->monitor_gone)
 			continue;
 		follow_end(j);
-		if (!j->has_end && !j->is_lost && !r->sweep_again && !has_come(j))
-			log_warn("end_unknown", "attempt=%s why=\"no exit file after a sweep\"", j->name);
+		if (!j->has_end && !j->is_lost && !r->sweep_again)
+			look_again(j);
 	}
 	if (r->sweep_again)
 		sweep(r);

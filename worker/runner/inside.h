@@ -169,6 +169,7 @@ enum err package_words(struct ctx *cx, const struct job *j, const struct image *
 /* --- follow.c */
 int monitor_pid(const struct job *j);          /* of its monitor, by its folder; 0 if it is gone, or not there yet */
 void follow_monitor(struct job *j, int pid);   /* watches it; gone already counts as its end */
+void follow_without_folder(struct job *j);      /* it went: given back */
 void follow_started(struct job *j, int64_t started_us);
 void follow_output(struct job *j);             /* there may be more to read */
 void follow_end(struct job *j);                /* the exit file may be there */
