@@ -6,7 +6,7 @@
 #   make check      every test;  make check-asan  the same under ASan and UBSan
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
 #   make mutants    takes each wall of the product out of a copy: somebody must notice
-#   make storm      ten minutes of faults over a thousand schedules, and twenty large storms over whole instances
+#   make storm      all failing calls, a minute of overload, ten of faults over a thousand schedules, twenty large storms over whole instances
 #   make lint       floors, rooms, calls we do not use, warnings of the static checkers
 #   make oracle     cron expressions and time zones against other hands
 #   make bench      ratios against physical limits and peers, side by side
@@ -190,7 +190,8 @@ mutants:
 	@conf/deps.sh build run test && tests/faults/mutants.py
 .PHONY: storm
 storm:
-	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) faults-built && \
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory all $(EVIDENCE) $(GHOST) $O/tests/store/test_nth_call faults-built && \
+		STOKER_NTH_CALL_ALL=yes $O/tests/store/test_nth_call && STOKER_OVERLOAD_S=60 tests/faults/test_overload.py && \
 		tests/faults/points.py && tests/faults/schedule_storm.py --seconds 600 && \
 		tests/faults/storm.py --jobs 10000 --faults 200 --seeds 20 && \
 		tests/faults/galera_storm.py --seeds 3 && tests/faults/galera_storm.py --seeds 3 --spread

@@ -1,7 +1,7 @@
 /* Stands before crun in the storm's mount namespace (tests/faults/storm.py): gives each container one
  * mount more, the file /evidence, to which the job itself appends what it does, outside of the database
- * and of everything that the product keeps. Then it is crun. Static, like the monitor that runs it: the
- * launcher makes a sealed copy of whatever is called crun. */
+ * and of everything that the product keeps. Then it is crun, or runc where it is called so (by daemons). Static,
+ * like the monitor that runs it: the launcher makes a sealed copy of whatever is called crun. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLDER "/var/opt" /* the storm mounts its own there: the true crun, and the file */
+#define FOLDER "/var/opt" /* the storm mounts its own there: the true crun and runc, and the file */
 #define MOUNTS "\"mounts\":["
 static const char MOUNT[] = "{\"destination\":\"/evidence\",\"type\":\"bind\",\"source\":\"" FOLDER
                             "/attempts\",\"options\":[\"bind\",\"nosuid\",\"nodev\",\"noexec\"]},";
@@ -61,6 +61,6 @@ int main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc; i++)
 		if (strcmp(argv[i], "--bundle") == 0)
 			add_mount(argv[i + 1]);
-	execv(FOLDER "/crun", argv);
-	die("start crun");
+	execv(strcmp(basename(argv[0]), "runc") == 0 ? FOLDER "/runc" : FOLDER "/crun", argv);
+	die("start the runtime");
 }

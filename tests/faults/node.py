@@ -1,5 +1,7 @@
 """A second node of an instance: a runner of its own in the instance's mounts, with a network of its own, whose one
 way to the database is a link that can be cut."""
+import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -80,8 +82,14 @@ class Node:
             return file.read()
 
     def processes(self):
-        """{pid: name}: runner, launcher and monitors, by the folder that they work in."""
+        """{pid: name}: runner, launcher and monitors, by the folder that they work in or stand in."""
         found = {}
+        for path in glob.glob(self.folder + "/node/jobs/*/monitor.pid"):
+            with contextlib.suppress(OSError, IndexError, ValueError), open(path) as file:
+                pid, began = map(int, file.read().split())
+                with open("/proc/%d/stat" % pid) as stat:
+                    if int(stat.read().rpartition(")")[2].split()[19]) == began:
+                        found[pid] = "stoker-monitor"
         for pid, name in self.stoker.processes().items():
             try:
                 with open("/proc/%d/environ" % pid, "rb") as file:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a node runs is dead before anybody else may have it: a stopped runner, a dead node, one that is cut off from a
-living database, side by side. The jobs tell by themselves: each attempt writes the time of every sign of life to a file
-that both nodes' containers append to (evidence_runtime.c), and the next one writes its first."""
+living database, each engine's jobs, side by side. The jobs tell by themselves: each attempt writes the time of every sign of
+life to a file that all nodes' containers append to (evidence_runtime.c), and the next one writes its first."""
+import importlib.util
 import os
 import shutil
 import socket
@@ -10,6 +11,10 @@ import unittest
 
 import node
 from node import harness
+
+spec = importlib.util.spec_from_file_location("engine_node", os.path.join(harness.TOP, "tests", "engine", "node.py"))
+daemons = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(daemons)
 
 ALIVE = ('say() { read now idle </proc/uptime; echo "$TASK_ID $STOKER_ATTEMPT $now" >>/evidence; }; say; [ $STOKER_ATTEMPT -gt 1 ] && exit 0; '
          "while :; do sleep 0.05; say; done")
@@ -22,16 +27,44 @@ def uptime():
         return float(file.read().split()[0])
 
 
+WITNESS = "/var/opt/witness/runc"  # instance.sh
+
+
+class WitnessedDocker(daemons.Docker):
+    """In the instance's private mounts, with a runtime that lets containers give evidence."""
+
+    def command(self):
+        return ["nsenter", "-t", self.keeper, "-m", *super().command(), "--add-runtime", "witness=" + WITNESS,
+                "--default-runtime", "witness"]
+
+
+class WitnessedPodman(daemons.Podman):
+    def command(self):
+        words = super().command()
+        words[words.index("runc")] = WITNESS
+        return ["nsenter", "-t", self.keeper, "-m", *words]
+
+
+ENGINES = ("oci", "docker", "podman")
+WAYS = (("stopped", node.Node.pause), ("dead", node.Node.die), ("cut off", node.Node.cut))
+
+
 class Fencing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = harness.scratch("stoker-evidence-")
+        cls.daemons = [WitnessedDocker(), WitnessedPodman()]
+        env = {"STOKER_NODE_%s_SOCKET" % each.name.upper(): each.socket for each in cls.daemons}
         cls.stoker = harness.Instance(script=os.path.join(node.HERE, "instance.sh"),
-                                      env={"STOKER_EVIDENCE": cls.folder, "STOKER_NODE_SLOTS": "4"})
+                                      env=dict(env, STOKER_EVIDENCE=cls.folder, STOKER_NODE_SLOTS=str(len(ENGINES) * len(WAYS)),
+                                               STOKER_NODE_ENGINES=",".join(ENGINES)))
         cls.nodes = []
         try:
             cls.stoker.start()
-            cls.nodes = [node.Node(cls.stoker, n) for n in (1, 2, 3)]
+            for each in cls.daemons:
+                each.keeper = str(cls.stoker.pid("keeper"))
+                each.start()
+            cls.nodes = [node.Node(cls.stoker, n + 1) for n in range(len(ENGINES) * len(WAYS))]
             for each in cls.nodes:
                 each.start()
         except BaseException:
@@ -42,6 +75,9 @@ class Fencing(unittest.TestCase):
     def tearDownClass(cls):
         for each in cls.nodes:
             each.remove()
+        for each in cls.daemons:
+            if each.process:
+                each.close()
         cls.stoker.remove()
         shutil.rmtree(cls.folder, ignore_errors=True)
 
@@ -51,37 +87,54 @@ class Fencing(unittest.TestCase):
             split = [line.split() for line in lines]
         return [(int(attempt), float(at)) for name, attempt, at in split if name == task]
 
-    def test_a_container_is_dead_before_the_next_attempt_begins_and_that_is_soon(self):
+    def start_witnesses(self):
+        """{task: (engine, way, node)}, each on a node of its own, none on the instance's."""
         main = socket.gethostname()
         self.assertEqual(self.stoker.admin("node", "drain", main).returncode, 0)
-        self.stoker.code("witness", ALIVE)
         time.sleep(4)  # a renewal: then the node knows that it drains
-        tasks = [self.stoker.queue("witness") for _ in self.nodes]
-        for task in tasks:
-            self.stoker.wait_state(task, "running")
-        where = {name: task for name, task in self.stoker.sql(
-            "SELECT n.name, LOWER(HEX(t.id)) FROM task t JOIN node n ON n.id = t.node_id")}
-        self.assertEqual(sorted(where), sorted(each.name for each in self.nodes))
+        tasks = {}
+        for engine in ENGINES:
+            self.stoker.code("witness-" + engine, ALIVE, engine=engine)
+            self.stoker.code("warm-" + engine, "true", engine=engine)
+            for how in WAYS:
+                # one after the other: what waits for its image holds no slot, and its node would claim another one
+                task = self.stoker.queue("witness-" + engine)
+                self.stoker.wait_state(task, "running")
+                tasks[task] = engine, how
+        where = dict(self.stoker.sql("SELECT LOWER(HEX(t.id)), n.name FROM task t JOIN node n ON n.id = t.node_id WHERE t.state = 'running'"))
+        self.assertEqual(sorted(where.values()), sorted(each.name for each in self.nodes))
+        named = {each.name: each for each in self.nodes}
+        harness.wait_for(lambda: all(self.signs(task) for task in tasks), 20, "a sign of each")
         self.stoker.admin("node", "resume", main)
-        began = uptime()
-        self.nodes[0].pause()
-        self.nodes[1].die()
-        self.nodes[2].cut()
-        for task in tasks:
+        for engine in ENGINES:  # it knows their images then; nobody else has a slot
+            self.assertEqual(self.stoker.run_task("warm-" + engine)["state"], "complete", engine)
+        return {task: (engine, way, named[where[task]]) for task, (engine, way) in tasks.items()}
+
+    def test_a_container_is_dead_before_the_next_attempt_begins_and_that_is_soon(self):
+        witnesses = self.start_witnesses()
+        began = {}
+        for task, (_, (_, do), at) in witnesses.items():
+            began[task] = uptime()
+            do(at)
+        for task in witnesses:
             ended = self.stoker.wait_state(task, "complete", seconds=40)
             self.assertEqual(ended["attempt"], 2)
-        for each, how in zip(self.nodes, ("stopped", "dead", "cut off")):
-            signs = self.signs(where[each.name])
+        for task, (engine, (way, _), _) in witnesses.items():
+            signs = self.signs(task)
             last = max(at for attempt, at in signs if attempt == 1)
             first = min(at for attempt, at in signs if attempt == 2)
-            print("%s: last sign of attempt 1 after %.2f s, first of attempt 2 after %.2f s" % (how, last - began, first - began))
-            self.assertLess(last, first, how)
-            self.assertEqual([attempt for attempt, _ in signs], sorted(attempt for attempt, _ in signs), how)
-            self.assertLess(first - began, DEATH_S, how)
+            what = "%s, its node %s: last sign of attempt 1 after %.2f s, first of attempt 2 after %.2f s" % (
+                engine, way, last - began[task], first - began[task])
+            print(what)
+            self.assertLess(last, first, what)
+            self.assertEqual([attempt for attempt, _ in signs], sorted(attempt for attempt, _ in signs), what)
+            self.assertLess(first - began[task], DEATH_S, what)
         # who comes back finds that it was lost, and says nothing
-        self.nodes[0].resume()
-        harness.wait_for(lambda: "session_lost" in self.nodes[0].said(), 10, "the stopped node to notice")
-        self.assertEqual({task: self.stoker.task(task)["state"] for task in tasks}, dict.fromkeys(tasks, "complete"))
+        for task, (_, (way, _), at) in witnesses.items():
+            if way == "stopped":
+                at.resume()
+                harness.wait_for(lambda: "session_lost" in at.said(), 10, "the stopped node to notice")
+        self.assertEqual({task: self.stoker.task(task)["state"] for task in witnesses}, dict.fromkeys(witnesses, "complete"))
         done = self.stoker.admin("verify")
         self.assertEqual(done.returncode, 0, done.stdout)
 

@@ -20,7 +20,7 @@ class Small(unittest.TestCase):
         self.play([("kill", "first"), ("pause", "first"), ("all", "")], False)
 
     def test_everybody_at_once_on_all_nodes_breaks_no_limit_and_does_nothing_twice(self):
-        """tests/store/test_races.c, its connections spread over the nodes; then they must be equal."""
+        """tests/store/test_races.c and test_contended.c, their connections spread over the nodes; then they must be equal."""
         cluster = galera.Cluster().start()
         try:
             make = "CREATE DATABASE %s CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;"
@@ -28,9 +28,11 @@ class Small(unittest.TestCase):
                                    + make % "stoker_logs", None)
             env = dict(os.environ, STOKER_TEST_CLUSTER="yes", STOKER_DATABASE_SOCKET="", STOKER_LOGS_SOCKET="",
                        STOKER_DATABASE_HOST=cluster.hosts(), STOKER_DATABASE_PORT=str(cluster.port), STOKER_DATABASE_SPREAD="yes")
-            done = subprocess.run([harness.BUILD + "/tests/store/test_races"], env=env, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, cwd=harness.TOP)
-            self.assertEqual(done.returncode, 0, done.stdout)
+            for program in ("test_races", "test_contended"):
+                done = subprocess.run([harness.BUILD + "/tests/store/" + program], env=env, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, cwd=harness.TOP)
+                print(done.stdout)
+                self.assertEqual(done.returncode, 0, done.stdout)
             self.assertEqual(cluster.unequal(), {})
             self.assertEqual(cluster.servers[0].sql("SELECT table_name FROM information_schema.tables t WHERE table_schema IN ('stoker',"
                                                     " 'stoker_logs') AND table_type = 'BASE TABLE' AND NOT EXISTS (SELECT 1 FROM"
