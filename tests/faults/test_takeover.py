@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A runner is killed while its launcher is between a job's folder and its monitor, and its next one looks. The launcher of a
-test build stops there by itself (lib/base/fault_point.h): nothing here depends on who is how fast."""
+"""Runner and launcher: one is killed in the middle of a launch, or what they say to each other fails for once. The programs
+of a test build stop or fail there by themselves (lib/base/fault_point.h): nothing here depends on who is how fast."""
 import glob
 import os
 import shutil
@@ -95,6 +95,25 @@ class Takeover(harness.FlowTest):
         harness.wait_for(lambda: not harness.process_exists(launcher), 20, "the late launcher to end")
         self.assertEqual(os.listdir(self.stoker.node + "/jobs"), [])
         self.assertEqual(self.stoker.task_log(task), b"2\n")
+
+    def passed(self, place):
+        return os.path.getsize(os.path.join(self.points, place))
+
+    def test_words_that_fail_once_are_said_again(self):
+        """Nobody waits for ever for a launch, its answer or a removal."""
+        self.assertEqual(self.stoker.run_task("late")["state"], "complete")
+        places = [name for name in os.listdir(self.points) if name.startswith(("call.stoker-launcher.send.", "call.stoker-worker.sendmsg."))]
+        self.assertEqual({place.split(".")[1] for place in places}, {"stoker-launcher", "stoker-worker"})
+        before = {place: self.passed(place) for place in places}
+        with open(self.points + "/table", "w") as table:
+            for place in places:
+                # every other one: what is said again is a pass as well
+                table.writelines("%s=fail@%d\n" % (place, before[place] + n) for n in (1, 3, 5))
+        for _ in range(2):
+            self.assertEqual(self.stoker.run_task("late")["state"], "complete")
+        harness.wait_for(lambda: not os.listdir(self.stoker.node + "/jobs"), 20, "the folders' removal")
+        os.unlink(self.points + "/table")
+        self.assertEqual([place for place in places if self.passed(place) < before[place] + 5], [])
 
 
 if __name__ == "__main__":

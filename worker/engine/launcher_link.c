@@ -84,13 +84,19 @@ static bool send_one(struct engine *e, struct ask *a)
 	return true;
 }
 
+/* No room in the socket, or no memory for the moment. */
+static bool is_passing(int err)
+{
+	return err == EAGAIN || err == EINTR || err == ETOOMANYREFS || err == ENOBUFS || err == ENOMEM;
+}
+
 /* Sends what fits; the rest goes when the socket has room. A broken socket shows when it is read. */
 static void flush(struct engine *e)
 {
 	while (e->first) {
 		struct ask *a = e->first;
 
-		if (!send_one(e, a) && (errno == EAGAIN || errno == ETOOMANYREFS))
+		if (!send_one(e, a) && is_passing(errno))
 			break;
 		e->first = a->next;
 		if (!e->first)

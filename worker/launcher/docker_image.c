@@ -245,7 +245,7 @@ static _Noreturn void image_child(const struct launcher *l, const struct launch_
 	q->engine = rq->engine;
 	q->reply = &r;
 	r.status = find_image(q, rq);
-	_exit(send(runner, &r, sizeof r, MSG_NOSIGNAL) < 0);
+	_exit(!launcher_answer(runner, &r, sizeof r));
 }
 
 enum err docker_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,

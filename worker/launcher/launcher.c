@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "worker/launcher/docker.h"
@@ -128,4 +130,16 @@ void launcher_close(struct launcher *l)
 	free(l->owners);
 	free(l->holder);
 	free(l->lets_out);
+}
+
+bool launcher_answer(int runner, const void *reply, size_t n)
+{
+	const struct timespec pause = { 0, 10000000 };
+
+	while (send(runner, reply, n, MSG_NOSIGNAL) < 0) {
+		if (errno != ENOBUFS && errno != ENOMEM && errno != EINTR)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
 }

@@ -41,6 +41,8 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 
 /* Removes the node's cgroup if no job is in it, frees memory. Descriptors end with the process. */
 void launcher_close(struct launcher *l);
+/* Says it to the runner, which waits for it: again while there is no memory for it. False: the runner is gone. */
+bool launcher_answer(int runner, const void *reply, size_t n);
 
 struct launch_fds {
 	int fd[LAUNCH_FDS_MAX];

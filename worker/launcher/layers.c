@@ -68,7 +68,7 @@ static _Noreturn void unpack_child(const struct launcher *l, const struct launch
 	memcpy(r.task, rq->task, sizeof r.task);
 	snprintf(there, sizeof there, "sha256-%s/rootfs", hex);
 	if (faccessat(l->images, there, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* fetched twice, or asked twice */
-		_exit(send(runner, &r, sizeof r, MSG_NOSIGNAL) < 0);
+		_exit(!launcher_answer(runner, &r, sizeof r));
 	layers = pulls < 0 ? -1 : openat(pulls, hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (layers >= 0) {
 		r.status = run_layers(l, layers, hex, r.message, sizeof r.message);
@@ -77,7 +77,7 @@ static _Noreturn void unpack_child(const struct launcher *l, const struct launch
 		r.status = LAUNCH_NODE;
 		snprintf(r.message, sizeof r.message, "open the layers of the image %s: %s", hex, strerrordesc_np(errno));
 	}
-	_exit(send(runner, &r, sizeof r, MSG_NOSIGNAL) < 0);
+	_exit(!launcher_answer(runner, &r, sizeof r));
 }
 
 enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner)

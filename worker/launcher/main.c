@@ -300,7 +300,7 @@ static void answer(struct ctx *cx, struct launcher *l, const struct launch_reque
 		break;
 	}
 	put_reply(cx, rq, e, &out.reply);
-	if (send(RUNNER_FD, &out, n, MSG_NOSIGNAL) < 0)
+	if (!launcher_answer(RUNNER_FD, &out, n))
 		log_error("answer", "op=%u error=\"%s\"", rq->op, strerror(errno));
 }
 

@@ -44,7 +44,7 @@ static void tell(enum init_link_type type, uint32_t a, uint32_t b)
 {
 	struct init_link m = { .type = type, .a = a, .b = b };
 
-	while (send(INIT_LINK_FD, &m, sizeof m, MSG_NOSIGNAL) < 0 && errno == EINTR)
+	while (send(INIT_LINK_FD, &m, sizeof m, MSG_NOSIGNAL) < 0 && (errno == EINTR || errno == ENOBUFS || errno == ENOMEM))
 		;
 }
 
