@@ -5,7 +5,8 @@ storm.py, and the nodes themselves, which must be equal.
 
     tests/faults/galera_storm.py [--jobs N] [--rounds N] [--seed N] [--seeds N] [--spread]
 
-A failover takes nothing back: no attempt may end by the loss of its node."""
+A failover takes nothing back: no attempt may end by the loss of its node, but those of a node that does die with a server:
+they have their next attempts within 30 s."""
 import argparse
 import json
 import os
@@ -15,11 +16,13 @@ import sys
 import time
 
 import galera
+import node
 import storm
 from storm import harness
 
 RECOVER = os.path.join(harness.TOP, "conf", "mariadb", "galera-recover.sh")
 SYNCED_S = 60
+DEATH_S = 30  # from a node's death to the next attempt, when the database fails over meanwhile
 
 
 def text_of(path):
@@ -50,32 +53,54 @@ class GaleraStorm(storm.Storm):
         self.stoker.start()
         for kind, (command, fields, _, _) in storm.KINDS.items():
             self.stoker.code(kind, storm.SAY + command, **fields)
+        self.second = node.NearNode(self.stoker, 1, slots=4).start()
+        self.deaths = []  # (when, [task])
 
-    # --- faults: which node, then how long it lasts --------------------------------------------------------
+    # --- faults: which server, then how long it lasts ------------------------------------------------------
 
-    def node(self, which):
+    def server(self, which):
         return self.cluster.servers[0] if which == "first" else self.random.choice(self.cluster.servers[1:])
 
     def fault_kill(self, which):
-        server = self.node(which)
+        server = self.server(which)
         server.kill()
         time.sleep(5)
         server.start_again()
 
+    def fault_death(self, which):
+        """A node of jobs dies together with a server, for longer than a lease."""
+        for _ in range(16):  # more than the instance's own node has slots for
+            self.stoker.queue("patient")
+        harness.wait_for(self.on_second, 60, "jobs on the second node")
+        tasks, server = self.on_second(), self.server(which)
+        self.deaths.append((node.uptime(), tasks))
+        server.process.kill()
+        self.second.die()
+        server.process.wait()
+        self.second.runner.wait()
+        time.sleep(5)
+        server.start_again()
+        harness.wait_for(lambda: not self.on_second(), DEATH_S + 30, "what the dead node had to be taken back")
+        self.second.start_runner()
+
+    def on_second(self):
+        return [row[0] for row in self.stoker.sql(
+            "SELECT LOWER(HEX(t.id)) FROM task t JOIN node n ON n.id = t.node_id WHERE t.state = 'running' AND n.name = '%s'" % self.second.name)]
+
     def fault_pause(self, which):
-        server = self.node(which)
+        server = self.server(which)
         server.pause()
         time.sleep(self.random.choice((2, 8)))
         server.resume()
 
     def fault_cut(self, which):
-        server = self.node(which)
+        server = self.server(which)
         server.isolate(True)
         time.sleep(6)
         server.isolate(False)
 
     def fault_stop(self, which):
-        server = self.node(which)
+        server = self.server(which)
         server.stop()
         time.sleep(3)
         server.begin()
@@ -147,13 +172,27 @@ class GaleraStorm(storm.Storm):
 
     def hear_log(self):
         retries = sum(self.stoker.log(role).count("txn.retry") for role in ("api", "runner", "scheduler", "courier"))
-        lost = self.stoker.sql("SELECT COUNT(*) FROM attempt WHERE cause = 'node_lost'")[0][0]
+        lost = self.stoker.sql("SELECT COUNT(*) FROM attempt a JOIN node n ON n.id = a.node_id WHERE a.cause = 'node_lost'"
+                               " AND n.name <> '%s'" % self.second.name)[0][0]
         if lost != "0":
             self.wrong.append("%s attempts were taken back, though no runner died" % lost)
         print("%d transactions again" % retries, flush=True)
 
+    def hear_deaths(self):
+        """By what the jobs wrote themselves."""
+        signs = self.first_and_last()
+        for died, tasks in self.deaths:
+            for task in tasks:
+                last, first = signs[task, 1][1], signs.get((task, 2), [float("inf")])[0]
+                print("its node died with a server: last sign of attempt 1 after %.2f s, first of attempt 2 after %.2f s" % (
+                    last - died, first - died), flush=True)
+                if not last < first < died + DEATH_S:
+                    self.wrong.append("task %s, whose node died, began anew %.2f s after, its last sign was after %.2f s" % (
+                        task, first - died, last - died))
+
     def run(self):
         wrong = super().run()
+        self.hear_deaths()
         self.hear_nodes()
         self.hear_log()
         self.hear_doctor()
@@ -182,6 +221,8 @@ class GaleraStorm(storm.Storm):
                 print("logs:\n" + self.stoker.logs(40), flush=True)
                 for server in self.cluster.servers:
                     print("--- %s\n%s" % (server.name, server.said()), flush=True)
+            if hasattr(self, "second"):
+                self.second.remove()
             if hasattr(self, "stoker"):
                 self.stoker.remove()
         finally:
@@ -191,7 +232,7 @@ class GaleraStorm(storm.Storm):
 
 
 # One round: each kind of fault, the preferred writer and another one.
-ROUND = [(what, which) for which in ("first", "other") for what in ("kill", "pause", "cut", "stop")] + [("all", "")]
+ROUND = [(what, which) for which in ("first", "other") for what in ("kill", "pause", "cut", "stop", "death")] + [("all", "")]
 
 
 def play(jobs, faults, seed, spread):

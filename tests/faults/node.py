@@ -26,6 +26,12 @@ def pids_in(cgroup):
         return []
 
 
+def uptime():
+    """The clock that containers share with this machine, to the hundredth."""
+    with open("/proc/uptime") as file:
+        return float(file.read().split()[0])
+
+
 class Node:
     """`number` 1 to 200 within the instance. It has the instance's images, and `slots` slots."""
 
@@ -70,12 +76,17 @@ class Node:
         """Again, when it was killed: it takes its node's session over."""
         env = dict(self.stoker.env, STOKER_NODE_NAME=self.name, STOKER_NODE_DIR=self.folder + "/node",
                    STOKER_NODE_CGROUP=self.cgroup, STOKER_NODE_SLOTS=str(self.slots),
-                   STOKER_NODE_UID_BASE=str(1048576 + 65536 * 100 * self.number), STOKER_DATABASE_SOCKET="",
-                   STOKER_DATABASE_HOST=self.here, STOKER_LOGS_SOCKET="", STOKER_LOGS_HOST=self.here)
-        self.runner = subprocess.Popen(["nsenter", "-t", str(self.stoker.pid("keeper")), "-m", "nsenter", "-t",
-                                        str(self.anchor.pid), "-n", self.stoker.run + "/var/app/bin/stoker-worker", "runner",
+                   STOKER_NODE_UID_BASE=str(1048576 + 65536 * 100 * self.number), **self.database())
+        self.runner = subprocess.Popen(["nsenter", "-t", str(self.stoker.pid("keeper")), "-m", *self.inside(),
+                                        self.stoker.run + "/var/app/bin/stoker-worker", "runner",
                                         "-c", self.stoker.run + "/var/conf/worker.conf"], env=env, stdin=subprocess.DEVNULL,
                                        stdout=self.log, stderr=self.log)
+
+    def inside(self):
+        return "nsenter", "-t", str(self.anchor.pid), "-n"
+
+    def database(self):
+        return {"STOKER_DATABASE_SOCKET": "", "STOKER_DATABASE_HOST": self.here, "STOKER_LOGS_SOCKET": "", "STOKER_LOGS_HOST": self.here}
 
     def said(self):
         with open(self.folder + "/log") as file:
@@ -140,3 +151,16 @@ class Node:
             self.anchor.kill()
             self.anchor.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class NearNode(Node):
+    """One with the instance's own way to its database."""
+
+    def open_network(self):
+        pass
+
+    def inside(self):
+        return ()
+
+    def database(self):
+        return {}

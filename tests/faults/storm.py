@@ -36,8 +36,8 @@ from receiver import Receiver  # noqa: E402
 # Callbacks to a receiver on this machine, which is told again soon.
 CALLING = {"STOKER_COURIER_ALLOW_PRIVATE": "yes", "STOKER_COURIER_RETRY_S": "1,1,2,2,3,5,5,5,5,5,5,5,5"}
 
-# Each line is one append: whole, and in the order in which it happened.
-SAY = 'say() { echo "$1 $TASK_ID $STOKER_ATTEMPT" >>/evidence; }; say start; '
+# Each line is one append: whole, and in the order in which it happened; its time is the machine's uptime.
+SAY = 'say() { read now idle </proc/uptime; echo "$1 $TASK_ID $STOKER_ATTEMPT $now" >>/evidence; }; say start; '
 TICKS = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; say alive; done; "
 
 # code: command, its other fields, how many of a hundred, how it must end
@@ -356,16 +356,35 @@ class Storm:
             self.wrong.append("%d tasks lost their monitor, %d monitors were killed" % (lost_monitors, self.killed_monitors))
         return stored
 
-    def hear_jobs(self, stored):
-        newest, said = {}, collections.Counter()
+    def signs(self):
+        """(what, task, attempt, uptime), in the order in which they were written."""
         with open(self.evidence) as lines:
             for line in lines:
-                what, task, attempt = line.split()
-                attempt = int(attempt)
-                said[what, task, attempt] += 1
-                if attempt < newest.get(task, 0):
-                    self.wrong.append("attempt %d of task %s says %s after attempt %d began" % (attempt, task, what, newest[task]))
-                newest[task] = max(newest.get(task, 0), attempt)
+                what, task, attempt, at = line.split()
+                yield what, task, int(attempt), float(at)
+
+    def first_and_last(self):
+        """{(task, attempt): [first sign, last sign]}"""
+        found = {}
+        for _, task, attempt, at in self.signs():
+            found.setdefault((task, attempt), [at, at])[1] = at
+        return found
+
+    def hear_gaps(self):
+        """How long after the last sign of an attempt that was lost with its node the next one gave its first."""
+        signs = self.first_and_last()
+        gaps = sorted(signs[task, attempt + 1][0] - last for (task, attempt), (_, last) in signs.items() if (task, attempt + 1) in signs)
+        if gaps:
+            print("%d attempts began after one that had been lost: %.1f s after its last sign, half of them; at most %.1f s" % (
+                len(gaps), gaps[len(gaps) // 2], gaps[-1]), flush=True)
+
+    def hear_jobs(self, stored):
+        newest, said = {}, collections.Counter()
+        for what, task, attempt, _ in self.signs():
+            said[what, task, attempt] += 1
+            if attempt < newest.get(task, 0):
+                self.wrong.append("attempt %d of task %s says %s after attempt %d began" % (attempt, task, what, newest[task]))
+            newest[task] = max(newest.get(task, 0), attempt)
         for (what, task, attempt), times in said.items():
             if what in ("start", "end") and times > 1:
                 self.wrong.append("attempt %d of task %s has %d %ss" % (attempt, task, times, what))
@@ -457,6 +476,7 @@ class Storm:
         ended = self.clock()
         stored = self.hear_clients(clients)
         ran = self.hear_jobs(stored)
+        self.hear_gaps()
         self.clean_up_of_node()
         told = self.hear_receiver()
         self.hear_losses()

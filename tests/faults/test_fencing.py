@@ -21,12 +21,6 @@ ALIVE = ('say() { read now idle </proc/uptime; echo "$TASK_ID $STOKER_ATTEMPT $n
 DEATH_S = 15  # from a node's death to the next attempt
 
 
-def uptime():
-    """The clock that containers share with this machine, to the hundredth."""
-    with open("/proc/uptime") as file:
-        return float(file.read().split()[0])
-
-
 WITNESS = "/var/opt/witness/runc"  # instance.sh
 
 
@@ -114,7 +108,7 @@ class Fencing(unittest.TestCase):
         witnesses = self.start_witnesses()
         began = {}
         for task, (_, (_, do), at) in witnesses.items():
-            began[task] = uptime()
+            began[task] = node.uptime()
             do(at)
         for task in witnesses:
             ended = self.stoker.wait_state(task, "complete", seconds=40)

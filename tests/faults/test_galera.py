@@ -17,7 +17,7 @@ class Small(unittest.TestCase):
         self.assertEqual(wrong, [], "replay it with STOKER_STORM_SEED=%d tests/faults/test_galera.py" % seed)
 
     def test_the_preferred_writer_dies_then_all_nodes_and_nothing_is_lost_or_doubled(self):
-        self.play([("kill", "first"), ("pause", "first"), ("all", "")], False)
+        self.play([("death", "first"), ("pause", "first"), ("all", "")], False)
 
     def test_everybody_at_once_on_all_nodes_breaks_no_limit_and_does_nothing_twice(self):
         """tests/store/test_races.c and test_contended.c, their connections spread over the nodes; then they must be equal."""
