@@ -14,8 +14,8 @@ struct importing {
 	bool is_system, is_dry;
 	struct client to;
 	json_t *env;       /* what the crontab has set so far */
-	struct str cron_zone;
-	int line, made, refused;
+	struct str cron_zone, shell;
+	int line, made, refused, left_out;
 };
 
 static void tell(struct cli *c, struct importing *m, const char *verdict, struct str expression, const char *what)
@@ -26,13 +26,47 @@ static void tell(struct cli *c, struct importing *m, const char *verdict, struct
 	                                        what)));
 }
 
-/* Variables become the jobs' environment, but for those that are cron's own. */
+static void tell_variable(struct cli *c, struct importing *m, const char *verdict, struct str name, const char *what)
+{
+	output_text(&c->cx, str_of(arena_printf(&c->cx.arena, "line %d: %s: " STR_FMT ": %s\n", m->line, verdict, STR_ARG(name), what)));
+	m->left_out += strcmp(verdict, "left out") == 0;
+}
+
+/* Variables of cron's own; the others are the jobs' environment. What is left out is told: nothing is lost in silence. */
 static void set_variable(struct cli *c, struct importing *m, const struct crontab_line *line)
 {
-	if (str_is(line->name, "CRON_TZ") || str_is(line->name, "TZ"))
+	static const struct {
+		const char *name, *why;
+	} LEFT_OUT[] = {
+		{ "MAILTO", "nothing is mailed: output is in the task's log, and a callback or log destination may take it further" },
+		{ "MAILFROM", "nothing is mailed" },
+		{ "CONTENT_TYPE", "nothing is mailed" },
+		{ "CONTENT_TRANSFER_ENCODING", "nothing is mailed" },
+		{ "RANDOM_DELAY", "give the schedules a jitter instead" },
+		{ "START_HOURS_RANGE", "it is anacron's" },
+	};
+
+	if (str_is(line->name, "CRON_TZ")) {
 		m->cron_zone = line->value;
-	else if (!str_is(line->name, "MAILTO") && !str_is(line->name, "SHELL"))
-		json_object_set_new(m->env, str_c(&c->cx.arena, line->name), json_text(line->value));
+		tell_variable(c, m, "kept", line->name, "the time zone of the lines below");
+		return;
+	}
+	for (size_t i = 0; i < sizeof LEFT_OUT / sizeof *LEFT_OUT; i++)
+		if (str_is(line->name, LEFT_OUT[i].name)) {
+			tell_variable(c, m, "left out", line->name, LEFT_OUT[i].why);
+			return;
+		}
+	if (!m->image) {
+		tell_variable(c, m, "left out", line->name, "with --code only the commands are handed over: set it at the code");
+		return;
+	}
+	if (str_is(line->name, "SHELL"))
+		m->shell = line->value;
+	json_object_set_new(m->env, str_c(&c->cx.arena, line->name), json_text(line->value));
+	tell_variable(c, m, "kept", line->name,
+	              str_is(line->name, "SHELL") ? "it runs the commands below; the image must have it"
+	              : str_is(line->name, "TZ")  ? "in the environment of the jobs below; the schedules' zone is CRON_TZ or --zone"
+	                                          : "in the environment of the jobs below");
 }
 
 /* The code's name: the prefix, the program's own name and the line. */
@@ -44,7 +78,7 @@ static const char *name_of(struct cli *c, const struct importing *m, struct str 
 static enum err register_code(struct cli *c, struct importing *m, const char *name, struct str command)
 {
 	auto_json *code = json_pack("{s:s, s:s, s:s, s:O}", "name", name, "image", m->image, "command",
-	                            crontab_shell(&c->cx.arena, command), "env_vars", m->env);
+	                            crontab_shell(&c->cx.arena, m->shell, command), "env_vars", m->env);
 
 	return client_call(c, &m->to, "POST", "/codes", code, NULL);
 }
@@ -116,7 +150,7 @@ static enum err import_all(struct cli *c, struct importing *m, FILE *f)
 
 enum err schedule_import_command(struct cli *c)
 {
-	struct importing m = { .prefix = "cron/", .zone = "" };
+	struct importing m = { .prefix = "cron/", .zone = "", .shell = STR_LIT("") };
 	const struct cli_option options[] = {
 		{ "image", 0, OPTION_TEXT, &m.image, "IMAGE", "each line becomes a code of this image that runs its command", 0, 0 },
 		{ "code", 0, OPTION_TEXT, &m.code, "NAME", "or: this code runs, the command is its payload", 0, 0 },
@@ -141,7 +175,7 @@ enum err schedule_import_command(struct cli *c)
 	if (f != stdin)
 		fclose(f);
 	TRY(e);
-	cli_say(c, "%d schedules, %d lines refused", m.made, m.refused);
+	cli_say(c, "%d schedules, %d lines refused, %d variables left out", m.made, m.refused, m.left_out);
 	c->exit = m.refused ? EXIT_FAILED : 0;
 	return OK;
 }

@@ -166,6 +166,8 @@ static void print_times(struct cli *c, const json_t *preview)
 	size_t i;
 
 	output_text(&c->cx, str_of(arena_printf(&c->cx.arena, STR_FMT "\n", STR_ARG(schedule_text(preview, "words")))));
+	if (schedule_text(preview, "note").n)
+		output_text(&c->cx, str_of(arena_printf(&c->cx.arena, "note: " STR_FMT "\n", STR_ARG(schedule_text(preview, "note")))));
 	json_array_foreach(json_object_get(preview, "times"), i, time) {
 		const struct str cells[] = { schedule_text(time, "nominal_time"), schedule_text(time, "local_time"),
 			                     schedule_text(time, "zone"), schedule_text(time, "note") };
@@ -209,6 +211,11 @@ static struct str state_of(const json_t *j)
 	return json_is_true(json_object_get(j, "paused")) ? STR_LIT("paused") : schedule_text(j, "status");
 }
 
+static bool is_stopped(const json_t *j)
+{
+	return json_is_true(json_object_get(j, "paused")) || json_is_true(json_object_get(j, "code_paused"));
+}
+
 static void print_schedules(struct cli *c, const json_t *answer)
 {
 	static const char *const HEADS[] = { "ID", "CODE", "WHEN", "STATE", "NEXT", "LAST", "RUNS", "LABEL" };
@@ -219,7 +226,7 @@ static void print_schedules(struct cli *c, const json_t *answer)
 	json_array_foreach(json_object_get(answer, "schedules"), i, s) {
 		long long runs = json_integer_value(json_object_get(s, "run_count"));
 		const struct str cells[] = { schedule_text(s, "id"), schedule_text(s, "code_name"), when_of(c, s), state_of(s),
-			                     time_of(s, "next_start"), time_of(s, "last_run_time"),
+			                     is_stopped(s) ? STR_LIT("") : time_of(s, "next_start"), time_of(s, "last_run_time"),
 			                     str_of(arena_printf(&c->cx.arena, "%lld", runs)), schedule_text(s, "label") };
 
 		table_add(&c->cx, &t, cells);
@@ -294,6 +301,8 @@ enum err schedule_show_command(struct cli *c)
 	output_field(&c->cx, "state", state_of(schedule));
 	output_field(&c->cx, "paused by", schedule_text(schedule, "paused_by"));
 	output_field(&c->cx, "because", schedule_text(schedule, "pause_reason"));
+	output_field(&c->cx, "resumed by", schedule_text(schedule, "resumed_by"));
+	output_field(&c->cx, "because", schedule_text(schedule, "resume_reason"));
 	output_field(&c->cx, "note", schedule_text(schedule, "msg"));
 	output_field(&c->cx, "last run", time_of(schedule, "last_run_time"));
 	print_times(c, coming);
@@ -318,7 +327,7 @@ static enum err pause_or_resume(struct cli *c, const char *what)
 {
 	const char *reason = NULL;
 	const struct cli_option options[] = {
-		{ "reason", 0, OPTION_TEXT, &reason, "TEXT", "why; it is kept with the pause", 0, 0 },
+		{ "reason", 0, OPTION_TEXT, &reason, "TEXT", "why; it is kept with the pause and shown", 0, 0 },
 	};
 	auto_json *body = json_object(), *answer = NULL;
 	struct client to;

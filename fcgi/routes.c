@@ -86,6 +86,7 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/schedules/preview", AUTH_VIEWER, BODY_TASKS, fire_api_preview),
 	API_ROW(GET, P "/schedules/{id}/preview", AUTH_VIEWER, BODY_NONE, fire_api_coming),
 	API_ROW(GET, P "/schedules/{id}/fires", AUTH_VIEWER, BODY_NONE, fire_api_fires),
+	API_ROW(GET, P "/schedules/{id}/pauses", AUTH_VIEWER, BODY_NONE, fire_api_pauses),
 	API_ROW(POST, P "/schedules/{id}/pause", AUTH_DEVELOPER, BODY_JSON, fire_api_pause),
 	API_ROW(POST, P "/schedules/{id}/resume", AUTH_DEVELOPER, BODY_JSON, fire_api_resume),
 	API_ROW(POST, P "/schedules/{id}/run", AUTH_DEVELOPER, BODY_JSON, fire_api_run),

@@ -43,15 +43,35 @@ enum err fire_api_fires(struct request *rq, struct reply *rp)
 	return reply_json(rp, 200, json_pack("{s:o}", "fires", array));
 }
 
+enum err fire_api_pauses(struct request *rq, struct reply *rp)
+{
+	int64_t page, per_page;
+	struct schedule schedule;
+	struct pause *pauses;
+	json_t *array;
+	struct id id;
+	size_t n;
+
+	TRY(request_page(rq, &page, &per_page));
+	TRY(find(rq, &id, &schedule));
+	TRY(schedule_store_pauses(rq->db, &rq->cx, &id, per_page, &pauses, &n));
+	array = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, pause_to_json(&pauses[i]));
+	return reply_json(rp, 200, json_pack("{s:o}", "pauses", array));
+}
+
 static enum err reply_preview(struct request *rq, struct reply *rp, const struct schedule_preview *p)
 {
 	json_t *times = json_array();
 
 	for (size_t i = 0; i < p->n; i++)
-		json_array_append_new(times, nominal_to_json(&rq->cx.arena, &p->timetable, &p->times[i]));
-	return reply_json(rp, 200, json_pack("{s:s, s:b, s:o}", "words",
+		json_array_append_new(times, nominal_to_json(&rq->cx.arena, &p->schedule, &p->timetable, &p->times[i]));
+	return reply_json(rp, 200, json_pack("{s:s, s:b, s:b, s:s, s:o}", "words",
 	                                     schedule_words(&rq->cx.arena, &p->schedule), "spread_by_id",
-	                                     p->timetable.has_cron && p->timetable.cron.is_spread, "times", times));
+	                                     p->timetable.has_cron && p->timetable.cron.is_spread, "paused",
+	                                     schedule_is_stopped(&p->schedule), "note",
+	                                     coming_note(&rq->cx.arena, &p->schedule, &p->timetable), "times", times));
 }
 
 static enum err read_count(struct request *rq, int64_t *n)
@@ -71,7 +91,7 @@ enum err fire_api_preview(struct request *rq, struct reply *rp)
 
 	TRY(json_get_int(&rq->cx, rq->json, "n", &n));
 	TRY(read_count(rq, &n));
-	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, NULL, &order));
 	TRY(schedule_store_preview(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, NULL, &order, (size_t)n, &p));
 	return reply_preview(rq, rp, &p);
 }

@@ -2,6 +2,7 @@
 #include "fcgi/reply.h"
 
 /* What became of a schedule's times, what comes, and what people ask of it (docs/schedules.md). */
+enum err fire_api_pauses(struct request *rq, struct reply *rp);
 enum err fire_api_fires(struct request *rq, struct reply *rp);
 enum err fire_api_preview(struct request *rq, struct reply *rp);
 enum err fire_api_coming(struct request *rq, struct reply *rp);

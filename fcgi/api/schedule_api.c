@@ -96,7 +96,7 @@ enum err schedule_api_change(struct request *rq, struct reply *rp)
 	json_t *j;
 
 	TRY(request_id(rq, "id", "schedule", &id));
-	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &order));
+	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, &id, &order));
 	TRY(timeout_most_of_project(rq, &most_s));
 	timeout_cut(rq, warnings, NULL, 0, most_s, &order.value.timeout_s);
 	moves = schedule_is_sent(&order, FIELD_CODE_NAME) || schedule_is_sent(&order, FIELD_CLUSTER);

@@ -216,7 +216,7 @@ static int64_t median_run(const struct fire *fires, size_t n, const struct id *s
 static void count_row(const struct schedule_coming *c, struct calendar_view *v, int64_t *looks, struct calendar_row *row)
 {
 	const struct schedule *s = &c->schedule;
-	int64_t left = s->run_times ? s->run_times - s->run_count - s->waiting : INT64_MAX, hour = v->from + v->hour * HOUR_US;
+	int64_t left = schedule_runs_left(s), hour = v->from + v->hour * HOUR_US;
 	int64_t skipped[WEEK_HOURS] = { 0 };
 	struct nominal n = { .at = c->after >= hour ? c->after : hour - 1 };
 
@@ -232,7 +232,7 @@ static void count_row(const struct schedule_coming *c, struct calendar_view *v, 
 	row->first = TIME_NONE;
 	if (v->hour >= 0 && row->hours[v->hour])
 		while (timetable_next(&c->timetable, n.at, &n) && row->first == TIME_NONE)
-			row->first = n.is_excluded || n.how.is_skipped ? TIME_NONE : n.at;
+			row->first = nominal_runs(&n) ? n.at : TIME_NONE;
 }
 
 static enum err read_week(struct request *rq, struct calendar_view *v)

@@ -8,7 +8,9 @@
 enum { CODES_MOST = 100, TIMES_SHOWN = 10 };
 
 /* Plain fields, by their names in the API; selects with their words stand below. */
-static const char *const INPUTS[] = { "cron", "time_zone", "run_every", "run_times", "start_at", "end_at", "label", "jitter" };
+static const char *const INPUTS[] = { "cron", "time_zone", "run_every", "run_times", "start_at", "end_at", "label", "jitter", "cluster",
+	                              "priority", "timeout", "task_delay", "retries", "retries_delay", "misfire_after",
+	                              "misfire_limit", "misfire_window" };
 static const char *const AREAS[] = { "payload", "exclude_dates", "exclude_calendars" };
 static const struct {
 	const char *name;
@@ -65,6 +67,8 @@ void schedule_form_page_fill(struct page *p, const struct schedule_form *f)
 	for (size_t i = 0; i < sizeof AREAS / sizeof *AREAS; i++)
 		html_text(form, AREAS[i], f->value(f->arg, AREAS[i]));
 	fill_selects(p, form, f);
+	if (f->value(f->arg, "payload_times").n)
+		html_attr(html_find(form, "payload_times"), "checked", STR_LIT("checked"));
 	html_attr(html_find(form, "calendar"), "href", str_of(page_printf(p, "%s/calendar#dates", list)));
 	html_attr(html_find(form, "back"), "href", str_of(f->is_new ? list : one));
 	if (!f->preview)
@@ -109,10 +113,10 @@ static struct str nothing(void *arg, const char *field)
 
 struct stored {
 	struct arena *arena;
-	json_t *schedule; /* as the API shows it */
+	json_t *schedule; /* schedule_definition_to_json */
 };
 
-/* A stored value as the form has it: zeroes and times that are none are empty fields. */
+/* A stored value as the form has it: what is the default is an empty field. */
 static struct str stored_value(void *arg, const char *field)
 {
 	const struct stored *s = arg;
@@ -121,14 +125,16 @@ static struct str stored_value(void *arg, const char *field)
 	size_t i;
 
 	if (json_is_integer(value))
-		return str_of(json_integer_value(value) ? arena_printf(s->arena, "%lld", (long long)json_integer_value(value)) : "");
+		return str_of(arena_printf(s->arena, "%lld", (long long)json_integer_value(value)));
+	if (json_is_true(value))
+		return STR_LIT("yes");
 	if (json_is_array(value)) {
 		lines = arena_text(s->arena, "");
 		json_array_foreach(value, i, item)
 			lines = arena_printf(s->arena, "%s%s%s", lines, i ? "\n" : "", json_string_value(item));
 		return str_of(lines);
 	}
-	if (!json_is_string(value) || strncmp(json_string_value(value), "0001-", 5) == 0)
+	if (!json_is_string(value))
 		return STR_LIT("");
 	return str_bytes(json_string_value(value), json_string_length(value));
 }
@@ -146,32 +152,29 @@ static void add_lines(json_t *j, const char *field, struct str text)
 }
 
 /* What was typed, as the API would be told it: one reader for both. */
-static enum err read_form(struct request *rq, bool is_new, struct schedule_order *out)
+static enum err read_form(struct request *rq, const struct id *id, struct schedule_order *out)
 {
+	const uint64_t all = (UINT64_C(1) << SCHEDULE_FIELDS) - 1, start = UINT64_C(1) << FIELD_START_AT;
 	auto_json *j = json_object();
 
 	json_object_set_new(j, "code_name", json_text(typed(rq, "code_name")));
 	json_object_set_new(j, "payload", json_text(typed(rq, "payload")));
 	for (size_t i = 0; i < sizeof INPUTS / sizeof *INPUTS; i++)
-		json_object_set_new(j, INPUTS[i], json_text(str_trim(typed(rq, INPUTS[i]))));
+		if (str_trim(typed(rq, INPUTS[i])).n)
+			json_object_set_new(j, INPUTS[i], json_text(str_trim(typed(rq, INPUTS[i]))));
 	for (size_t i = 0; i < sizeof SELECTS / sizeof *SELECTS; i++)
 		json_object_set_new(j, SELECTS[i].name, json_text(typed(rq, SELECTS[i].name)));
-	for (size_t i = 0; i < 4; i++) { /* an empty number is 0: no interval, no limit, no jitter */
-		static const char *const NUMBERS[] = { "run_every", "run_times", "jitter", NULL };
-
-		if (NUMBERS[i] && !str_trim(typed(rq, NUMBERS[i])).n)
-			json_object_set_new(j, NUMBERS[i], json_integer(0));
-	}
+	json_object_set_new(j, "payload_times", json_boolean(typed(rq, "payload_times").n));
 	add_lines(j, "exclude_dates", typed(rq, "exclude_dates"));
 	add_lines(j, "exclude_calendars", typed(rq, "exclude_calendars"));
-	TRY(schedule_order_from_json(&rq->cx, rq->set, j, out));
-	if (is_new)
-		out->value.id = id_make(clock_wall_us());
+	TRY(schedule_order_from_json(&rq->cx, rq->set, j, id, out));
+	out->sent |= all & ~start; /* an empty field is the default, whatever stood there before */
 	out->value.code_name = str_of(str_c(&rq->cx.arena, out->value.code_name)); /* `j` goes */
 	out->value.payload = str_of(arena_copy(&rq->cx.arena, out->value.payload.p, out->value.payload.n));
 	out->value.cron = str_of(str_c(&rq->cx.arena, out->value.cron));
 	out->value.time_zone = str_of(str_c(&rq->cx.arena, out->value.time_zone));
 	out->value.label = str_of(str_c(&rq->cx.arena, out->value.label));
+	out->value.cluster_name = str_of(str_c(&rq->cx.arena, out->value.cluster_name));
 	return OK;
 }
 
@@ -193,7 +196,7 @@ enum err schedule_form_page_edit(struct request *rq, struct reply *rp)
 
 	TRY(request_id(rq, "id", "schedule", &f.id));
 	TRY(schedule_store_get(rq->db, &rq->cx, &rq->project_id, &f.id, &s));
-	stored.schedule = schedule_to_json(&s);
+	stored.schedule = schedule_definition_to_json(&s);
 	e = send(rq, rp, &f, 200);
 	json_decref(stored.schedule);
 	return e;
@@ -211,7 +214,7 @@ static enum err save(struct request *rq, const struct schedule_form *f, struct s
 	const char *zones = rq->set->zones.folder;
 	struct code_target target;
 
-	TRY(code_store_target(rq->db, &rq->cx, &rq->project_id, o->value.code_name, STR_LIT(""), &target));
+	TRY(code_store_target(rq->db, &rq->cx, &rq->project_id, o->value.code_name, o->value.cluster_name, &target));
 	timeout_cut(rq, NULL, NULL, 0, timeout_most(rq, target.timeout_most_s), &o->value.timeout_s);
 	if (!f->is_new)
 		return schedule_store_change(rq->db, &rq->cx, &rq->project_id, zones, &f->id, o, &target.code_id);
@@ -236,7 +239,8 @@ static enum err check_or_save(struct request *rq, struct reply *rp, struct sched
 	struct schedule_preview *shown = arena_take(&rq->cx.arena, sizeof *shown);
 	struct schedule_order order;
 	bool saves = str_is(typed(rq, "do"), "save");
-	enum err e = read_form(rq, f->is_new, &order);
+	struct id id = f->is_new ? id_make(clock_wall_us()) : f->id;
+	enum err e = read_form(rq, &id, &order);
 
 	f->value = typed;
 	f->arg = rq;
@@ -254,7 +258,7 @@ static enum err check_or_save(struct request *rq, struct reply *rp, struct sched
 		return send(rq, rp, f, 200);
 	}
 	return page_see_other(rq, rp, arena_printf(&rq->cx.arena, STR_FMT "/ui/p/%s/schedules/%s?did=made", STR_ARG(request_base(rq)),
-	                                           id_format(&rq->project_id).s, id_format(f->is_new ? &order.value.id : &f->id).s));
+	                                           id_format(&rq->project_id).s, id_format(&id).s));
 }
 
 enum err schedule_form_page_make(struct request *rq, struct reply *rp)

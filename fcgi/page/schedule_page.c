@@ -5,7 +5,7 @@
 #include "model/fire_json.h"
 #include "store/task_store.h"
 
-enum { FIRES_SHOWN = 60, TIMES_SHOWN = 10 };
+enum { FIRES_SHOWN = 60, TIMES_SHOWN = 10, PAUSES_SHOWN = 20 };
 
 /* --- what comes -------------------------------------------------------------------------------- */
 
@@ -13,6 +13,10 @@ void schedule_page_times(struct page *p, struct html_at in, const struct schedul
 {
 	struct arena *a = p->html.arena;
 
+	const char *holds = coming_note(a, &coming->schedule, &coming->timetable);
+
+	if (*holds)
+		html_text(html_piece(in, "holds"), "text", str_of(holds));
 	for (size_t i = 0; i < coming->n; i++) {
 		const struct nominal *n = &coming->times[i];
 		struct html_at row = html_piece(in, "time");
@@ -105,6 +109,30 @@ static void fill_ledger(struct page *p, const struct schedule_view *v)
 		                                                                            v->fires[v->fire_count - 1].nominal))))));
 }
 
+/* --- pauses ------------------------------------------------------------------------------------ */
+
+static void fill_pauses(struct page *p, const struct schedule_view *v)
+{
+	struct html_at section;
+
+	if (!v->pause_count)
+		return;
+	section = html_piece(p->main, "pauses");
+	for (size_t i = 0; i < v->pause_count; i++) {
+		const struct pause *pause = &v->pauses[i];
+		struct html_at row = html_piece(section, "row");
+
+		show_time(p, row, "from", pause->from);
+		html_text(row, "by", pause->paused_by);
+		html_text(row, "why", pause->reason);
+		if (pause->to == TIME_NONE)
+			continue;
+		show_time(p, row, "to", pause->to);
+		html_text(row, "resumed-by", pause->resumed_by);
+		html_text(row, "resume-why", pause->resume_reason);
+	}
+}
+
 /* --- the schedule ------------------------------------------------------------------------------ */
 
 static void add_fact(struct html_at in, const char *word, struct str text)
@@ -116,6 +144,16 @@ static void add_fact(struct html_at in, const char *word, struct str text)
 	fact = html_piece(in, "fact");
 	html_text(fact, "word", str_of(word));
 	html_text(fact, "text", text);
+}
+
+static const char *misfire_words(struct page *p, const struct schedule *s)
+{
+	struct arena *a = p->html.arena;
+
+	if (s->misfire != MISFIRE_ALL)
+		return page_printf(p, "%s, after %s", MISFIRE_NAMES[s->misfire], words_duration(a, s->misfire_after_s * 1000000));
+	return page_printf(p, "all, up to %s within %s, after %s", words_number(a, s->misfire_limit),
+	                   words_duration(a, s->misfire_window_s * 1000000), words_duration(a, s->misfire_after_s * 1000000));
 }
 
 static void fill_facts(struct page *p, const struct schedule *s)
@@ -131,13 +169,26 @@ static void fill_facts(struct page *p, const struct schedule *s)
 	add_fact(p->main, "runs", str_of(s->run_times ? page_printf(p, "%s of %s", words_number(a, s->run_count), words_number(a, s->run_times))
 	                                              : words_number(a, s->run_count)));
 	add_fact(p->main, "overlap", str_of(OVERLAP_NAMES[s->overlap]));
-	add_fact(p->main, "misfire", str_of(MISFIRE_NAMES[s->misfire]));
+	add_fact(p->main, "misfire", str_of(misfire_words(p, s)));
 	add_fact(p->main, "dst", str_of(page_printf(p, "gap %s, repeat %s", DST_GAP_NAMES[s->dst_gap], DST_REPEAT_NAMES[s->dst_repeat])));
 	if (s->jitter_s)
 		add_fact(p->main, "jitter", str_of(words_duration(a, s->jitter_s * 1000000)));
 	add_fact(p->main, "excluded dates", s->exclude_dates);
 	add_fact(p->main, "calendars", s->exclude_calendars);
 	add_fact(p->main, "label", s->label);
+	add_fact(p->main, "cluster", s->cluster_name);
+	if (s->priority >= 0)
+		add_fact(p->main, "priority", str_of(words_number(a, s->priority)));
+	if (s->timeout_s)
+		add_fact(p->main, "timeout", str_of(words_duration(a, s->timeout_s * 1000000)));
+	if (s->task_delay_s)
+		add_fact(p->main, "delay of its tasks", str_of(words_duration(a, s->task_delay_s * 1000000)));
+	if (s->retries >= 0)
+		add_fact(p->main, "retries", str_of(words_number(a, s->retries)));
+	if (s->retries_delay_s >= 0)
+		add_fact(p->main, "before a retry", str_of(words_duration(a, s->retries_delay_s * 1000000)));
+	if (s->payload_times)
+		add_fact(p->main, "payload", STR_LIT("with its nominal time filled in"));
 }
 
 static void fill_actions(struct page *p, const struct schedule *s)
@@ -157,10 +208,6 @@ static void fill_actions(struct page *p, const struct schedule *s)
 	show_value(at, "run-csrf", str_of(p->csrf));
 	show_value(at, "pause-csrf", str_of(p->csrf));
 	show_value(at, "end-csrf", str_of(p->csrf));
-	if (is_paused) {
-		html_drop(html_find(at, "reason"));
-		html_drop(html_find(at, "reason-label"));
-	}
 	at = html_piece(p->main, "backfill");
 	html_attr(html_find(at, "form"), "action", str_of(page_printf(p, "%s/backfill", url)));
 	show_value(at, "backfill-csrf", str_of(p->csrf));
@@ -205,6 +252,7 @@ void schedule_page_fill(struct page *p, const struct schedule_view *v)
 	else
 		html_piece(section, "over");
 	fill_ledger(p, v);
+	fill_pauses(p, v);
 }
 
 /* What a redirect says was done. */
@@ -227,6 +275,7 @@ static enum err read_view(struct request *rq, const struct id *id, struct schedu
 {
 	int64_t before = TIME_NONE;
 	struct str text = { 0 };
+	struct pause *pauses;
 	struct fire *fires;
 	enum err e;
 
@@ -240,6 +289,8 @@ static enum err read_view(struct request *rq, const struct id *id, struct schedu
 		TRY(e);
 	TRY(fire_store_list(rq->db, &rq->cx, id, before, FIRES_SHOWN, &fires, &v->fire_count));
 	v->fires = fires;
+	TRY(schedule_store_pauses(rq->db, &rq->cx, id, PAUSES_SHOWN, &pauses, &v->pause_count));
+	v->pauses = pauses;
 	v->more = v->fire_count == FIRES_SHOWN;
 	return OK;
 }

@@ -21,6 +21,8 @@ struct schedule_view {
 	const char *broken;             /* why nothing can be said of what comes; NULL = it can */
 	const struct fire *fires;
 	size_t fire_count;
+	const struct pause *pauses;     /* newest first */
+	size_t pause_count;
 	bool more, is_newest;
 	const char *result;             /* what was just done, or NULL */
 };

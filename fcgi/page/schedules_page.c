@@ -29,13 +29,13 @@ static void fill_row(struct page *p, struct html_at row, const struct schedule *
 	html_text(row, "code", s->code_name);
 	html_text(row, "when", str_of(schedule_words(p->html.arena, s)));
 	html_text(row, "state", str_of(is_paused ? "paused" : schedule_state_name(s->state)));
-	if (s->state == SCHEDULE_SCHEDULED)
+	if (s->state == SCHEDULE_SCHEDULED && !schedule_is_stopped(s))
 		show_time(p, row, "next", s->next_at);
 	if (s->last_at != TIME_NONE)
 		show_time(p, row, "last", s->last_at);
 	if (n)
 		fire_strip(p, html_find(row, "strip"), fires, n);
-	html_text(row, "note", is_paused && s->pause_reason.n ? s->pause_reason : s->msg);
+	html_text(row, "note", is_paused && s->pause_reason.n ? s->pause_reason : s->is_held ? STR_LIT(FIRE_HELD) : s->msg);
 }
 
 void schedules_page_fill(struct page *p, const struct schedules_view *v)

@@ -105,13 +105,20 @@ static uint64_t spread(const struct parsing *p)
 	return h ^ h >> 33;
 }
 
+/* How many there are; 0 and 7 are one weekday. */
+static int values_of(const struct field *f)
+{
+	return f->most - f->least + (f->names == WEEKDAYS ? 0 : 1);
+}
+
 static enum err take_step(struct parsing *p, int *step)
 {
 	*step = 1;
 	if (!take(&p->rest, '/'))
 		return OK;
-	if (!take_number(&p->rest, step) || *step < 1)
-		return wrong(p, "must have a step of at least 1");
+	if (!take_number(&p->rest, step) || *step < 1 || *step > values_of(p->field))
+		return err_set(p->cx, ERR_INPUT, "%s: \"" STR_FMT "\" must have a step of 1 to %d", p->field->name,
+		               STR_ARG(p->item), values_of(p->field));
 	return OK;
 }
 
@@ -462,6 +469,37 @@ bool cron_next_local(const struct cron *c, int64_t local, int64_t *out)
 		month = month == 12 ? 1 : month + 1;
 	}
 	return false;
+}
+
+/* --- how close its times are --------------------------------------------------------------------- */
+
+/* Do two days that match ever follow one another? */
+static bool has_neighbours(const struct cron *c)
+{
+	bool last_matched = false;
+
+	for (int i = 0; i < 12 * CYCLE_YEARS; i++) {
+		int year = 2000 + i / 12, month = i % 12 + 1;
+		uint32_t days = month_days(c, year, month);
+
+		if ((days & days >> 1) || (last_matched && (days & 2)))
+			return true;
+		last_matched = days >> month_length(year, month) & 1;
+	}
+	return false;
+}
+
+int64_t cron_least_gap(const struct cron *c)
+{
+	int64_t least = INT64_MAX;
+	int first = second_of_day(c, 0), last = first;
+
+	for (int next; last + 1 < DAY_S && (next = second_of_day(c, last + 1)) >= 0; last = next)
+		if (next - last < least)
+			least = next - last;
+	if (first + DAY_S - last < least && has_neighbours(c))
+		least = first + DAY_S - last;
+	return least < DAY_S ? least : DAY_S;
 }
 
 /* --- the zone ---------------------------------------------------------------------------------- */

@@ -14,8 +14,8 @@
  *                weekday:  value "#" 1..5 | value "L" | "?"
  *
  * second, minute 0-59 · hour 0-23 · day 1-31 · month 1-12 or JAN-DEC · weekday 0-7 or SUN-SAT, 0 and 7
- * are Sunday; names in any case. Without a second field it is second 0. `a/n` is `a` to the end by n. A
- * range goes up; one of weekdays may end in SUN. "?" is "*".
+ * are Sunday; names in any case. Without a second field it is second 0. `a/n` is `a` to the end by n; no step
+ * is longer than the field. A range goes up; one of weekdays may end in SUN. "?" is "*".
  *   L      the last day of the month; L-3 three days before it; 5L the last Friday
  *   15W    the weekday (Monday to Friday) next to the 15th, in the same month; a month without that day has
  *          none; LW the last weekday of the month
@@ -64,6 +64,8 @@ bool cron_next(const struct cron *c, const struct zone *z, enum dst_gap gap, enu
                struct cron_time *out);
 /* The same in local time alone: the first that matches at or after `local`, both as if they were UTC. */
 bool cron_next_local(const struct cron *c, int64_t local, int64_t *out);
+/* The least seconds from one time to the next in local time, at most a day: where the clock changes two may be closer. */
+int64_t cron_least_gap(const struct cron *c);
 /* "at 09:00 on Monday to Friday": the expression in words, where it is of a usual form, else `text`. In the
  * arena. */
 const char *cron_words(struct arena *a, const struct cron *c, struct str text);

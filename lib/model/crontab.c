@@ -118,16 +118,26 @@ struct str crontab_program(struct str command)
 	return str_bytes(word.p + slash, word.n - slash);
 }
 
-const char *crontab_shell(struct arena *a, struct str command)
+static void add_quoted(struct buf *out, struct str word)
+{
+	buf_char(out, '\'');
+	for (size_t i = 0; i < word.n; i++)
+		if (word.p[i] == '\'')
+			buf_text(out, "'\\''");
+		else
+			buf_char(out, word.p[i]);
+	buf_char(out, '\'');
+}
+
+const char *crontab_shell(struct arena *a, struct str shell, struct str command)
 {
 	auto_buf out = { 0 };
 
-	buf_text(&out, "/bin/sh -c '");
-	for (size_t i = 0; i < command.n; i++)
-		if (command.p[i] == '\'')
-			buf_text(&out, "'\\''");
-		else
-			buf_char(&out, command.p[i]);
-	buf_char(&out, '\'');
+	if (shell.n)
+		add_quoted(&out, shell);
+	else
+		buf_text(&out, "/bin/sh");
+	buf_text(&out, " -c ");
+	add_quoted(&out, command);
 	return str_c(a, buf_view(&out));
 }

@@ -18,5 +18,5 @@ struct crontab_line {
 struct crontab_line crontab_read(struct arena *a, struct str line, bool is_system);
 /* The name of the program that a command begins with, without its folders. */
 struct str crontab_program(struct str command);
-/* `/bin/sh -c '…'`, by which cron runs a command; in the arena. */
-const char *crontab_shell(struct arena *a, struct str command);
+/* `SHELL -c '…'`, by which cron runs a command; "" is /bin/sh. In the arena. */
+const char *crontab_shell(struct arena *a, struct str shell, struct str command);

@@ -42,12 +42,13 @@ bool fire_outcome_parse(struct str text, enum fire_outcome *out)
 	return false;
 }
 
-static bool is_paused(const struct fire_plan *p, int64_t at)
+/* NULL = in none. */
+static const struct pause *pause_of(const struct fire_plan *p, int64_t at)
 {
 	for (size_t i = 0; i < p->pause_count; i++)
 		if (at >= p->pauses[i].from && (p->pauses[i].to == TIME_NONE || at < p->pauses[i].to))
-			return true;
-	return false;
+			return &p->pauses[i];
+	return NULL;
 }
 
 /* Why a time is no candidate for a run at all. */
@@ -57,35 +58,41 @@ static bool is_out(const struct fire_plan *p, const struct nominal *n, struct fi
 		f->outcome = FIRE_DST;
 	else if (n->is_excluded)
 		f->outcome = FIRE_EXCLUDED;
-	else if (is_paused(p, n->at))
+	else if (pause_of(p, n->at))
 		f->outcome = FIRE_PAUSED;
 	else
 		return false;
 	return true;
 }
 
-/* How many candidates, from the one that is decided on, are due: each time is looked at once for all of them. */
+/* How many candidates, from the one that is decided on, count against the limit: each time is looked at once for all. */
 struct ahead {
 	struct nominal next; /* the first that was not looked at */
 	int64_t n;           /* candidates before it */
 	bool has_begun, is_over;
 };
 
-/* Counts them to `most`, from `from` on. What lies behind a month of pauses of each second is not seen. */
+static bool is_late(const struct fire_plan *p, int64_t due)
+{
+	return p->now - due > p->schedule->misfire_after_s * US;
+}
+
+/* Counts them to `most`, from `from` on: what is late, and by `one` also what is not, for it runs in the place of all.
+ * What lies behind a month of pauses of each second is not seen. */
 static void look_ahead(const struct fire_plan *p, const struct nominal *from, int64_t most, struct ahead *a)
 {
+	bool all = p->schedule->misfire == MISFIRE_ALL;
 	struct fire unused;
 
 	if (!a->has_begun)
 		*a = (struct ahead){ .next = *from, .has_begun = true };
-	for (int i = 0; i < SCAN_MOST && a->n < most && !a->is_over && a->next.due <= p->now; i++) {
+	for (int i = 0; i < SCAN_MOST && a->n < most && !a->is_over && (all ? is_late(p, a->next.due) : a->next.due <= p->now); i++) {
 		a->n += !is_out(p, &a->next, &unused);
 		a->is_over = !timetable_next(p->timetable, a->next.at, &a->next);
 	}
 }
 
-/* Of the times that were missed, those are caught up that are among the newest so many that are due, so that
- * never more of them run at once. */
+/* Of the times that were missed the newest so many are caught up, whatever is in time after them. */
 static enum fire_outcome late(const struct fire_plan *p, const struct nominal *n, struct ahead *ahead, const char **note)
 {
 	const struct schedule *s = p->schedule;
@@ -130,14 +137,22 @@ static const char *dst_note(struct arena *a, const struct fire_plan *p, const st
 	                    (int)(how->missing / 60 % 60), STR_ARG(zone));
 }
 
+const char *pause_words(struct arena *a, const struct pause *p)
+{
+	return arena_printf(a, "by " STR_FMT "%s" STR_FMT, STR_ARG(p->paused_by), p->reason.n ? ": " : "", STR_ARG(p->reason));
+}
+
 static void decide_one(struct arena *a, const struct fire_plan *p, const struct nominal *n, struct ahead *ahead, struct fire *f)
 {
 	*f = (struct fire){ .schedule_id = p->schedule->id, .nominal = n->at, .due = n->due, .at = p->now,
 		            .note = dst_note(a, p, &n->how) };
-	if (is_out(p, n, f))
+	if (is_out(p, n, f)) {
+		if (f->outcome == FIRE_PAUSED)
+			f->note = pause_words(a, pause_of(p, n->at));
 		return;
+	}
 	f->outcome = FIRE_FIRED;
-	if (p->now - n->due > p->schedule->misfire_after_s * US)
+	if (is_late(p, n->due))
 		f->outcome = late(p, n, ahead, &f->note);
 }
 
@@ -150,7 +165,7 @@ size_t fire_decide(struct arena *a, const struct fire_plan *p, struct fire *out,
                    bool *has_next)
 {
 	const struct schedule *s = p->schedule;
-	int64_t waiting = s->waiting, left = s->run_times ? s->run_times - s->run_count - waiting : INT64_MAX;
+	int64_t waiting = s->waiting, left = schedule_runs_left(s);
 	bool is_running = p->is_running;
 	struct ahead ahead = { 0 };
 	size_t n = 0;

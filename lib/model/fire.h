@@ -26,17 +26,25 @@ struct fire {
 	struct id schedule_id;
 	int64_t nominal, due; /* microseconds since 1970 */
 	enum fire_outcome outcome;
-	const char *note;     /* why, at most 255 bytes; "" = nothing to add */
+	const char *note;     /* what there is to add (by whom, why), at most 255 bytes; "" = nothing */
 	struct id task_id;    /* zero = none */
 	int64_t at;           /* when it was decided */
 	struct str task_state; /* "" = no task; where the reader asked for it */
 	int64_t ran_us;       /* of the task; -1 = not yet */
 };
 
+/* Said of a schedule whose code is paused: nothing of it is decided until the code goes on, or this many seconds
+ * are over and it is looked at again. */
+#define FIRE_HELD "its code is paused: it waits until the code is resumed"
+enum { FIRE_AGAIN_S = 60 };
+
 struct pause {
 	int64_t from, to; /* [from, to); TIME_NONE = still */
-	struct str paused_by, reason, resumed_by;
+	struct str paused_by, reason, resumed_by, resume_reason;
 };
+
+/* "by ana: db migration", of who paused; in the arena. */
+const char *pause_words(struct arena *a, const struct pause *p);
 
 /* What is decided now: due times after `accounted_to`, as far as they are due at `now`. */
 struct fire_plan {

@@ -11,7 +11,7 @@ json_t *fire_to_json(const struct fire *f)
 
 	json_object_set_new(j, "nominal_time", json_time(f->nominal));
 	json_object_set_new(j, "outcome", json_string(fire_outcome_name(f->outcome)));
-	json_object_set_new(j, "note", json_string(*f->note ? f->note : fire_outcome_words(f->outcome)));
+	json_object_set_new(j, "note", json_string(f->note));
 	json_object_set_new(j, "due_time", json_time(f->due));
 	json_object_set_new(j, "decided_time", json_time(f->at));
 	json_object_set_new(j, "late_ms", json_integer((f->at - f->due) / 1000));
@@ -22,6 +22,13 @@ json_t *fire_to_json(const struct fire *f)
 	if (f->ran_us >= 0)
 		json_object_set_new(j, "duration", json_integer(f->ran_us / 1000));
 	return j;
+}
+
+json_t *pause_to_json(const struct pause *p)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "from", json_time(p->from), "paused_by", json_text(p->paused_by),
+	                 "pause_reason", json_text(p->reason), "to", json_time(p->to), "resumed_by", json_text(p->resumed_by),
+	                 "resume_reason", json_text(p->resume_reason));
 }
 
 const char *nominal_local(struct arena *a, const struct zone *z, int64_t at)
@@ -50,7 +57,7 @@ const char *nominal_note(struct arena *a, const struct timetable *t, const struc
 	return "";
 }
 
-json_t *nominal_to_json(struct arena *a, const struct timetable *t, const struct nominal *n)
+json_t *nominal_to_json(struct arena *a, const struct schedule *s, const struct timetable *t, const struct nominal *n)
 {
 	json_t *j = json_object();
 	struct str abbreviation = zone_abbreviation(t->zone, n->at / US);
@@ -59,9 +66,23 @@ json_t *nominal_to_json(struct arena *a, const struct timetable *t, const struct
 	json_object_set_new(j, "due_time", json_time(n->due));
 	json_object_set_new(j, "local_time", json_string(nominal_local(a, t->zone, n->at)));
 	json_object_set_new(j, "zone", json_text(abbreviation));
-	json_object_set_new(j, "runs", json_boolean(!n->is_excluded && !n->how.is_skipped));
+	json_object_set_new(j, "runs", json_boolean(nominal_runs(n) && !schedule_is_stopped(s)));
 	json_object_set_new(j, "note", json_string(nominal_note(a, t, n)));
 	return j;
+}
+
+const char *coming_note(struct arena *a, const struct schedule *s, const struct timetable *t)
+{
+	const struct pause p = { .paused_by = s->paused_by, .reason = s->pause_reason };
+
+	if (s->paused_at != TIME_NONE)
+		return arena_printf(a, "it is paused since %s (%s): none of these times runs unless it is resumed before",
+		                    time_rfc3339(a, s->paused_at), pause_words(a, &p));
+	if (s->is_held)
+		return FIRE_HELD;
+	if (t->has_cron && t->cron.is_spread && id_is_zero(&s->id))
+		return "H follows from the id, which it gets when it is saved: its times will be others than these, as far apart";
+	return "";
 }
 
 static const char *interval_words(struct arena *a, int64_t seconds)

@@ -46,6 +46,9 @@ struct schedule {
 	int64_t waiting, waiting_from; /* fires that wait for its end, the oldest of them */
 	int64_t paused_at, pauses;    /* now; ever */
 	struct str paused_by, pause_reason;
+	int64_t resumed_at;           /* the end of its last pause; TIME_NONE = it was never resumed, or is paused again */
+	struct str resumed_by, resume_reason;
+	bool is_held;                 /* its code is paused: it waits; where the reader asked for it */
 };
 
 /* What a client says when it makes or changes one: the value, and which of its fields were sent; the
@@ -53,7 +56,7 @@ struct schedule {
 struct schedule_order {
 	struct schedule value; /* its id: made by the API before the INSERT */
 	uint64_t sent;         /* bits of enum schedule_field */
-	int64_t delay_s;       /* without start_at: the first run is so long from now */
+	int64_t delay_us;      /* without start_at: the first run is so long from now */
 };
 
 /* Fields that a client may send; the table in schedule_json.c says how each is read and shown. */
@@ -68,13 +71,23 @@ static inline bool schedule_is_sent(const struct schedule_order *o, enum schedul
 {
 	return o->sent >> f & 1;
 }
+/* How many runs are still to come by run_times; those that wait are counted. */
+static inline int64_t schedule_runs_left(const struct schedule *s)
+{
+	return s->run_times ? s->run_times - s->run_count - s->waiting : INT64_MAX;
+}
+/* Does nothing run for now: is it paused, or its code? */
+static inline bool schedule_is_stopped(const struct schedule *s)
+{
+	return s->paused_at != TIME_NONE || s->is_held;
+}
 /* Does the order change when it runs? */
 static inline bool schedule_is_retimed(const struct schedule_order *o)
 {
 	return schedule_is_sent(o, FIELD_START_AT) || schedule_is_sent(o, FIELD_RUN_EVERY) || schedule_is_sent(o, FIELD_CRON) ||
 	       schedule_is_sent(o, FIELD_TIME_ZONE) || schedule_is_sent(o, FIELD_DST_GAP) || schedule_is_sent(o, FIELD_DST_REPEAT);
 }
-/* Puts what was sent over `s`. */
+/* Puts what was sent over `s`. A cron expression takes the place of the interval, and the other way round. */
 void schedule_apply(const struct schedule_order *o, struct schedule *s);
 /* A new one's fields before any order: once, now, of the code's own options. */
 struct schedule schedule_default(void);

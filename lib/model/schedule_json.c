@@ -1,6 +1,7 @@
 #include "model/schedule_json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -11,7 +12,7 @@
 #include "model/timetable.h"
 
 static const char *const STATES[] = { "scheduled", "complete", "cancelled" };
-enum { STATE_COUNT = sizeof STATES / sizeof *STATES };
+enum { STATE_COUNT = sizeof STATES / sizeof *STATES, US = 1000000 };
 static const int64_t SECONDS_MOST = INT64_C(100) * 365 * 86400;
 
 const char *const MISFIRE_NAMES[] = { "one", "skip", "all", NULL };
@@ -46,9 +47,11 @@ int64_t schedule_word(const char *const *names, struct str word)
 
 enum kind {
 	LINE,    /* a text without control characters, of at most so many bytes */
+	CRON,    /* the same, but a tab is a blank */
 	TEXT,    /* any text; at most limits.payload */
 	TIME,
-	SECONDS, /* 0 to a hundred years, or what the row says */
+	SECONDS, /* 0 to a hundred years, or what the row says; a fraction is cut off, as of a task */
+	WHOLE,   /* the same, but a fraction is refused: it would be another timetable */
 	NUMBER,
 	WORD,    /* one of a list; "" = the first */
 	LINES,   /* an array of texts, kept a line each */
@@ -71,21 +74,21 @@ static const struct field {
 	[FIELD_PAYLOAD] = { "payload", TEXT, AT(payload), 0, 0, NULL, false },
 	[FIELD_START_AT] = { "start_at", TIME, AT(start_at), 0, 0, NULL, false },
 	[FIELD_END_AT] = { "end_at", TIME, AT(end_at), 0, 0, NULL, false },
-	[FIELD_RUN_EVERY] = { "run_every", SECONDS, AT(run_every_s), 0, 0, NULL, false },
-	[FIELD_RUN_TIMES] = { "run_times", SECONDS, AT(run_times), 0, 0, NULL, false },
+	[FIELD_RUN_EVERY] = { "run_every", WHOLE, AT(run_every_s), 0, 0, NULL, false },
+	[FIELD_RUN_TIMES] = { "run_times", WHOLE, AT(run_times), 0, 0, NULL, false },
 	[FIELD_PRIORITY] = { "priority", NUMBER, AT(priority), INT64_MIN, INT64_MAX, NULL, false },
 	[FIELD_TIMEOUT] = { "timeout", SECONDS, AT(timeout_s), 0, INT64_MAX, NULL, false },
 	[FIELD_TASK_DELAY] = { "task_delay", SECONDS, AT(task_delay_s), 0, 0, NULL, false },
-	[FIELD_CRON] = { "cron", LINE, AT(cron), 0, CRON_BYTES, NULL, true },
+	[FIELD_CRON] = { "cron", CRON, AT(cron), 0, CRON_BYTES, NULL, true },
 	[FIELD_TIME_ZONE] = { "time_zone", LINE, AT(time_zone), 0, ZONE_NAME_BYTES, NULL, true },
 	[FIELD_DST_GAP] = { "dst_gap", WORD, AT(dst_gap), 0, 0, DST_GAP_NAMES, true },
 	[FIELD_DST_REPEAT] = { "dst_repeat", WORD, AT(dst_repeat), 0, 0, DST_REPEAT_NAMES, true },
 	[FIELD_MISFIRE] = { "misfire", WORD, AT(misfire), 0, 0, MISFIRE_NAMES, true },
 	[FIELD_MISFIRE_LIMIT] = { "misfire_limit", NUMBER, AT(misfire_limit), 1, 1000, NULL, true },
-	[FIELD_MISFIRE_WINDOW] = { "misfire_window", SECONDS, AT(misfire_window_s), 0, 0, NULL, true },
-	[FIELD_MISFIRE_AFTER] = { "misfire_after", SECONDS, AT(misfire_after_s), 1, 86400, NULL, true },
+	[FIELD_MISFIRE_WINDOW] = { "misfire_window", WHOLE, AT(misfire_window_s), 0, 0, NULL, true },
+	[FIELD_MISFIRE_AFTER] = { "misfire_after", WHOLE, AT(misfire_after_s), 1, 86400, NULL, true },
 	[FIELD_OVERLAP] = { "overlap", WORD, AT(overlap), 0, 0, OVERLAP_NAMES, true },
-	[FIELD_JITTER] = { "jitter", SECONDS, AT(jitter_s), 0, 86400, NULL, true },
+	[FIELD_JITTER] = { "jitter", WHOLE, AT(jitter_s), 0, 86400, NULL, true },
 	[FIELD_EXCLUDE_DATES] = { "exclude_dates", LINES, AT(exclude_dates), 0, 10, NULL, true },
 	[FIELD_EXCLUDE_CALENDARS] = { "exclude_calendars", LINES, AT(exclude_calendars), 0, 255, NULL, true },
 	[FIELD_RETRIES] = { "retries", NUMBER, AT(retries), -1, CODE_RETRIES_MOST, NULL, true },
@@ -109,6 +112,11 @@ static bool *flag_at(struct schedule *s, const struct field *f)
 	return (bool *)((char *)s + f->at);
 }
 
+static bool is_text(const struct field *f)
+{
+	return f->kind == LINE || f->kind == CRON || f->kind == TEXT || f->kind == LINES;
+}
+
 void schedule_apply(const struct schedule_order *o, struct schedule *s)
 {
 	struct schedule from = o->value;
@@ -118,13 +126,17 @@ void schedule_apply(const struct schedule_order *o, struct schedule *s)
 
 		if (!schedule_is_sent(o, (enum schedule_field)i))
 			continue;
-		if (f->kind == LINE || f->kind == TEXT || f->kind == LINES)
+		if (is_text(f))
 			*text_at(s, f) = *text_at(&from, f);
 		else if (f->kind == FLAG)
 			*flag_at(s, f) = *flag_at(&from, f);
 		else
 			*int_at(s, f) = *int_at(&from, f);
 	}
+	if (from.cron.n)
+		s->run_every_s = 0; /* it takes the interval's place */
+	else if (from.run_every_s)
+		s->cron = STR_LIT("");
 }
 
 struct schedule schedule_default(void)
@@ -132,7 +144,8 @@ struct schedule schedule_default(void)
 	return (struct schedule){ .start_at = TIME_NONE, .end_at = TIME_NONE, .next_at = TIME_NONE, .last_at = TIME_NONE,
 		                  .accounted_to = TIME_NONE, .misfire_limit = 100, .misfire_window_s = 86400,
 		                  .misfire_after_s = 10, .priority = TASK_PRIORITY_UNSET, .retries = -1,
-		                  .retries_delay_s = -1, .paused_at = TIME_NONE, .waiting_from = TIME_NONE };
+		                  .retries_delay_s = -1, .paused_at = TIME_NONE, .waiting_from = TIME_NONE,
+		                  .resumed_at = TIME_NONE };
 }
 
 /* --- out --------------------------------------------------------------------------------------- */
@@ -171,12 +184,14 @@ static json_t *array_of_lines(struct str lines)
 	return array;
 }
 
-static json_t *our_value(const struct schedule *s, const struct field *f)
+static json_t *value_of(const struct schedule *s, const struct field *f)
 {
 	struct schedule copy = *s;
 
 	switch (f->kind) {
 	case LINE:
+	case CRON:
+	case TEXT:
 		return json_text(*text_at(&copy, f));
 	case LINES:
 		return array_of_lines(*text_at(&copy, f));
@@ -184,6 +199,8 @@ static json_t *our_value(const struct schedule *s, const struct field *f)
 		return json_string(f->words[*int_at(&copy, f)]);
 	case FLAG:
 		return json_boolean(*flag_at(&copy, f));
+	case TIME:
+		return json_time(*int_at(&copy, f));
 	default:
 		return json_integer(*int_at(&copy, f));
 	}
@@ -193,13 +210,18 @@ static void set_ours(json_t *j, const struct schedule *s)
 {
 	for (int i = 0; i < SCHEDULE_FIELDS; i++)
 		if (FIELDS[i].is_ours)
-			json_object_set_new(j, FIELDS[i].key, our_value(s, &FIELDS[i]));
+			json_object_set_new(j, FIELDS[i].key, value_of(s, &FIELDS[i]));
 	json_object_set_new(j, "paused", json_boolean(s->paused_at != TIME_NONE));
-	if (s->paused_at == TIME_NONE)
-		return;
-	json_object_set_new(j, "paused_at", json_time(s->paused_at));
-	json_object_set_new(j, "paused_by", json_text(s->paused_by));
-	json_object_set_new(j, "pause_reason", json_text(s->pause_reason));
+	json_object_set_new(j, "code_paused", json_boolean(s->is_held));
+	if (s->paused_at != TIME_NONE) {
+		json_object_set_new(j, "paused_at", json_time(s->paused_at));
+		json_object_set_new(j, "paused_by", json_text(s->paused_by));
+		json_object_set_new(j, "pause_reason", json_text(s->pause_reason));
+	} else if (s->resumed_at != TIME_NONE) {
+		json_object_set_new(j, "resumed_at", json_time(s->resumed_at));
+		json_object_set_new(j, "resumed_by", json_text(s->resumed_by));
+		json_object_set_new(j, "resume_reason", json_text(s->resume_reason));
+	}
 }
 
 json_t *schedule_to_json(const struct schedule *s)
@@ -230,7 +252,37 @@ json_t *schedule_to_json(const struct schedule *s)
 	return j;
 }
 
+json_t *schedule_definition_to_json(const struct schedule *s)
+{
+	struct schedule plain = schedule_default(), copy = *s;
+	json_t *j = json_object();
+
+	for (int i = 0; i < SCHEDULE_FIELDS; i++) {
+		const struct field *f = &FIELDS[i];
+		bool is_plain = is_text(f)          ? !text_at(&copy, f)->n
+		                : f->kind == FLAG ? *flag_at(&copy, f) == *flag_at(&plain, f)
+		                                  : *int_at(&copy, f) == *int_at(&plain, f);
+
+		if (!is_plain)
+			json_object_set_new(j, f->key, value_of(s, f));
+	}
+	return j;
+}
+
 /* --- in ---------------------------------------------------------------------------------------- */
+
+static struct str without_tabs(struct arena *a, struct str text)
+{
+	char *copy;
+
+	if (!memchr(text.p ? text.p : "", '\t', text.n))
+		return text;
+	copy = arena_copy(a, text.p, text.n);
+	for (size_t i = 0; i < text.n; i++)
+		if (copy[i] == '\t')
+			copy[i] = ' ';
+	return str_bytes(copy, text.n);
+}
 
 static enum err read_text(struct ctx *cx, const json_t *j, const struct field *f, int64_t most, struct str *out, bool *sent)
 {
@@ -239,8 +291,19 @@ static enum err read_text(struct ctx *cx, const json_t *j, const struct field *f
 	if ((int64_t)out->n > most)
 		return err_set(cx, out->n > CODE_CONFIG_BYTES ? ERR_TOO_LARGE : ERR_INPUT,
 		               "field %s: is longer than %" PRId64 " bytes", f->key, most);
-	if (f->kind == LINE && text_has_controls(*out))
+	if (f->kind == CRON)
+		*out = without_tabs(&cx->arena, *out);
+	if (f->kind != TEXT && text_has_controls(*out))
 		return err_set(cx, ERR_INPUT, "field %s: must not have control characters", f->key);
+	return OK;
+}
+
+static enum err refuse_fraction(struct ctx *cx, const json_t *j, const struct field *f)
+{
+	const json_t *value = json_object_get(j, f->key);
+
+	if (json_is_real(value) && json_real_value(value) != floor(json_real_value(value)))
+		return err_set(cx, ERR_INPUT, "field %s: must be a whole number", f->key);
 	return OK;
 }
 
@@ -249,6 +312,8 @@ static enum err read_seconds(struct ctx *cx, const json_t *j, const struct field
 	int64_t most = f->most ? f->most : SECONDS_MOST;
 
 	*sent = json_object_get(j, f->key) && !json_is_null(json_object_get(j, f->key));
+	if (f->kind == WHOLE)
+		TRY(refuse_fraction(cx, j, f));
 	TRY(json_get_amount(cx, j, f->key, out));
 	*sent = *sent && (*out != 0 || json_is_number(json_object_get(j, f->key)));
 	if (*sent && (*out < f->least || *out > most))
@@ -260,6 +325,8 @@ static enum err read_number(struct ctx *cx, const json_t *j, const struct field 
 {
 	const json_t *value = json_object_get(j, f->key);
 
+	if (f->is_ours)
+		TRY(refuse_fraction(cx, j, f));
 	TRY(json_get_int(cx, j, f->key, out));
 	*sent = value && !json_is_null(value);
 	if (*sent && (*out < f->least || *out > f->most))
@@ -332,12 +399,14 @@ static enum err read_field(struct ctx *cx, const struct settings *set, const jso
 {
 	switch (f->kind) {
 	case LINE:
+	case CRON:
 		return read_text(cx, j, f, f->most, text_at(s, f), sent);
 	case TEXT:
 		return read_text(cx, j, f, set->limits.payload_bytes, text_at(s, f), sent);
 	case TIME:
 		return read_time(cx, j, f, int_at(s, f), sent);
 	case SECONDS:
+	case WHOLE:
 		return read_seconds(cx, j, f, int_at(s, f), sent);
 	case NUMBER:
 		return read_number(cx, j, f, int_at(s, f), sent);
@@ -351,6 +420,37 @@ static enum err read_field(struct ctx *cx, const struct settings *set, const jso
 	}
 }
 
+/* Clients send it as a float, too. */
+static enum err read_delay(struct ctx *cx, const json_t *j, int64_t *us)
+{
+	const json_t *value = json_object_get(j, "delay");
+	double real = json_real_value(value);
+	int64_t seconds = 0;
+
+	TRY(json_get_amount(cx, j, "delay", &seconds));
+	if (seconds < 0 || seconds > SECONDS_MOST || real < 0)
+		return err_set(cx, ERR_INPUT, "field delay: must be 0 to %" PRId64, SECONDS_MOST);
+	*us = json_is_real(value) ? (int64_t)(real * US) : seconds * US;
+	return OK;
+}
+
+/* How often it may run holds for an expression, too. */
+static enum err check_cron(struct ctx *cx, const struct settings *set, const struct schedule *s)
+{
+	struct cron c;
+
+	if (!s->cron.n)
+		return OK;
+	if (s->run_every_s > 0)
+		return err_set(cx, ERR_INPUT, "field cron: run_every is there too; a schedule has one of them");
+	if (cron_parse(cx, s->cron, &s->id, &c))
+		return err_wrap(cx, "field cron");
+	if (cron_least_gap(&c) < set->limits.run_every_min)
+		return err_set(cx, ERR_INPUT, "field cron: two of its times are %" PRId64 " seconds apart; at least %" PRId64
+		               " must lie between", cron_least_gap(&c), set->limits.run_every_min);
+	return OK;
+}
+
 /* What holds whatever else is sent. */
 static enum err check(struct ctx *cx, const struct settings *set, struct schedule_order *o)
 {
@@ -362,6 +462,7 @@ static enum err check(struct ctx *cx, const struct settings *set, struct schedul
 	}
 	if (s->run_every_s > 0 && s->run_every_s < set->limits.run_every_min)
 		return err_set(cx, ERR_INPUT, "field run_every: must be at least %" PRId64, set->limits.run_every_min);
+	TRY(check_cron(cx, set, s));
 	if (schedule_is_sent(o, FIELD_START_AT) && schedule_is_sent(o, FIELD_END_AT) && s->end_at < s->start_at)
 		return err_set(cx, ERR_INPUT, "field end_at: is before start_at");
 	if (s->time_zone.n && !zone_name_is_valid(s->time_zone))
@@ -371,12 +472,15 @@ static enum err check(struct ctx *cx, const struct settings *set, struct schedul
 	return OK;
 }
 
-enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, struct schedule_order *out)
+enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, const json_t *j, const struct id *id,
+                                  struct schedule_order *out)
 {
 	struct schedule_order o = { .value = schedule_default() };
 
 	if (!json_is_object(j))
 		return err_set(cx, ERR_INPUT, "must be an object");
+	if (id)
+		o.value.id = *id;
 	for (int i = 0; i < SCHEDULE_FIELDS; i++) {
 		bool sent = false;
 
@@ -385,9 +489,7 @@ enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, co
 	}
 	if (!o.value.code_name.n)
 		o.sent &= ~(UINT64_C(1) << FIELD_CODE_NAME);
-	TRY(json_get_amount(cx, j, "delay", &o.delay_s));
-	if (o.delay_s < 0 || o.delay_s > SECONDS_MOST)
-		return err_set(cx, ERR_INPUT, "field delay: must be 0 to %" PRId64, SECONDS_MOST);
+	TRY(read_delay(cx, j, &o.delay_us));
 	TRY(check(cx, set, &o));
 	*out = o;
 	return OK;
@@ -411,11 +513,10 @@ enum err schedule_orders_from_json(struct ctx *cx, const struct settings *set, c
 	ids = arena_array(&cx->arena, count, sizeof *ids);
 	id_make_many(clock_wall_us(), ids, count);
 	for (size_t i = 0; i < count; i++) {
-		if (schedule_order_from_json(cx, set, json_array_get(array, i), &(*out)[i]))
+		if (schedule_order_from_json(cx, set, json_array_get(array, i), &ids[i], &(*out)[i]))
 			return err_wrap(cx, "schedules[%zu]", i);
 		if (!schedule_is_sent(&(*out)[i], FIELD_CODE_NAME))
 			return err_set(cx, ERR_REQUIRED, "schedules[%zu]: field code_name: is missing", i);
-		(*out)[i].value.id = ids[i];
 	}
 	*n = count;
 	return OK;

@@ -157,7 +157,7 @@ enum err timetable_check(struct ctx *cx, const struct timetable *t, int64_t acco
 		if (!timetable_next(t, next.at, &next))
 			return err_set(cx, ERR_INPUT, i ? "never fires: every time before its end is excluded or skipped"
 			                                : "never fires: no time lies between its start and its end");
-		if (!next.is_excluded && !next.how.is_skipped)
+		if (nominal_runs(&next))
 			return OK;
 	}
 	return err_set(cx, ERR_INPUT, "never fires: its next %d times are all excluded or skipped", CHECKED_TIMES);

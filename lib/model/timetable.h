@@ -23,6 +23,12 @@ struct nominal {
 	bool is_excluded;     /* by its date in the zone */
 };
 
+/* Neither excluded nor skipped. */
+static inline bool nominal_runs(const struct nominal *n)
+{
+	return !n->is_excluded && !n->how.is_skipped;
+}
+
 /* `zone` is the schedule's; `dates` the dates of the calendars that it names. ERR_INPUT names the field. */
 enum err timetable_init(struct ctx *cx, const struct schedule *s, const struct zone *zone, struct str dates,
                         struct timetable *out);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "model/cluster.h"
+#include "model/fire.h"
 #include "store/txn.h"
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -350,6 +351,11 @@ enum err code_store_target(struct db *db, struct ctx *cx, const struct id *proje
 static const struct sql PAUSE = { "UPDATE code SET paused_at = NOW(6) WHERE id = ? AND paused_at IS NULL", "s" };
 static const struct sql RESUME = { "UPDATE code SET paused_at = NULL WHERE id = ? AND paused_at IS NOT NULL", "s" };
 
+/* What waited for it, so that it need not be looked at again by itself. */
+static const struct sql WAKE_SCHEDULES = {
+	"UPDATE schedule FORCE INDEX (due) SET next_at = NOW(6), msg = '' WHERE state = 'scheduled'"
+	" AND next_at <= NOW(6) + INTERVAL ? SECOND AND code_id = ? AND msg = '" FIRE_HELD "'", "is" };
+
 struct pausing {
 	const struct id *project, *code;
 	bool paused, changed;
@@ -385,6 +391,8 @@ enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *projec
 	TRY(code_store_get(db, cx, project, code, &c));
 	TRY(txn_run(db, cx, &PAUSING, &p));
 	*changed = p.changed;
+	if (p.changed && !paused) /* by itself, since a schedule is locked before a turn; without it they wait a little longer */
+		db_exec(db, cx, &WAKE_SCHEDULES, VALS(v_i(FIRE_AGAIN_S), v_id(code)));
 	return OK;
 }
 

@@ -6,7 +6,7 @@
 /* What people ask of a schedule: run now, backfill, its ledger. */
 
 static const struct sql LOCK = {
-	"SELECT " SCHEDULE_COLUMNS("''", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
+	"SELECT " SCHEDULE_COLUMNS("''", "0", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
 
 static enum err lock(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, struct fire_job *out)
 {

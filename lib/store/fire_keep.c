@@ -18,7 +18,7 @@ static const struct sql REPLACED = {
 	" LEFT JOIN running r ON r.node_id = t.node_id AND r.task_id = t.id"
 	" WHERE s.waiting > 0 AND s.overlap = 'replace' AND t.ended_at IS NULL AND r.stop IS NULL LIMIT ?", "i" };
 static const struct sql LOCK = {
-	"SELECT " SCHEDULE_COLUMNS("''", "IF(OCTET_LENGTH(s.payload) <= 4096 OR s.payload_times, s.payload, NULL)")
+	"SELECT " SCHEDULE_COLUMNS("''", "0", "IF(OCTET_LENGTH(s.payload) <= 4096 OR s.payload_times, s.payload, NULL)")
 	" FROM schedule s WHERE s.id = ? AND s.waiting > 0 FOR UPDATE SKIP LOCKED", "s" };
 static const struct sql OLDEST = {
 	"SELECT nominal, due FROM fire WHERE schedule_id = ? AND nominal >= ? AND outcome = 'waiting' ORDER BY nominal LIMIT 1",
@@ -119,7 +119,7 @@ static const struct sql EDITIONS = {
 	"SELECT DISTINCT time_zone, zone_digest FROM schedule FORCE INDEX (zone)"
 	" WHERE state = 'scheduled' AND time_zone > ''", "" };
 static const struct sql LOCK_OLD = {
-	"SELECT " SCHEDULE_COLUMNS("''", "NULL") " FROM schedule s FORCE INDEX (zone)"
+	"SELECT " SCHEDULE_COLUMNS("''", "0", "NULL") " FROM schedule s FORCE INDEX (zone)"
 	" WHERE s.state = 'scheduled' AND s.time_zone = ? AND s.zone_digest = ? LIMIT ? FOR UPDATE SKIP LOCKED", "ssi" };
 static const struct sql REZONE = { "UPDATE schedule SET next_at = ?, zone_digest = ? WHERE id = ?", "tss" };
 

@@ -7,7 +7,8 @@
 /* --- what is due ------------------------------------------------------------------------------- */
 
 #define DUE(from)                                                                                              \
-	"SELECT " SCHEDULE_COLUMNS("''", "IF(OCTET_LENGTH(s.payload) <= 4096 OR s.payload_times, s.payload, NULL)") \
+	"SELECT " SCHEDULE_COLUMNS("''", "EXISTS (SELECT 1 FROM code c WHERE c.id = s.code_id AND c.paused_at IS NOT NULL)", \
+	                           "IF(OCTET_LENGTH(s.payload) <= 4096 OR s.payload_times, s.payload, NULL)")           \
 	" FROM schedule s FORCE INDEX (due) WHERE s.state = 'scheduled' AND " from                             \
 	" ORDER BY s.next_at LIMIT ? FOR UPDATE SKIP LOCKED"
 const struct sql FIRE_LOCK_ON_TIME = {
@@ -37,8 +38,11 @@ static enum err due_work(struct db *db, struct ctx *cx, void *arg)
 	jobs = arena_array(&cx->arena, r.n, sizeof *jobs);
 	for (size_t i = 0; i < r.n; i++) {
 		jobs[i].schedule = schedule_from_row(row(&r, i));
-		TRY(fire_job_decide(db, cx, &timetables, &jobs[i], now,
-		                    d->pass == FIRE_ON_TIME ? 1 : FIRE_ROWS_MOST / r.n));
+		if (jobs[i].schedule.is_held)
+			jobs[i].put_off = FIRE_HELD;
+		else
+			TRY(fire_job_decide(db, cx, &timetables, &jobs[i], now,
+			                    d->pass == FIRE_ON_TIME ? 1 : FIRE_ROWS_MOST / r.n));
 		d->out->rows += jobs[i].n;
 	}
 	d->out->schedules = r.n;

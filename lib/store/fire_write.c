@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "store/task_insert.h"
 
-enum { CHAIN_MOST = 100, PAGE_BYTES = 8 << 20, BROKEN_AGAIN_S = 60, NOTE_BYTES = 255 };
+enum { CHAIN_MOST = 100, PAGE_BYTES = 8 << 20, NOTE_BYTES = 255 };
 
 /* --- decide ------------------------------------------------------------------------------------ */
 
@@ -70,7 +70,7 @@ enum err fire_job_decide(struct db *db, struct ctx *cx, struct timetables *t, st
 	enum err e = timetables_make(t, db, cx, &job->schedule, &job->timetable);
 
 	if (e == ERR_INPUT) {
-		job->broken = arena_text(&cx->arena, cx->message);
+		job->put_off = arena_text(&cx->arena, cx->message);
 		return OK;
 	}
 	TRY(e);
@@ -249,7 +249,7 @@ static const struct sql MOVE = {
 	"UPDATE schedule SET accounted_to = ?, next_at = ?, last_at = IFNULL(?, last_at), run_count = run_count + ?,"
 	" state = ?, msg = ?, zone_digest = ?, last_task_id = IFNULL(?, last_task_id), waiting = ?, waiting_from = ?"
 	" WHERE id = ? AND state = ?", "tttissssitss" };
-static const struct sql BREAK = {
+static const struct sql PUT_OFF = {
 	"UPDATE schedule SET next_at = NOW(6) + INTERVAL ? SECOND, msg = ? WHERE id = ?", "iss" };
 
 static enum err add_rows(struct db *db, struct ctx *cx, const struct writing *w)
@@ -321,8 +321,8 @@ static enum err move_schedules(struct db *db, struct ctx *cx, const struct writi
 
 		if (!id_is_zero(&job->last_task_id))
 			job->schedule.last_task_id = job->last_task_id;
-		if (job->broken) {
-			TRY(db_exec(db, cx, &BREAK, VALS(v_i(BROKEN_AGAIN_S), v_z(job->broken), v_id(&job->schedule.id))));
+		if (job->put_off) {
+			TRY(db_exec(db, cx, &PUT_OFF, VALS(v_i(FIRE_AGAIN_S), v_z(job->put_off), v_id(&job->schedule.id))));
 		} else if (!job->keeps_place) {
 			TRY(count_waiting(db, cx, job, w->now));
 			move_row(v + n++ * MOVE_COLUMNS, job, w->now);

@@ -12,7 +12,7 @@ struct fire_job {
 	struct nominal next;
 	bool has_next;
 	int64_t accounted_to;      /* after these fires */
-	const char *broken;        /* why nothing can be decided, e.g. its zone is gone; NULL = it can */
+	const char *put_off;       /* why nothing is decided now: its zone is gone, its code is paused; NULL = it is */
 	bool keeps_place;          /* the schedule's row stays: by hand, or the end of a wait (all jobs of a call alike) */
 	/* filled by fire_jobs_write */
 	int64_t runs;
@@ -22,7 +22,7 @@ struct fire_job {
 enum { FIRE_PAYLOAD_INLINE = 4096 };
 
 /* Decides what is due of job->schedule (its row is locked): at most `most` rows; moves accounted_to and next.
- * What cannot be decided is said in `broken`. */
+ * What cannot be decided is said in `put_off`. */
 enum err fire_job_decide(struct db *db, struct ctx *cx, struct timetables *t, struct fire_job *job, int64_t now, size_t most);
 /* Follows the chain of retries of the last fire: is one of it not over? *last = its newest task. */
 enum err fire_is_running(struct db *db, struct ctx *cx, const struct schedule *s, bool *yes, struct id *last);

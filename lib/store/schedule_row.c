@@ -28,6 +28,7 @@ static void read_rules(const struct val *v, struct schedule *s)
 	s->waiting_from = val_time(&v[38]);
 	s->paused_at = val_time(&v[39]);
 	s->pauses = val_int(&v[40]);
+	s->resumed_at = TIME_NONE; /* in its pauses */
 }
 
 struct schedule schedule_from_row(const struct val *v)
@@ -44,8 +45,9 @@ struct schedule schedule_from_row(const struct val *v)
 
 	schedule_state_parse(val_str(&v[4]), &s.state);
 	read_rules(v, &s);
-	if (v[43].type != VAL_NULL)
-		s.payload = s.payload_bytes ? val_str(&v[43]) : STR_LIT("");
+	s.is_held = val_int(&v[43]) != 0;
+	if (v[44].type != VAL_NULL)
+		s.payload = s.payload_bytes ? val_str(&v[44]) : STR_LIT("");
 	return s;
 }
 
@@ -128,23 +130,39 @@ enum err timetables_make(struct timetables *t, struct db *db, struct ctx *cx, co
 	return timetable_init(cx, s, zone, dates, out);
 }
 
-static const struct sql PAUSES = {
-	"SELECT from_at, to_at, paused_by, reason, resumed_by FROM schedule_pause"
-	" WHERE schedule_id = ? AND (to_at IS NULL OR to_at > ?) ORDER BY from_at", "st" };
+#define PAUSES "SELECT from_at, to_at, paused_by, reason, resumed_by, resume_reason FROM schedule_pause WHERE schedule_id = ?"
+static const struct sql PAUSES_SINCE = { PAUSES " AND (to_at IS NULL OR to_at > ?) ORDER BY from_at", "st" };
+static const struct sql PAUSES_NEWEST = { PAUSES " ORDER BY from_at DESC LIMIT ?", "si" };
+
+static void pauses_from(struct ctx *cx, const struct rows *r, struct pause **out, size_t *n)
+{
+	*out = arena_array(&cx->arena, r->n + 1, sizeof **out);
+	*n = r->n;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct val *v = row(r, i);
+
+		(*out)[i] = (struct pause){ val_time(&v[0]), val_time(&v[1]), val_str(&v[2]), val_str(&v[3]), val_str(&v[4]),
+			                    val_str(&v[5]) };
+	}
+}
 
 enum err schedule_pauses_read(struct db *db, struct ctx *cx, const struct id *schedule, int64_t since, struct pause **out,
                               size_t *n)
 {
 	struct rows r;
 
-	TRY(db_query(db, cx, &PAUSES, VALS(v_id(schedule), v_t(since == TIME_NONE ? 0 : since)), &r));
-	*out = arena_array(&cx->arena, r.n + 1, sizeof **out);
-	*n = r.n;
-	for (size_t i = 0; i < r.n; i++) {
-		const struct val *v = row(&r, i);
+	TRY(db_query(db, cx, &PAUSES_SINCE, VALS(v_id(schedule), v_t(since == TIME_NONE ? 0 : since)), &r));
+	pauses_from(cx, &r, out, n);
+	return OK;
+}
 
-		(*out)[i] = (struct pause){ val_time(&v[0]), val_time(&v[1]), val_str(&v[2]), val_str(&v[3]), val_str(&v[4]) };
-	}
+enum err schedule_pauses_newest(struct db *db, struct ctx *cx, const struct id *schedule, int64_t most, struct pause **out,
+                                size_t *n)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &PAUSES_NEWEST, VALS(v_id(schedule), v_i(most)), &r));
+	pauses_from(cx, &r, out, n);
 	return OK;
 }
 

@@ -7,34 +7,37 @@
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
-#define COLUMNS(payload) "SELECT " SCHEDULE_COLUMNS("c.name", payload) " FROM schedule s LEFT JOIN code c ON c.id = s.code_id "
+#define COLUMNS(payload) "SELECT " SCHEDULE_COLUMNS("c.name", "c.paused_at IS NOT NULL", payload) \
+	" FROM schedule s LEFT JOIN code c ON c.id = s.code_id "
 
 static const struct sql GET = { COLUMNS("s.payload") "WHERE s.id = ? AND s.project_id = ?", "ss" };
 static const struct sql LIST = {
 	COLUMNS("IF(OCTET_LENGTH(s.payload) <= 65536, s.payload, NULL)")
 	"WHERE s.project_id = ? ORDER BY s.id DESC LIMIT ? OFFSET ?", "sii" };
 static const struct sql LOCK = {
-	"SELECT " SCHEDULE_COLUMNS("''", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
+	"SELECT " SCHEDULE_COLUMNS("''", "0", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
 
 static enum err not_found(struct ctx *cx)
 {
 	return err_set(cx, ERR_NOT_FOUND, "there is no such schedule in this project");
 }
 
-/* Who paused it, and why. */
+/* Who paused it, or resumed it last, and why. */
 static enum err read_pause(struct db *db, struct ctx *cx, struct schedule *s)
 {
-	struct pause *pauses;
+	struct pause *last;
 	size_t n;
 
-	if (s->paused_at == TIME_NONE)
+	if (!s->pauses)
 		return OK;
-	TRY(schedule_pauses_read(db, cx, &s->id, s->paused_at, &pauses, &n));
-	for (size_t i = 0; i < n; i++)
-		if (pauses[i].from == s->paused_at) {
-			s->paused_by = pauses[i].paused_by;
-			s->pause_reason = pauses[i].reason;
-		}
+	TRY(schedule_pauses_newest(db, cx, &s->id, 1, &last, &n));
+	if (!n)
+		return OK;
+	s->paused_by = last->paused_by;
+	s->pause_reason = last->reason;
+	s->resumed_at = last->to;
+	s->resumed_by = last->resumed_by;
+	s->resume_reason = last->resume_reason;
 	return OK;
 }
 
@@ -145,7 +148,7 @@ static enum err new_schedule(struct db *db, struct ctx *cx, struct timetables *t
 	s.project_id = *a->project;
 	s.code_id = a->targets[i].code_id;
 	if (s.start_at == TIME_NONE)
-		s.start_at = now + o->delay_s * 1000000;
+		s.start_at = now + o->delay_us;
 	TRY(timetables_make(ts, db, cx, &s, &t));
 	TRY(set_times(db, cx, ts, &s, timetable_begin(&t, now), &t));
 	out[0] = v_s(str_bytes(arena_copy(&cx->arena, s.id.b, ID_BYTES), ID_BYTES));
@@ -232,7 +235,7 @@ static enum err settle_old(struct db *db, struct ctx *cx, struct timetables *ts,
 	size_t tasks;
 
 	TRY(fire_job_decide(db, cx, ts, &job, now, FIRE_ROWS_MOST));
-	if (job.broken)
+	if (job.put_off)
 		return OK; /* a change may be what mends it */
 	if (job.n == FIRE_ROWS_MOST && job.has_next && job.next.due <= now)
 		return err_set(cx, ERR_BUSY, "the schedule is catching up with its times: try again in a moment");
@@ -314,7 +317,7 @@ enum { WHO_BYTES = 255, WHY_BYTES = 500 };
 static const struct sql BEGIN_PAUSE = {
 	"INSERT INTO schedule_pause (schedule_id, from_at, paused_by, reason) VALUES (?, ?, ?, ?)", "stss" };
 static const struct sql END_PAUSE = {
-	"UPDATE schedule_pause SET to_at = ?, resumed_by = ? WHERE schedule_id = ? AND from_at = ?", "tsst" };
+	"UPDATE schedule_pause SET to_at = ?, resumed_by = ?, resume_reason = ? WHERE schedule_id = ? AND from_at = ?", "tssst" };
 static const struct sql SET_PAUSED = {
 	"UPDATE schedule SET paused_at = ?, pauses = pauses + ?, updated_at = NOW(6) WHERE id = ?", "tis" };
 
@@ -340,7 +343,7 @@ static enum err pause_work(struct db *db, struct ctx *cx, void *arg)
 	if (p->paused)
 		TRY(db_exec(db, cx, &BEGIN_PAUSE, VALS(v_id(p->of.id), v_t(now), text(p->who), text(p->why))));
 	else
-		TRY(db_exec(db, cx, &END_PAUSE, VALS(v_t(now), text(p->who), v_id(p->of.id), v_t(s.paused_at))));
+		TRY(db_exec(db, cx, &END_PAUSE, VALS(v_t(now), text(p->who), text(p->why), v_id(p->of.id), v_t(s.paused_at))));
 	return db_exec(db, cx, &SET_PAUSED, VALS(v_t(p->paused ? now : TIME_NONE), v_i(p->paused), v_id(p->of.id)));
 }
 
@@ -356,9 +359,9 @@ enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *pr
 	return OK;
 }
 
-enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, struct pause **out, size_t *n)
+enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, int64_t most, struct pause **out, size_t *n)
 {
-	return schedule_pauses_read(db, cx, id, TIME_NONE, out, n);
+	return schedule_pauses_newest(db, cx, id, most, out, n);
 }
 
 /* --- preview ----------------------------------------------------------------------------------- */
@@ -399,7 +402,7 @@ enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *
 	struct timetables ts = { .folder = zones };
 	struct schedule_preview p = { .schedule = schedule_default(), .times = arena_array(&cx->arena, most, sizeof *p.times) };
 	struct schedule *s = &p.schedule;
-	int64_t now, from;
+	int64_t now, from, left;
 
 	TRY(schedule_now(db, cx, &now));
 	if (id)
@@ -408,14 +411,17 @@ enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *
 		schedule_apply(order, s);
 	s->project_id = *project;
 	if (s->start_at == TIME_NONE)
-		s->start_at = now + (order ? order->delay_s * 1000000 : 0);
+		s->start_at = now + (order ? order->delay_us : 0);
 	TRY(timetables_make(&ts, db, cx, s, &p.timetable));
 	from = id && s->accounted_to != TIME_NONE ? later(s->accounted_to, order && schedule_is_retimed(order) ? now : s->accounted_to)
 	                                          : timetable_begin(&p.timetable, now);
 	if (order)
 		TRY(timetable_check(cx, &p.timetable, from));
-	while (p.n < most && s->state == SCHEDULE_SCHEDULED && timetable_next(&p.timetable, from, &p.times[p.n]))
-		from = p.times[p.n++].at;
+	left = s->state == SCHEDULE_SCHEDULED ? schedule_runs_left(s) : 0;
+	while (p.n < most && left > 0 && timetable_next(&p.timetable, from, &p.times[p.n])) {
+		from = p.times[p.n].at;
+		left -= nominal_runs(&p.times[p.n++]);
+	}
 	*out = p;
 	return OK;
 }

@@ -20,12 +20,12 @@ enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *p
                                const struct id *id, const struct schedule_order *order, const struct id *code);
 /* Cancelled at once, and with it the fires that wait for the end of a run; one that is over stays as it is. */
 enum err schedule_store_cancel(struct db *db, struct ctx *cx, const struct id *project, const struct id *id);
-/* Pauses or resumes: times between are `paused` in the ledger. `who` and `why` are kept with the pause. *changed =
+/* Pauses or resumes: times between are `paused` in the ledger. `who` and `why`, of the pause and of its end, are kept with it. *changed =
  * false if it was so already. ERR_CONFLICT if it is over. */
 enum err schedule_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused,
                               struct str who, struct str why, bool *changed);
-/* All its pauses, oldest first. */
-enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, struct pause **out, size_t *n);
+/* Its newest pauses (it is there: schedule_store_get), newest first. */
+enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *id, int64_t most, struct pause **out, size_t *n);
 
 /* A schedule that goes on, and where its next time is looked for. */
 struct schedule_coming {

@@ -278,14 +278,40 @@ const SCENARIOS = {
 		await page.fill('#reason', 'db migration');
 		await page.click('button:has-text("Pause")');
 		await page.waitForSelector('text=db migration');
+		assert.match(await text(page, '#next'), /it is paused since .*db migration/);
+		await page.fill('#reason', 'it is over');
 		await page.click('button:has-text("Resume")');
 		await page.waitForSelector('text=It goes on.');
+		assert.match(await text(page, '#pauses'), /db migration[^]*it is over/);
 		await page.click('text=Edit');
 		assert.strictEqual(await page.inputValue('#f-cron'), '30 2 * * *');
+		assert.deepStrictEqual(await Promise.all(['#f-retries', '#f-timeout', '#f-priority'].map(f => page.inputValue(f))), ['', '', '']);
 		await page.fill('#f-cron', '');
 		await page.fill('#f-every', '90');
+		const fields = { 'f-retries': '0', 'f-retries-delay': '5', 'f-timeout': '77', 'f-priority': '0', 'f-delay': '3', 'f-cluster': 'default',
+			'f-after': '20', 'f-limit': '7', 'f-window': '600', 'f-end': '2041-01-01T00:00:00.000Z' };
+		for (const [field, value] of Object.entries(fields)) await page.fill(`#${field}`, value);
+		await page.check('input[name=payload_times]');
 		await page.click('text=Save');
 		await page.waitForSelector('text=every 90 seconds');
+		const kept = await api('GET', `/schedules/${id}`);
+		assert.deepStrictEqual([kept.retries, kept.retries_delay, kept.timeout, kept.delay, kept.misfire_after, kept.misfire_limit, kept.misfire_window,
+			kept.payload_times, kept.cron, kept.end_at], [0, 5, 77, 3, 20, 7, 600, true, '', '2041-01-01T00:00:00.000Z'], 'the form has every field of the API');
+		await page.click('text=Edit');
+		for (const [field, value] of Object.entries(fields)) assert.strictEqual(await page.inputValue(`#${field}`), value, field);
+		assert(await page.isChecked('input[name=payload_times]'));
+		for (const field of Object.keys(fields)) await page.fill(`#${field}`, ''); // empty is the default again
+		await page.uncheck('input[name=payload_times]');
+		await page.click('text=Save');
+		await page.waitForSelector('text=every 90 seconds');
+		const plain = await api('GET', `/schedules/${id}`);
+		assert.deepStrictEqual([plain.retries, plain.retries_delay, plain.delay, plain.misfire_after, plain.misfire_limit, plain.misfire_window,
+			plain.payload_times, plain.end_at], [-1, -1, 0, 10, 100, 86400, false, '0001-01-01T00:00:00Z']);
+		await page.goto(`${BASE}${OURS}/schedules/new`);
+		await page.fill('#f-cron', 'H H * * *');
+		await page.click('text=Check');
+		assert.match(await text(page, '#preview'), /H follows from the id/);
+		await page.goto(`${BASE}${OURS}/schedules/${id}`);
 		await page.click('button.danger');
 		await page.waitForSelector('text=Cancel this schedule?');
 		assert.strictEqual((await api('GET', `/schedules/${id}`)).status, 'scheduled');

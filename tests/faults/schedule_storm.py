@@ -123,7 +123,7 @@ class Storm:
         return unix(self.stoker.sql("SELECT NOW(6)")[0][0])
 
     def make(self, kinds):
-        reply = self.stoker.post("schedules", {"schedules": [kind.order() for kind in kinds]})
+        reply = self.stoker.post("schedules", {"schedules": [dict(kind.order(), cluster=self.cluster) for kind in kinds]})
         if reply.status != 200:
             raise AssertionError("POST schedules: %r" % reply)
         for made, kind in zip(reply.json["schedules"], kinds):
@@ -279,7 +279,8 @@ class Storm:
         self.stoker.start()
         self.clock.turn(self.offset_to(0))
         harness.wait_for(lambda: -LEAD_S - 2 < self.now() - FIRST_MONTH.timestamp() < -LEAD_S + 3, 10, "the database's clock")
-        self.stoker.post("codes/%s/pause_task_queue" % self.stoker.code("held", "true")["id"]) # they are queued, and run not
+        self.stoker.code("held", "true")
+        self.cluster = self.stoker.idle_cluster()
         self.others = [self.start_other(0), self.start_other(1)]
         raging = threading.Thread(target=self.rage)
         try:

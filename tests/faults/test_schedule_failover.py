@@ -44,9 +44,10 @@ class Failover(unittest.TestCase):
         galera.harness.wait_for(lambda: self.fires() > seen + 60, 40, "fires to go on", every=0.5)
 
     def test_a_failover_misses_no_time_and_doubles_none(self):
-        self.stoker.post("codes/%s/pause_task_queue" % self.stoker.code("held", "true")["id"]) # they are queued, and run not
+        self.stoker.code("held", "true")
+        idle = self.stoker.idle_cluster()
         start = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        orders = [{"code_name": "held", "run_every": every, "start_at": start, "misfire": "all", "misfire_limit": 1000} for every in EVERY]
+        orders = [{"code_name": "held", "cluster": idle, "run_every": every, "start_at": start, "misfire": "all", "misfire_limit": 1000} for every in EVERY]
         self.assertEqual(self.stoker.post("schedules", {"schedules": orders}).status, 200)
         galera.harness.wait_for(lambda: self.fires() > 60, 20, "the first fires", every=0.2)
         writer = self.cluster.servers[0]

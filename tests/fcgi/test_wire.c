@@ -244,9 +244,14 @@ START_TEST(schedules_are_made_all_or_none)
 {
 	static const struct { const char *fields; int status; } WRONG[] = {
 		{ "\"code_name\":\"nobody\"", 404 }, { "\"run_every\":60", 406 }, { "\"code_name\":\"timing\",\"run_every\":-1", 400 },
-		{ "\"code_name\":\"timing\",\"start_at\":\"soon\"", 400 }, { "\"code_name\":\"timing\",\"cluster\":\"moon\"", 400 },
+		{ "\"code_name\":\"timing\",\"start_at\":\"soon\"", 400 }, { "\"code_name\":\"timing\",\"run_every\":0.5", 400 },
+		{ "\"code_name\":\"timing\",\"cron\":\"*/61 * * * *\"", 400 }, { "\"code_name\":\"timing\",\"cron\":\"0 9 * * *\\n\"", 400 },
+		{ "\"code_name\":\"timing\",\"cron\":\"@daily\",\"run_every\":60", 400 }, { "\"code_name\":\"timing\",\"cluster\":\"moon\"", 400 },
 		{ "\"code_name\":\"timing\",\"start_at\":\"2031-01-01T00:00:00Z\",\"end_at\":\"2030-01-01T00:00:00Z\"", 400 },
 	};
+
+	static const char *const WHOLE[] = { "run_every", "run_times", "jitter", "misfire_window", "misfire_after", "misfire_limit",
+		                             "retries" };
 
 	given_code("timing");
 	auto_asked before = get("P/schedules?per_page=100");
@@ -257,11 +262,26 @@ START_TEST(schedules_are_made_all_or_none)
 		auto_asked a = post("P/schedules", body);
 		ck_assert_msg(a.status == WRONG[i].status, "%s: %d %s", body, a.status, asked_msg(&a));
 	}
+	for (size_t i = 0; i < sizeof WHOLE / sizeof *WHOLE; i++) {
+		char body[300];
+
+		snprintf(body, sizeof body, "{\"schedules\":[{\"code_name\":\"timing\",\"run_every\":60,\"%s\":1.5}]}", WHOLE[i]);
+		auto_asked a = post("P/schedules", body);
+		ck_assert_msg(a.status == 400 && strstr(asked_msg(&a), WHOLE[i]), "%s: %d %s", body, a.status, asked_msg(&a));
+	}
 	auto_asked none = post("P/schedules", "{}");
 	ck_assert_int_eq(none.status, 406);
 	set.limits.run_every_min = 60;
 	auto_asked often = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\",\"run_every\":59}]}");
 	ck_assert_int_eq(often.status, 400);
+	auto_asked seconds = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\",\"cron\":\"*/30 * * * * *\"}]}");
+	ck_assert_int_eq(seconds.status, 400);
+	ck_assert_ptr_nonnull(strstr(asked_msg(&seconds), "field cron: two of its times are 30 seconds apart"));
+	auto_asked minutes = post("P/schedules/preview", "{\"cron\":\"*\\t*\\t* * *\",\"run_times\":2.0,\"n\":9}");
+	ck_assert_int_eq(minutes.status, 200);
+	ck_assert_uint_eq(json_array_size(json_object_get(minutes.json, "times")), 2);
+	auto_asked whole = post("P/schedules/preview", "{\"run_every\":60.0,\"n\":2}");
+	ck_assert_int_eq(whole.status, 200);
 	set.limits.schedules = 0;
 	auto_asked many = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\"}]}");
 	ck_assert_int_eq(many.status, 403);

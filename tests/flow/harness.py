@@ -314,6 +314,13 @@ class Instance:
             raise AssertionError("POST codes: %r" % reply)
         return reply.json
 
+    def idle_cluster(self):
+        """The name of a cluster without a node: what goes there is queued, and runs not."""
+        reply = self.post("/2/clusters", {"name": "nobody"})
+        if reply.status not in (200, 409):
+            raise AssertionError("POST clusters: %r" % reply)
+        return "nobody"
+
     def queue(self, code, payload="", **more):
         reply = self.post("tasks", {"tasks": [dict({"code_name": code, "payload": payload}, **more)]})
         if reply.status != 200:

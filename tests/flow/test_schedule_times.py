@@ -33,7 +33,8 @@ class Time(harness.FlowTest):
         copy_zone("Europe/Berlin", cls.zones, "Moved")
         cls.ENV = {"STOKER_ZONES_FOLDER": cls.zones}
         super().setUpClass()
-        cls.stoker.post("codes/%s/pause_task_queue" % cls.stoker.code("held", "true")["id"]) # they are queued, and run not
+        cls.stoker.code("held", "true")
+        cls.cluster = cls.stoker.idle_cluster()
 
     @classmethod
     def tearDownClass(cls):
@@ -41,7 +42,7 @@ class Time(harness.FlowTest):
         shutil.rmtree(cls.zones)
 
     def make(self, *orders):
-        reply = self.stoker.post("schedules", {"schedules": [dict({"code_name": "held"}, **order) for order in orders]})
+        reply = self.stoker.post("schedules", {"schedules": [dict({"code_name": "held", "cluster": self.cluster}, **order) for order in orders]})
         self.assertEqual(reply.status, 200, reply)
         return [made["id"] for made in reply.json["schedules"]]
 

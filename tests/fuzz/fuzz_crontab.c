@@ -34,7 +34,7 @@ static struct str unquoted(struct arena *a, struct str text)
 static void judge_job(struct ctx *cx, const struct crontab_line *line)
 {
 	static const char SHELL[] = "/bin/sh -c ";
-	struct str shell = str_of(crontab_shell(&cx->arena, line->command));
+	struct str shell = str_of(crontab_shell(&cx->arena, STR_LIT(""), line->command));
 	struct cron cron;
 	struct id id = { 0 };
 

@@ -65,7 +65,7 @@ static void use_as_bodies(struct ctx *cx, const struct settings *set, json_t *j)
 	if (order_from_json(cx, set, j, &task) != OK)
 		must(cx->message[0]);
 	code_order_from_json(cx, set, j, &code);
-	schedule_order_from_json(cx, set, j, &schedule);
+	schedule_order_from_json(cx, set, j, NULL, &schedule);
 	schedule_orders_from_json(cx, set, j, &schedules, &n);
 	cluster_order_from_json(cx, j, &cluster);
 }

@@ -204,7 +204,7 @@ static void to_be_scheduled(struct scene *s)
 static void scheduled(struct scene *s)
 {
 	to_be_scheduled(s);
-	s->order.delay_s = 3600;
+	s->order.delay_us = INT64_C(3600) * 1000000;
 	fine(add_schedule(s));
 }
 
@@ -237,7 +237,7 @@ static void of_another_zone_file(struct scene *s)
 	to_be_scheduled(s);
 	s->order.value.time_zone = STR_LIT("Europe/Berlin");
 	s->order.sent |= 1 << FIELD_TIME_ZONE;
-	s->order.delay_s = 3600;
+	s->order.delay_us = INT64_C(3600) * 1000000;
 	fine(add_schedule(s));
 	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE schedule SET zone_digest = 'another' WHERE id = x'%s'", id_format(&s->id).s));
 }

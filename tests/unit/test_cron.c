@@ -110,12 +110,14 @@ START_TEST(what_is_no_expression_is_refused_with_its_field)
 		{ "", "must have 5 fields" }, { "* * * *", "must have 5 fields" }, { "* * * * * * *", "must have 5 fields" },
 		{ "60 * * * *", "minute: 60" }, { "* 24 * * *", "hour: 24" }, { "* * 0 * *", "day of month: 0" },
 		{ "* * 32 * *", "day of month: 32" }, { "* * * 13 *", "month: 13" }, { "* * * * 8", "day of week: 8" },
-		{ "*/0 * * * *", "step" }, { "5-1 * * * *", "goes down" }, { "1,,2 * * * *", "empty item" },
+		{ "*/0 * * * *", "step of 1 to 60" }, { "*/61 * * * *", "step of 1 to 60" }, { "0-30/61 * * * *", "step" },
+		{ "* */25 * * *", "step of 1 to 24" }, { "* * */32 * *", "step of 1 to 31" }, { "* * * */13 *", "step of 1 to 12" },
+		{ "* * * * */8", "step of 1 to 7" }, { "5/61 * * * *", "step" }, { "5-1 * * * *", "goes down" }, { "1,,2 * * * *", "empty item" },
 		{ "1, * * * *", "empty item" }, { "x * * * *", "minute: \"x\"" }, { "* * * * L", "needs a day" },
 		{ "* * * * 5#6", "1 to 5" }, { "* * 32W * *", "1W to 31W" }, { "* * L-31 * *", "L-1 to L-30" },
 		{ "0 0 30 2 *", "never fires" }, { "0 0 31 4,6,9,11 *", "never fires" }, { "0 0 31W 2 *", "never fires" },
 		{ "@reboot", "is not one of" }, { "* * 1L * *", "not understood" }, { "1-2-3 * * * *", "not understood" },
-		{ "H(5-1) * * * *", "H(1-15)" }, { "H/90 * * * *", "longer than its range" }, { "*5 * * * *", "not understood" },
+		{ "H(5-1) * * * *", "H(1-15)" }, { "H/90 * * * *", "step of 1 to 60" }, { "H(0-9)/11 * * * *", "longer than its range" }, { "*5 * * * *", "not understood" },
 		{ "99999999999 * * * *", "is not within" },
 	};
 
@@ -124,6 +126,26 @@ START_TEST(what_is_no_expression_is_refused_with_its_field)
 
 		ck_assert_msg(cron_parse(&cx, str_of(WRONG[i].text), &ID, &c) == ERR_INPUT, "%s is taken", WRONG[i].text);
 		ck_assert_msg(strstr(cx.message, WRONG[i].why) != NULL, "%s: %s", WRONG[i].text, cx.message);
+	}
+}
+END_TEST
+
+START_TEST(the_least_gap_is_that_between_its_closest_times)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} GAPS[] = {
+		{ "* * * * * *", 1 }, { "*/7 * * * * *", 4 }, { "30 * * * * *", 60 }, { "* * * * *", 60 }, { "*/20 * * * *", 1200 },
+		{ "*/25 * * * *", 600 }, { "59 * * * *", 3600 }, { "0 0,23 * * *", 3600 }, { "0 0,23 * * MON,WED", 82800 },
+		{ "0 1,22 1,31 * *", 10800 }, { "0 1,22 1,30 * *", 10800 }, { "0 1,22 1,15 * *", 75600 },
+		{ "0 0,23 1 * *", 82800 }, { "@daily", 86400 }, { "@yearly", 86400 },
+	};
+
+	for (size_t i = 0; i < sizeof GAPS / sizeof *GAPS; i++) {
+		struct cron c = parsed(GAPS[i].text);
+
+		ck_assert_msg(cron_least_gap(&c) == GAPS[i].seconds, "%s: %lld", GAPS[i].text, (long long)cron_least_gap(&c));
 	}
 }
 END_TEST
@@ -301,6 +323,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, NULL, tear_down);
 	tcase_add_loop_test(t, the_language_means_what_its_header_says, 0, sizeof LANGUAGE / sizeof *LANGUAGE);
+	tcase_add_test(t, the_least_gap_is_that_between_its_closest_times);
 	tcase_add_test(t, what_is_no_expression_is_refused_with_its_field);
 	tcase_add_loop_test(t, where_the_clock_changes_the_rule_decides, 0, sizeof CHANGES / sizeof *CHANGES);
 	tcase_add_test(t, h_is_the_same_for_an_id_and_spreads_over_ids);

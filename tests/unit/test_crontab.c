@@ -52,7 +52,8 @@ START_TEST(a_shell_is_given_the_command_as_it_was)
 {
 	auto_ctx cx = { 0 };
 
-	ck_assert_str_eq(crontab_shell(&cx.arena, STR_LIT("echo 'it''s' $A")), "/bin/sh -c 'echo '\\''it'\\'''\\''s'\\'' $A'");
+	ck_assert_str_eq(crontab_shell(&cx.arena, STR_LIT(""), STR_LIT("echo 'it''s' $A")), "/bin/sh -c 'echo '\\''it'\\'''\\''s'\\'' $A'");
+	ck_assert_str_eq(crontab_shell(&cx.arena, STR_LIT("/bin/it's"), STR_LIT("a b")), "'/bin/it'\\''s' -c 'a b'");
 	ck_assert(str_is(crontab_program(STR_LIT("/usr/bin/run it")), "run"));
 	ck_assert(str_is(crontab_program(STR_LIT("run")), "run"));
 }

@@ -278,7 +278,7 @@ START_TEST(a_schedule_names_its_code_in_one_line_too)
 	for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
 		auto_json *j = json_pack("{s:s%}", FIELDS[i], "a\0b", (size_t)3);
 
-		ck_assert_int_eq(schedule_order_from_json(&cx, &set, j, &o), ERR_INPUT);
+		ck_assert_int_eq(schedule_order_from_json(&cx, &set, j, NULL, &o), ERR_INPUT);
 		ck_assert_msg(strstr(cx.message, FIELDS[i]), "'%s' does not name %s", cx.message, FIELDS[i]);
 	}
 }
