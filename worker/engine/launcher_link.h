@@ -16,3 +16,6 @@ void link_unpack(struct engine *e, const unsigned char digest[SHA256_BYTES]);
 enum err link_image(struct engine *e, struct ctx *cx, struct str name, const unsigned char key[SHA256_BYTES],
                     enum launch_engine engine);
 void link_sweep(struct engine *e);
+
+/* What no engine of the launcher's has of its own. */
+#define LINK_CALLS .open = link_open, .close = link_close, .signal = link_signal, .remove = link_remove, .sweep = link_sweep

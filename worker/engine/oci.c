@@ -23,13 +23,9 @@ static enum err oci_fetch(struct engine *e, struct ctx *cx, struct str name, con
 const struct engine_class ENGINE_OCI = {
 	.name = "oci",
 	.kind = LAUNCH_ENGINE_OCI,
-	.open = link_open,
-	.close = link_close,
+	LINK_CALLS,
 	.probe = link_probe,
 	.prepare = oci_prepare,
 	.launch = oci_launch,
-	.signal = link_signal,
-	.remove = link_remove,
 	.fetch = oci_fetch,
-	.sweep = link_sweep,
 };
