@@ -44,9 +44,9 @@ static enum err set_env(struct cli *c, const struct cli_list *env, json_t *code)
 }
 
 struct register_options {
-	const char *image, *zip, *runtime, *file, *command, *config, *callback, *on_node_loss, *scratch, *engine;
+	const char *image, *zip, *runtime, *file, *command, *config, *callback, *on_node_loss, *scratch, *engine, *output;
 	struct cli_list env;
-	int64_t retries, retries_delay_s, timeout_s, memory_mb, max_concurrency, priority, grace_s;
+	int64_t retries, retries_delay_s, timeout_s, memory_mb, max_concurrency, priority, grace_s, follow_tag_s;
 };
 enum { UNSET = -1, SECONDS_MOST = 31536000 };
 
@@ -76,6 +76,8 @@ static enum err register_code(struct cli *c, const struct register_options *o)
 	set_text(code, "on_node_loss", o->on_node_loss);
 	set_text(code, "scratch", o->scratch);
 	set_text(code, "engine", o->engine);
+	set_text(code, "output", o->output);
+	set_int(code, "follow_tag", o->follow_tag_s);
 	set_int(code, "retries", o->retries);
 	set_int(code, "retries_delay", o->retries_delay_s);
 	set_int(code, "timeout", o->timeout_s);
@@ -102,7 +104,7 @@ static enum err register_code(struct cli *c, const struct register_options *o)
 enum err code_register_command(struct cli *c)
 {
 	struct register_options o = { .retries = UNSET, .retries_delay_s = UNSET, .timeout_s = UNSET, .memory_mb = UNSET,
-		                      .max_concurrency = UNSET, .priority = UNSET, .grace_s = UNSET };
+		                      .max_concurrency = UNSET, .priority = UNSET, .grace_s = UNSET, .follow_tag_s = UNSET };
 	const struct cli_option options[] = {
 		{ "image", 0, OPTION_TEXT, &o.image, "IMAGE", "a name in the nodes' own store", 0, 0 },
 		{ "zip", 0, OPTION_TEXT, &o.zip, "FILE", "a package that is unpacked for each task", 0, 0 },
@@ -121,6 +123,8 @@ enum err code_register_command(struct cli *c)
 		{ "grace", 0, OPTION_INT, &o.grace_s, "S", "seconds between TERM and KILL", 0, 3600 },
 		{ "on-node-loss", 0, OPTION_TEXT, &o.on_node_loss, "WORD", "again (the default), or fail: then a lost node ends it", 0, 0 },
 		{ "engine", 0, OPTION_TEXT, &o.engine, "NAME", "oci, docker or podman; default: the first of its node", 0, 0 },
+		{ "output", 0, OPTION_TEXT, &o.output, "apart|merged", "merged: one pipe for both streams, so that their order is exact", 0, 0 },
+		{ "follow-tag", 0, OPTION_INT, &o.follow_tag_s, "S", "look up what the image's tag means again, at most every S seconds", 0, 86400 },
 		{ "callback", 0, OPTION_TEXT, &o.callback, "URL", "told when a task is over", 0, 0 },
 	};
 

@@ -82,7 +82,7 @@ GRANT SELECT ON project TO stoker_worker@localhost
 ;;
 GRANT SELECT, UPDATE ON code TO stoker_worker@localhost
 ;;
-GRANT SELECT, UPDATE (digest) ON revision TO stoker_worker@localhost
+GRANT SELECT, UPDATE (digest, looked_up_at) ON revision TO stoker_worker@localhost
 ;;
 GRANT SELECT ON credential TO stoker_worker@localhost
 ;;

@@ -24,9 +24,11 @@ struct code {
 	int64_t timeout_s;        /* 0 = TASK_TIMEOUT_DEFAULT_S */
 	int64_t memory_mb;        /* 0 = the node's default */
 	int64_t grace_s;          /* between TERM and KILL; -1 = the node's default */
+	int64_t follow_tag_s;     /* what its image's tag means is looked up so often at most; 0 = once a revision */
 	int64_t created_at, updated_at;
 	bool paused;
 	bool is_on_disk;          /* what its jobs write: on a disk of the node's, else in their memory */
+	bool is_merged;           /* its jobs have one pipe for both streams */
 	bool fails_on_node_loss;  /* a task whose node is lost is never started again */
 };
 
@@ -35,10 +37,10 @@ struct code_order {
 	struct str name;
 	bool has_image, has_package, has_runtime, has_stack, has_file_name, has_command, has_env, has_config, has_callback,
 		has_max_concurrency, has_retries, has_retries_delay, has_priority, has_timeout, has_memory, has_grace,
-		has_on_node_loss, has_scratch, has_engine;
-	bool fails_on_node_loss, is_on_disk;
+		has_on_node_loss, has_scratch, has_engine, has_follow_tag, has_output;
+	bool fails_on_node_loss, is_on_disk, is_merged;
 	struct str image, package, package_name, runtime, stack, file_name, command, env, config, callback, engine;
-	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s;
+	int64_t max_concurrency, retries, retries_delay_s, default_priority, timeout_s, memory_mb, grace_s, follow_tag_s;
 };
 
 enum { CODE_NAME_BYTES = 255, CODE_RETRIES_MOST = 10, CODE_CONFIG_BYTES = 65536 };

@@ -10,7 +10,8 @@
 #include "model/image_name.h"
 #include "model/runtime.h"
 
-enum { IMAGE_BYTES = 512, RUNTIME_BYTES = 64, FILE_NAME_BYTES = 1024, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600 };
+enum { IMAGE_BYTES = 512, RUNTIME_BYTES = 64, FILE_NAME_BYTES = 1024, COMMAND_BYTES = 65536, MEMORY_MB_MOST = 1048576, GRACE_S_MOST = 3600,
+       FOLLOW_S_MOST = 86400 };
 static const int64_t RETRIES_DELAY_S_MOST = INT64_C(365) * 86400;
 
 static void set_id(json_t *j, const char *key, const struct id *id)
@@ -83,6 +84,8 @@ static void set_policy(json_t *j, const struct code *c)
 		set_text(j, "engine", c->engine);
 	set_text(j, "on_node_loss", c->fails_on_node_loss ? STR_LIT("fail") : STR_LIT("again"));
 	set_text(j, "scratch", c->is_on_disk ? STR_LIT("disk") : STR_LIT("memory"));
+	set_int(j, "follow_tag", c->follow_tag_s);
+	set_text(j, "output", c->is_merged ? STR_LIT("merged") : STR_LIT("apart"));
 	json_object_set_new(j, "paused", json_boolean(c->paused));
 }
 
@@ -299,7 +302,9 @@ static enum err read_policy(struct ctx *cx, const json_t *j, struct code_order *
 	o->has_timeout = o->has_timeout && o->timeout_s > 0;
 	TRY(read_int(cx, j, "memory_mb", 0, MEMORY_MB_MOST, &o->has_memory, &o->memory_mb));
 	TRY(read_int(cx, j, "grace", -1, GRACE_S_MOST, &o->has_grace, &o->grace_s));
+	TRY(read_int(cx, j, "follow_tag", 0, FOLLOW_S_MOST, &o->has_follow_tag, &o->follow_tag_s));
 	TRY(read_engine(cx, j, o));
+	TRY(read_choice(cx, j, "output", (const char *const[]){ "apart", "merged" }, &o->has_output, &o->is_merged));
 	TRY(read_choice(cx, j, "on_node_loss", (const char *const[]){ "again", "fail" }, &o->has_on_node_loss,
 	                &o->fails_on_node_loss));
 	return read_choice(cx, j, "scratch", (const char *const[]){ "memory", "disk" }, &o->has_scratch, &o->is_on_disk);

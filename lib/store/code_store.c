@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "model/cluster.h"
 #include "model/fire.h"
+#include "model/image_ref.h"
 #include "store/txn.h"
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -15,7 +16,7 @@
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
 	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail', " PACKAGE_COLUMNS \
-	", c.scratch = 'disk', c.engine" \
+	", c.scratch = 'disk', c.engine, c.follow_tag_s, c.output = 'merged'" \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -40,6 +41,7 @@ static void from_row(const struct val *v, struct code *out)
 		.package = val_str(&v[21]), .package_name = val_str(&v[22]), .runtime = val_str(&v[23]),
 		.stack = val_str(&v[24]), .file_name = val_str(&v[25]), .package_md5 = val_str(&v[26]),
 		.package_bytes = val_int(&v[27]), .is_on_disk = val_int(&v[28]) != 0, .engine = val_str(&v[29]),
+		.follow_tag_s = val_int(&v[30]), .is_merged = val_int(&v[31]) != 0,
 	};
 }
 
@@ -90,12 +92,14 @@ enum err code_store_list(struct db *db, struct ctx *cx, const struct id *project
 static const struct sql LOCK = { COLUMNS "WHERE c.project_id = ? AND c.name = ? FOR UPDATE", "ss" };
 static const struct sql ADD = {
 	"INSERT INTO code (id, project_id, name, revision, cluster_id, max_running, retries, retries_delay_s,"
-	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss, scratch, engine)"
-	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'", "sss" "iiiiiii" "ssss" };
+	" default_priority, timeout_s, memory_mb, grace_s, callback, on_node_loss, scratch, engine, follow_tag_s, output)"
+	" SELECT ?, ?, ?, 1, k.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM cluster k WHERE k.name = 'default'",
+	"sss" "iiiiiii" "ssssis" };
 static const struct sql CHANGE = {
 	"UPDATE code SET revision = ?, max_running = ?, retries = ?, retries_delay_s = ?, default_priority = ?,"
-	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, engine = ?, updated_at = NOW(6) WHERE id = ?",
-	"iiiiiiii" "sssss" };
+	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, engine = ?, follow_tag_s = ?,"
+	" output = ?, updated_at = NOW(6) WHERE id = ?",
+	"iiiiiiii" "ssssiss" };
 static const struct sql ADD_REVISION = {
 	"INSERT INTO revision (code_id, number, id, image, command, env, config, package, package_name, runtime, stack,"
 	" file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sisssss" "sssss" };
@@ -131,6 +135,14 @@ static bool take_int(bool has, int64_t from, int64_t *to)
 	return true;
 }
 
+static bool take_choice(bool has, bool from, bool *to)
+{
+	if (!has || from == *to)
+		return false;
+	*to = from;
+	return true;
+}
+
 /* Puts what the order says over `c`; true if that changes anything. */
 static bool apply(const struct code_order *o, struct code *c)
 {
@@ -154,14 +166,10 @@ static bool apply(const struct code_order *o, struct code *c)
 	changed |= take_int(o->has_timeout, o->timeout_s, &c->timeout_s);
 	changed |= take_int(o->has_memory, o->memory_mb, &c->memory_mb);
 	changed |= take_int(o->has_grace, o->grace_s, &c->grace_s);
-	if (o->has_on_node_loss && o->fails_on_node_loss != c->fails_on_node_loss) {
-		c->fails_on_node_loss = o->fails_on_node_loss;
-		changed = true;
-	}
-	if (o->has_scratch && o->is_on_disk != c->is_on_disk) {
-		c->is_on_disk = o->is_on_disk;
-		changed = true;
-	}
+	changed |= take_int(o->has_follow_tag, o->follow_tag_s, &c->follow_tag_s);
+	changed |= take_choice(o->has_on_node_loss, o->fails_on_node_loss, &c->fails_on_node_loss);
+	changed |= take_choice(o->has_scratch, o->is_on_disk, &c->is_on_disk);
+	changed |= take_choice(o->has_output, o->is_merged, &c->is_merged);
 	return changed;
 }
 
@@ -190,12 +198,32 @@ static enum err check_package(struct ctx *cx, const struct code *c)
 	return OK;
 }
 
+/* What has nothing that could be looked up again is not silently looked up once. */
+static enum err check_follow(struct ctx *cx, const struct code *c)
+{
+	struct image_ref ref;
+	bool is_daemons = c->engine.n && !str_is(c->engine, "oci");
+
+	if (!c->follow_tag_s)
+		return OK;
+	if (!c->image.n)
+		return err_set(cx, ERR_INPUT, "field follow_tag: the code has no image of its own");
+	if (!is_daemons && !image_ref_is(c->image))
+		return err_set(cx, ERR_INPUT, "field follow_tag: '" STR_FMT "' is no image of a registry: what a name of a node's"
+		               " own store means is looked up for each task anyway", STR_ARG(c->image));
+	if (image_ref_parse(c->image, &ref) ? ref.has_digest : memmem(c->image.p, c->image.n, "sha256:", 7) != NULL)
+		return err_set(cx, ERR_INPUT, "field follow_tag: '" STR_FMT "' names a digest, which never means anything else",
+		               STR_ARG(c->image));
+	return OK;
+}
+
 static enum err add_revision(struct db *db, struct ctx *cx, const struct code *c, const struct id *id)
 {
 	struct val package = c->package.n ? v_s(c->package) : v_null();
 	struct rows r;
 
 	TRY(check_package(cx, c));
+	TRY(check_follow(cx, c));
 	if (c->package.n) {
 		TRY(db_query(db, cx, &LOCK_PACKAGE, &package, 1, &r));
 		if (!r.n)
@@ -216,6 +244,11 @@ static struct val scratch(const struct code *c)
 	return v_z(c->is_on_disk ? "disk" : "memory");
 }
 
+static struct val output(const struct code *c)
+{
+	return v_z(c->is_merged ? "merged" : "apart");
+}
+
 static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 {
 	struct code c = { .id = p->code, .revision = 1, .image = STR_LIT(""), .command = STR_LIT(""), .env = STR_LIT("{}"),
@@ -228,7 +261,8 @@ static enum err add(struct db *db, struct ctx *cx, const struct putting *p)
 	apply(p->order, &c);
 	TRY(db_exec(db, cx, &ADD, VALS(v_id(&c.id), v_id(p->project), v_s(p->order->name), v_i(c.max_concurrency),
 	                               v_i(c.retries), v_i(c.retries_delay_s), v_i(c.default_priority), v_i(c.timeout_s),
-	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c), scratch(&c), v_s(c.engine))));
+	                               v_i(c.memory_mb), v_i(c.grace_s), v_s(c.callback), on_node_loss(&c), scratch(&c), v_s(c.engine),
+	                               v_i(c.follow_tag_s), output(&c))));
 	if (db_changed(db) != 1)
 		return err_set(cx, ERR_INTERNAL, "cluster 'default' is missing from the database");
 	TRY(add_revision(db, cx, &c, &p->revision));
@@ -245,6 +279,7 @@ static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct 
 	return db_exec(db, cx, &CHANGE, VALS(v_i(c->revision), v_i(c->max_concurrency), v_i(c->retries),
 	                                     v_i(c->retries_delay_s), v_i(c->default_priority), v_i(c->timeout_s),
 	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), scratch(c), v_s(c->engine),
+	                                     v_i(c->follow_tag_s), output(c),
 	                                     v_id(&c->id)));
 }
 
@@ -421,4 +456,42 @@ enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *c
 {
 	TRY(db_exec(db, cx, &FIX_DIGEST, VALS(v_s(str_bytes(digest, SHA256_BYTES)), v_id(code), v_i(revision))));
 	return code_store_digest(db, cx, code, revision, digest);
+}
+
+/* --- one that follows its tag ---------------------------------------------------------------------- */
+
+/* Whoever changes the row looks it up, for all nodes. */
+static const struct sql TAKE_LOOKUP = {
+	"UPDATE revision SET looked_up_at = NOW(6) WHERE code_id = ? AND number = ?"
+	" AND (digest IS NULL OR looked_up_at IS NULL OR looked_up_at <= NOW(6) - INTERVAL ? SECOND)", "sii" };
+static const struct sql FOLLOWED = {
+	"SELECT digest, TIMESTAMPDIFF(SECOND, looked_up_at, NOW(6)) FROM revision WHERE code_id = ? AND number = ?", "si" };
+static const struct sql FOLLOW = { "UPDATE revision SET digest = ? WHERE code_id = ? AND number = ?", "ssi" };
+
+enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, int64_t every_s,
+                             struct followed *out)
+{
+	struct followed f = { 0 };
+	struct rows r;
+	struct str found;
+
+	TRY(db_exec(db, cx, &TAKE_LOOKUP, VALS(v_id(code), v_i(revision), v_i(every_s))));
+	f.is_due = db_changed(db) == 1;
+	TRY(db_query(db, cx, &FOLLOWED, VALS(v_id(code), v_i(revision)), &r));
+	if (!r.n)
+		return err_set(cx, ERR_NOT_FOUND, "there is no revision %lld of the code", (long long)revision);
+	found = val_str(&row(&r, 0)[0]);
+	f.is_known = found.n == SHA256_BYTES;
+	if (f.is_known)
+		memcpy(f.digest, found.p, SHA256_BYTES);
+	f.age_s = val_int(&row(&r, 0)[1]);
+	*out = f;
+	return OK;
+}
+
+enum err code_store_follow(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, const unsigned char *digest)
+{
+	struct val v = digest ? v_s(str_bytes(digest, SHA256_BYTES)) : v_null();
+
+	return db_exec(db, cx, &FOLLOW, VALS(v, v_id(code), v_i(revision)));
 }

@@ -62,3 +62,15 @@ enum err code_store_digest(struct db *db, struct ctx *cx, const struct id *code,
 /* Fixes it, unless another node was quicker: *digest becomes what holds. */
 enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *code, int64_t revision,
                                unsigned char digest[SHA256_BYTES]);
+
+/* What the tag of a revision means that follows it. */
+struct followed {
+	bool is_due;   /* the caller is to look it up: nobody has for so long, and nobody else will now */
+	bool is_known; /* it meant `digest`, looked up age_s seconds ago */
+	unsigned char digest[SHA256_BYTES];
+	int64_t age_s;
+};
+enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, int64_t every_s,
+                             struct followed *out);
+/* What was found then; NULL: nothing, so that the next who needs it looks at once. */
+enum err code_store_follow(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, const unsigned char *digest);

@@ -341,7 +341,7 @@ static enum err claim_once(struct db *db, struct ctx *cx, struct claim *c)
 	" c.scratch = 'disk',"                                                                                 \
 	" (SELECT x.items FROM relaxation x WHERE x.code_id = t.code_id ORDER BY x.set_at DESC LIMIT 1), c.engine," \
 	" EXISTS (SELECT 1 FROM secret s WHERE s.project_id = t.project_id"                                    \
-	" AND s.code_id IN (x'000000000000000000000000', t.code_id))"
+	" AND s.code_id IN (x'000000000000000000000000', t.code_id)), c.follow_tag_s, c.output = 'merged'"
 #define CLAIMED_JOINS                                                                    \
 	" JOIN attempt a ON a.task_id = t.id AND a.number = t.attempt"                    \
 	" LEFT JOIN code c ON c.id = t.code_id"                                           \
@@ -373,6 +373,8 @@ static struct claimed claimed_of(const struct val *v)
 		             .schedule_id = val_id(&v[25]),
 		             .network = v[26].type == VAL_NULL ? 0 : val_int(&v[26]) - 1,
 		             .engine = val_str(&v[29]), .has_secrets = val_int(&v[30]) != 0,
+		             .follow_tag_s = v[31].type == VAL_NULL ? 0 : val_int(&v[31]),
+		             .is_merged = v[32].type != VAL_NULL && val_int(&v[32]),
 		             .is_on_disk = v[27].type != VAL_NULL && val_int(&v[27]),
 		             .relaxed = v[28].type == VAL_NULL ? 0 : val_int(&v[28]) };
 

@@ -28,6 +28,8 @@ struct claimed {
 	int64_t key_number;                     /* of the key that opens its payload (cluster_store_key); 0 = it is not encrypted */
 	int64_t network;                        /* what its cluster lets it reach: the number of a CLUSTER_NETWORKS */
 	bool is_on_disk;                        /* its scratch */
+	bool is_merged;                         /* one pipe for both streams */
+	int64_t follow_tag_s;                   /* its image's tag is looked up so often at most; 0 = once a revision */
 	int64_t relaxed;                        /* what an operator relaxed of its isolation: bits of relaxation.h */
 	bool has_secrets;                       /* its output is to be masked (secret_store.h) */
 	int64_t day;                            /* of its log, by the database's clock */

@@ -217,6 +217,13 @@ class Contract:
         job = self.check("printf 'a\\0b\\n'; printf 'c\\377d' >&2; printf e", 0)
         self.assertEqual((b"a\0b\ne", b"c\xffd"), (job.stream(1), job.stream(2)))
 
+    def test_merged(self):
+        """both streams through one pipe, in exact order, if its code asks for it"""
+        job = self.check("i=0; while [ $i -lt 500 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done; echo last > /dev/stderr", 0,
+                         flags=2)
+        self.assertEqual("".join("o%d\ne%d\n" % (i, i) for i in range(500)) + "last\n", job.out())
+        self.assertEqual("", job.err())
+
     def test_flood(self):
         """a flood: head to the byte, the rest counted, nothing through a daemon"""
         end, job = self.run_job("yes 0123456789abcde | head -c 80000000", head=MB, tail=MB)

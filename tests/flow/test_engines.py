@@ -72,6 +72,40 @@ class EnginesFlow(unittest.TestCase):
         self.assertEqual(("error", "launch"), (task["state"], task["cause"]))
         self.assertIn("this node has no engine podman", task["note"])
 
+    def test_both_streams_in_exact_order(self):
+        command = "sh -c 'i=0; while [ $i -lt 200 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done'"
+        for engine in ("oci", "docker"):
+            with self.subTest(engine):
+                self.assertEqual("merged", self.stoker.code("order-" + engine, command, engine=engine, output="merged")["output"])
+                task = self.stoker.run_task("order-" + engine)
+                self.assertEqual("".join("o%d\ne%d\n" % (i, i) for i in range(200)), self.stoker.task_log(task["id"]).decode())
+        reply = self.stoker.post("codes", {"name": "order-oci", "image": "busybox", "output": "both"})
+        self.assertEqual((400, True), (reply.status, "field output" in reply.json["msg"]))
+
+    def test_a_tag_of_the_daemons_is_looked_up_again(self):
+        """The daemon's own images: what docker:// names is asked again for a code that follows its tag, else once a revision."""
+        image = "docker://registry.example/retagged:1"
+        self.stoker.code("first", "true", engine="docker")
+        self.assertEqual("complete", self.stoker.run_task("first")["state"])  # the daemon has been given busybox
+        self.retag({"Env": ["WHICH=first"]})
+        self.stoker.code("follows", "sh -c 'echo $WHICH'", image=image, engine="docker", follow_tag=1)
+        self.stoker.code("stays", "sh -c 'echo $WHICH'", image=image, engine="docker")
+        says = lambda code: self.stoker.task_log(self.stoker.run_task(code)["id"])  # noqa: E731
+        self.assertEqual([b"first\n"] * 2, [says("follows"), says("stays")])
+        self.retag({"Env": ["WHICH=second"]})
+        self.assertEqual(b"first\n", says("stays"))
+        harness.wait_for(lambda: says("follows") == b"second\n", 60, "the daemon to be asked again")
+        digests = self.stoker.sql("SELECT COUNT(DISTINCT a.digest) FROM attempt a JOIN task t ON t.id = a.task_id"
+                                  " JOIN code c ON c.id = t.code_id WHERE c.name = 'follows'")
+        self.assertEqual("2", digests[0][0])
+
+    def retag(self, config):
+        """Another image takes that name."""
+        given = self.docker.ask("GET", "/images/json")[1]
+        made = self.docker.ask("POST", "/containers/create", {"Image": given[-1]["Id"], "Cmd": ["sh"]})[1]["Id"]
+        self.assertEqual(201, self.docker.ask("POST", "/commit?container=%s&repo=registry.example/retagged&tag=1" % made, config)[0])
+        self.docker.ask("DELETE", "/containers/%s?v=true" % made)
+
     def test_an_engine_that_nobody_has(self):
         reply = self.stoker.post("codes", {"name": "x", "image": "busybox", "engine": "/bin/sh"})
         self.assertEqual(400, reply.status)

@@ -198,6 +198,63 @@ class Pulls(harness.FlowTest):
         self.assertEqual(self.says("one", None)[1], "first")
         self.assertEqual(self.says("three", image)[1], "second")
 
+    def lookups(self, name):
+        return self.front.seen.count("/v2/team/%s/manifests/1" % name)
+
+    def digests(self, code):
+        return [row[0] for row in self.stoker.sql(
+            "SELECT LOWER(HEX(a.digest)) FROM attempt a JOIN task t ON t.id = a.task_id JOIN code c ON c.id = t.code_id"
+            " WHERE c.name = '%s' ORDER BY t.id" % code)]
+
+    def test_a_code_may_follow_its_tag(self):
+        digests = [self.push(self.registry, "team/follow:1", "first")]
+        image = "docker://%s/team/follow:1" % self.front.host
+        self.stoker.code("seldom", "", image=image, follow_tag=3600)
+        self.stoker.code("often", "", image=image, follow_tag=1)
+        self.assertEqual({self.says(code, None)[1] for code in ("seldom", "often")}, {"first"})
+        digests.append(self.push(self.registry, "team/follow:1", "second"))
+        harness.wait_for(lambda: self.says("often", None)[1] == "second", 60, "the tag to be looked up again")
+        self.assertEqual(self.says("seldom", None)[1], "first")  # its hour is not over
+        self.assertEqual({"sha256:" + digest for digest in self.digests("often")}, set(digests))
+        self.assertEqual("sha256:" + self.digests("often")[-1], digests[1])
+        self.assertEqual({"sha256:" + digest for digest in self.digests("seldom")}, {digests[0]})
+        self.stoker.sql("UPDATE revision SET looked_up_at = looked_up_at - INTERVAL 2 HOUR WHERE image = '%s'" % image)
+        old = self.stoker.kill("runner")  # the next has only the database's word for it
+        self.stoker.wait_restarted("runner", old)
+        self.assertEqual(self.says("seldom", None)[1], "second")
+        # a registry that is away has not changed its mind; one that says the tag is gone has
+        before = self.lookups("follow")
+        self.front.moods["/team/follow/manifests/1"] = oci_images.refuse(503, "away")
+        harness.wait_for(lambda: self.says("often", None)[1] == "second" and self.lookups("follow") > before, 60, "a look in vain")
+        self.front.moods["/team/follow/manifests/1"] = oci_images.refuse(404, "the tag is gone")
+        task = harness.wait_for(lambda: next((t for t in [self.says("often", None)[0]] if t["state"] == "error"), None), 60,
+                                "the registry's word")
+        self.assertEqual(task["cause"], "image")
+        self.assertIn("the tag is gone", task["note"])
+        self.assertEqual(self.says("seldom", None)[1], "second")
+        del self.front.moods["/team/follow/manifests/1"]
+        self.assertEqual(self.says("often", None)[1], "second")
+
+    def test_a_tag_is_looked_up_no_more_often_than_its_code_says(self):
+        self.push(self.registry, "team/rare:1", "rare")
+        self.stoker.code("rare", "", image="docker://%s/team/rare:1" % self.front.host, follow_tag=86400)
+        for task in [self.stoker.queue("rare") for _ in range(4)]:
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+        self.assertEqual(self.says("rare", None)[1], "rare")
+        self.assertEqual(self.lookups("rare"), 1)
+        (age,), = self.stoker.sql("SELECT TIMESTAMPDIFF(SECOND, looked_up_at, NOW(6)) FROM revision WHERE image LIKE '%/team/rare:1'")
+        self.assertLess(int(age), 86400)
+
+    def test_what_has_no_tag_to_follow_is_refused(self):
+        for image, engine, words in (("busybox", "", "no image of a registry"),
+                                     ("docker://%s/a@sha256:%s" % (self.front.host, 64 * "0"), "", "names a digest"),
+                                     ("sha256:" + 64 * "0", "docker", "names a digest")):
+            with self.subTest(image):
+                reply = self.stoker.post("codes", {"name": "none", "image": image, "engine": engine, "follow_tag": 60})
+                self.assertEqual(reply.status, 400)
+                self.assertIn("field follow_tag", reply.json["msg"])
+                self.assertIn(words, reply.json["msg"])
+
     def test_what_is_not_there_or_not_ours_ends_with_the_registrys_words(self):
         task, _ = self.says("absent", "docker://%s/team/absent:1" % self.registry.host)
         self.assertEqual((task["state"], task["cause"]), ("error", "image"))

@@ -1212,7 +1212,7 @@ START_TEST(requests_out_of_bounds_are_refused)
 	} while (0)
 	REFUSED(attempt = 0);
 	REFUSED(slot = SLOTS);
-	REFUSED(flags = 2);
+	REFUSED(flags = 4);
 	REFUSED(memory_bytes = 1);
 	REFUSED(memory_bytes = UINT64_MAX);
 	REFUSED(scratch_bytes = 0);

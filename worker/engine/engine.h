@@ -35,6 +35,7 @@ struct engine_launch {
 	int payload;                /* a memfd that holds it, made with MFD_ALLOW_SEALING */
 	uint32_t uid, gid;
 	bool is_on_disk; /* its scratch */
+	bool is_merged;  /* one pipe for both streams: their order is exact, who wrote what is not told */
 	int64_t relaxed; /* bits of model/relaxation.h */
 	int64_t network; /* what it may reach: CLUSTER_NETWORKS, by number */
 	int64_t memory_bytes, scratch_bytes, timeout_ms, grace_ms, head_max, tail_max, pids, cpu_millis;

@@ -198,6 +198,7 @@ static void fill(struct launch_request *rq, const struct engine_launch *w)
 	rq->cpu_millis = (uint32_t)w->cpu_millis;
 	rq->network = (uint8_t)w->network;
 	rq->on_disk = w->is_on_disk;
+	rq->flags = w->is_merged ? LAUNCH_MERGED_OUTPUT : 0;
 	rq->relaxed = (uint16_t)w->relaxed;
 	rq->uid = w->uid;
 	rq->gid = w->gid;

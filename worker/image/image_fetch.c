@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/tree.h"
 #include "model/image_ref.h"
 #include "store/code_store.h"
@@ -140,13 +141,54 @@ static enum err ask_registry(struct ctx *cx, const struct image_source_of *from,
 	return skopeo_digest(cx, &ask, digest);
 }
 
+/* What a registry refuses (the tag is gone) is no longer what it meant; one that is away has not changed its mind. */
+static enum err look_again(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
+                           const struct image_ref *ref, struct followed *f)
+{
+	unsigned char now[SHA256_BYTES];
+	enum err e = ask_registry(cx, from, wish, ref, now);
+
+	if (e == ERR_LIMIT && f->is_known) {
+		log_warn("tag_not_looked_up", "image=" STR_FMT " why=\"%s\"", STR_ARG(wish->image), cx->message);
+		return OK;
+	}
+	if (e == ERR_INPUT) {
+		char why[sizeof cx->message];
+
+		snprintf(why, sizeof why, "%s", cx->message);
+		TRY(code_store_follow(from->db, cx, &wish->code, wish->revision, NULL));
+		return err_set(cx, ERR_INPUT, "%s", why);
+	}
+	TRY(e);
+	memcpy(f->digest, now, sizeof now);
+	return code_store_follow(from->db, cx, &wish->code, wish->revision, now);
+}
+
+static enum err resolve_followed(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
+                                 const struct image_ref *ref, unsigned char digest[SHA256_BYTES], int64_t *fresh_s)
+{
+	struct followed f;
+
+	TRY(code_store_followed(from->db, cx, &wish->code, wish->revision, wish->follow_tag_s, &f));
+	if (f.is_due || !f.is_known) {
+		TRY(look_again(cx, from, wish, ref, &f));
+		f.age_s = 0;
+	}
+	memcpy(digest, f.digest, SHA256_BYTES);
+	*fresh_s = wish->follow_tag_s - f.age_s;
+	return OK;
+}
+
 enum err image_resolve(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
-                       unsigned char digest[SHA256_BYTES])
+                       unsigned char digest[SHA256_BYTES], int64_t *fresh_s)
 {
 	struct image_ref ref;
 	enum err e = ERR_NOT_FOUND;
 
+	*fresh_s = INT64_MAX;
 	TRY(parse(cx, wish, &ref));
+	if (wish->revision && wish->follow_tag_s && !ref.has_digest)
+		return resolve_followed(cx, from, wish, &ref, digest, fresh_s);
 	if (wish->revision)
 		e = code_store_digest(from->db, cx, &wish->code, wish->revision, digest);
 	if (e != ERR_NOT_FOUND)

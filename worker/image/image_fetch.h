@@ -16,6 +16,7 @@ struct image_wish {
 	struct id project, code;
 	int64_t revision; /* 0 = the image is not the code's own, but of its runtime: nothing is fixed */
 	struct str image; /* "docker://…" */
+	int64_t follow_tag_s; /* its tag is looked up again, so often at most; 0 = never */
 };
 
 struct image_source_of {
@@ -24,10 +25,12 @@ struct image_source_of {
 	const atomic_bool *stop; /* once true: ERR_BUSY soon */
 };
 
-/* What the wish means: as it was fixed, or as the registry says now, which then is fixed. The errors are
- * those of skopeo_copy, with the registry's words; ERR_BUSY and ERR_UNSURE while the database is away. */
+/* What the wish means: as it was fixed, or as the registry says now, which then is fixed. One that follows its tag
+ * is looked up by one node for all, and *fresh_s says for how long that holds (else INT64_MAX); while the registry
+ * is away it means what it meant last. The errors are those of skopeo_copy, with the registry's words; ERR_BUSY and
+ * ERR_UNSURE while the database is away. */
 enum err image_resolve(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
-                       unsigned char digest[SHA256_BYTES]);
+                       unsigned char digest[SHA256_BYTES], int64_t *fresh_s);
 /* Fetches the layers of that digest, unless they or the unpacked image are there. */
 enum err image_pull(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
                     const unsigned char digest[SHA256_BYTES]);

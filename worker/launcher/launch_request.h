@@ -97,6 +97,8 @@ enum launch_engine {
 
 /* the container waits, created, until its ctl socket gets 'G'; without it the job begins at once */
 #define LAUNCH_WAIT_FOR_GO 1u
+/* stdout and stderr are one pipe, told as stdout */
+#define LAUNCH_MERGED_OUTPUT 2u
 
 /* What a job may reach; the cluster's policy. */
 enum launch_network {
@@ -130,7 +132,7 @@ struct launch_request {
 	uint32_t attempt; /* from 1 */
 
 	uint32_t slot;  /* 0 .. slots - 1: uids uid_base + slot * 65536 up; never two lives in one slot */
-	uint32_t flags; /* LAUNCH_WAIT_FOR_GO */
+	uint32_t flags; /* LAUNCH_WAIT_FOR_GO, LAUNCH_MERGED_OUTPUT */
 	uint8_t digest[32];     /* sha256 of the image; of a daemon: its id there */
 	uint64_t memory_bytes;  /* and no swap; LAUNCH_MEMORY_MIN .. MAX */
 	uint64_t scratch_bytes; /* all the job may write to its root; in memory it counts as the job's */

@@ -46,7 +46,7 @@ static enum err check_numbers(struct ctx *cx, const struct launcher *l,
 	} rows[] = {
 		{ "attempt", rq->attempt, 1, UINT32_MAX },
 		{ "slot", rq->slot, 0, l->opt.slots - 1 },
-		{ "flags", rq->flags, 0, LAUNCH_WAIT_FOR_GO },
+		{ "flags", rq->flags, 0, LAUNCH_WAIT_FOR_GO | LAUNCH_MERGED_OUTPUT },
 		{ "memory_bytes", rq->memory_bytes, LAUNCH_MEMORY_MIN, LAUNCH_MEMORY_MAX },
 		{ "scratch_bytes", rq->scratch_bytes, rq->on_disk ? LAUNCH_DISK_MIN : LAUNCH_SCRATCH_MIN, LAUNCH_SCRATCH_MAX },
 		{ "timeout_ms", rq->timeout_ms, 1, LAUNCH_TIMEOUT_MS_MAX },

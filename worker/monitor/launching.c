@@ -33,12 +33,23 @@ struct ends { /* what the container gets */
 	int out, err, link;
 };
 
+/* A pipe of its own, unless both are to be one: then the order of what is written is that of the bytes. */
+static bool make_err(const struct monitor *m, const int out[2], int err[2])
+{
+	if (!(m->setup.request.flags & LAUNCH_MERGED_OUTPUT))
+		return pipe2(err, O_CLOEXEC) == 0;
+	err[0] = -1;
+	err[1] = fcntl(out[1], F_DUPFD_CLOEXEC, 0);
+	return err[1] >= 0;
+}
+
 static bool make_channels(struct monitor *m, struct ends *far)
 {
-	uint32_t uid = m->setup.base + m->setup.request.uid, gid = m->setup.base + m->setup.request.gid;
+	uint32_t base = m->is_remote ? 0 : m->setup.base; /* a daemon's ids are those of the host */
+	uint32_t uid = base + m->setup.request.uid, gid = base + m->setup.request.gid;
 	int out[2], err[2], link[2], on = 1;
 
-	if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC) ||
+	if (pipe2(out, O_CLOEXEC) || !make_err(m, out, err) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link))
 		return false;
 	/* so that /dev/stdout and /dev/stderr can be opened in the job */
@@ -47,7 +58,7 @@ static bool make_channels(struct monitor *m, struct ends *far)
 	/* init's packets carry its pid as we see it */
 	if (setsockopt(link[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on))
 		return false;
-	if (fcntl(out[0], F_SETFL, O_NONBLOCK) || fcntl(err[0], F_SETFL, O_NONBLOCK) ||
+	if (fcntl(out[0], F_SETFL, O_NONBLOCK) || (err[0] >= 0 && fcntl(err[0], F_SETFL, O_NONBLOCK)) ||
 	    fcntl(link[0], F_SETFL, O_NONBLOCK))
 		return false;
 	m->pipes[0] = out[0];

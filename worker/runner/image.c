@@ -35,6 +35,7 @@ struct image_entry {
 	bool is_asked;    /* a thread or the engine works on the step */
 	unsigned char digest[SHA256_BYTES];
 	int64_t tries;
+	int64_t follow_tag_s, fresh_until_us; /* of one that follows its tag: then it is looked up again */
 	struct loop_timer again;
 };
 
@@ -93,6 +94,7 @@ static struct image_entry *add(struct job *j, struct str image)
 	e->project = j->claim.project_id;
 	e->code = j->claim.code_id;
 	e->revision = j->claim.revision;
+	e->follow_tag_s = j->claim.follow_tag_s;
 	e->next = j->runner->images->first;
 	j->runner->images->first = e;
 	return e;
@@ -161,6 +163,7 @@ static void settle(struct image_entry *e, enum err err, const char *why)
 		next = j->next;
 		if (j->stage != JOB_PULLING || !wants(j, e))
 			continue;
+		j->image_asked = true;
 		if (err == OK)
 			j->stage = JOB_CLAIMED;
 		else if (err == ERR_INTERNAL)
@@ -215,6 +218,12 @@ static void failed(struct image_entry *e, enum err err, const char *why)
 
 /* --- the steps ------------------------------------------------------------------------------------------------ */
 
+/* What was asked at that time holds for so long. */
+static void stays_fresh(struct image_entry *e, int64_t asked_us, int64_t seconds)
+{
+	e->fresh_until_us = seconds < INT64_MAX / SECOND_US / 2 ? asked_us + seconds * SECOND_US : INT64_MAX;
+}
+
 struct image_work {
 	struct store_work w;
 	struct runner *runner;
@@ -222,6 +231,7 @@ struct image_work {
 	struct image_wish wish;
 	enum image_step step;
 	unsigned char digest[SHA256_BYTES];
+	int64_t asked_us, fresh_s;
 };
 
 static enum err image_run(struct store_work *w, struct db *tasks, struct db *logs)
@@ -231,7 +241,7 @@ static enum err image_run(struct store_work *w, struct db *tasks, struct db *log
 
 	(void)logs;
 	if (i->step == IMAGE_RESOLVE)
-		return image_resolve(&w->cx, &from, &i->wish, i->digest);
+		return image_resolve(&w->cx, &from, &i->wish, i->digest, &i->fresh_s);
 	return image_pull(&w->cx, &from, &i->wish, i->digest);
 }
 
@@ -250,6 +260,8 @@ static void image_done(void *arg, struct store_work *w)
 		failed(e, w->err, w->cx.message);
 	} else {
 		memcpy(e->digest, i->digest, sizeof e->digest);
+		if (i->step == IMAGE_RESOLVE)
+			stays_fresh(e, i->asked_us, i->fresh_s);
 		e->step = i->step == IMAGE_RESOLVE ? IMAGE_PULL : IMAGE_UNPACK;
 		begin(e);
 	}
@@ -265,8 +277,10 @@ static void ask_thread(struct image_entry *e)
 	i->runner = e->runner;
 	i->entry = e;
 	i->step = e->step;
+	i->asked_us = clock_boot_us();
 	i->wish = (struct image_wish){ .project = e->project, .code = e->code, .revision = e->revision,
-		                       .image = str_of(arena_text(&i->w.cx.arena, e->image)) };
+		                       .image = str_of(arena_text(&i->w.cx.arena, e->image)),
+		                       .follow_tag_s = e->follow_tag_s };
 	memcpy(i->digest, e->digest, sizeof i->digest);
 	e->is_asked = true;
 	store_pool_add(e->runner->images->pool, STORE_ANY, e->code.b[11], &i->w);
@@ -304,6 +318,7 @@ static void ask_daemon(struct image_entry *e)
 	if (str_starts(name, "docker://"))
 		name = str_bytes(name.p + 9, name.n - 9);
 	e->is_asked = true;
+	stays_fresh(e, clock_boot_us(), e->follow_tag_s);
 	if (e->engine->fetch(e->runner->host, &cx, name, e->digest) != OK) {
 		e->is_asked = false;
 		failed(e, ERR_INTERNAL, cx.message);
@@ -388,6 +403,37 @@ void image_unpacked(struct runner *r, const unsigned char digest[12], enum engin
 
 /* --- asked by the launch ---------------------------------------------------------------------------------------- */
 
+/* Its tag may mean another image by now. What was found while the job waited is new enough for it, however long
+ * fetching took then. */
+static bool is_stale(const struct job *j, const struct image_entry *e)
+{
+	return j->claim.follow_tag_s && !j->image_asked && clock_boot_us() >= e->fresh_until_us;
+}
+
+static bool is_ready(struct job *j, const struct image_entry *e)
+{
+	if (e->step != IMAGE_READY || is_stale(j, e))
+		return false;
+	if (job_is_of_daemon(j))
+		return true;
+	if (!image_is_unpacked(e->digest))
+		return false;
+	memcpy(j->pulled, "sha256:", 7);
+	hex_format(e->digest, sizeof e->digest, j->pulled + 7);
+	return true;
+}
+
+/* From the step that must be done again: it was ready, but its tag is to be looked up, or somebody removed it. */
+static void begin_again(struct image_entry *e, bool is_looked_up)
+{
+	e->tries = 0;
+	if (e->engine->kind != LAUNCH_ENGINE_OCI)
+		e->step = IMAGE_UNPACK;
+	else
+		e->step = is_looked_up ? IMAGE_RESOLVE : IMAGE_PULL;
+	begin(e);
+}
+
 bool image_is_there(struct job *j)
 {
 	struct image_entry *e;
@@ -396,23 +442,19 @@ bool image_is_there(struct job *j)
 	if (*j->pulled || !package_image(j, &image) || (!job_is_of_daemon(j) && !image_ref_is(image)))
 		return true;
 	e = find(j);
-	if (e && e->step == IMAGE_READY && job_is_of_daemon(j))
+	if (e && is_ready(j, e))
 		return true;
-	if (e && e->step == IMAGE_READY && image_is_unpacked(e->digest)) {
-		memcpy(j->pulled, "sha256:", 7);
-		hex_format(e->digest, sizeof e->digest, j->pulled + 7);
-		return true;
-	}
 	j->stage = JOB_PULLING;
 	slot_give(j);
 	note(j, "waits for its image, which its node fetches");
 	claim_slot_freed(j->runner);
-	if (!e)
+	if (!e) {
 		begin(add(j, image));
-	else if (e->step == IMAGE_READY) { /* somebody removed it */
-		e->step = IMAGE_PULL;
-		begin(e);
+		return false;
 	}
+	e->follow_tag_s = j->claim.follow_tag_s;
+	if (e->step == IMAGE_READY)
+		begin_again(e, is_stale(j, e));
 	return false;
 }
 

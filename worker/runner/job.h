@@ -37,6 +37,7 @@ struct job {
 	int64_t lane_id, day, timeout_s, memory_mb;
 	unsigned char digest[SHA256_BYTES];  /* of its image */
 	char pulled[72];                     /* "sha256:<hex>" of an image of a registry, once it is here */
+	bool image_asked;                    /* while it waited, what its image means was asked for */
 	bool has_package;
 	unsigned char package[SHA256_BYTES]; /* of its zip; kept on this node as long as the job is here */
 

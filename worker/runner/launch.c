@@ -137,6 +137,7 @@ static enum err ask(struct ctx *cx, struct job *j, const struct image *img, int 
 	struct engine_launch what = {
 		.key = j->key, .slot = j->slot, .workdir = img->workdir, .payload = payload,
 		.uid = img->uid, .gid = img->gid, .network = j->claim.network, .relaxed = j->claim.relaxed,
+		.is_merged = j->claim.is_merged,
 	};
 	struct env env = { 0 };
 	struct str *argv;
