@@ -11,6 +11,7 @@ import harness
 
 MIB = 1 << 20
 HEAD = TAIL = 5 * MIB
+DISK_MOST = (HEAD + 2 * TAIL) * 5 // 4 + 4 * 65536  # a quarter for frames, and what is left of their allowance
 FLOOD_MB = int(os.environ.get("BENCH_FLOOD_MB", "10240"))
 SLEEPERS = int(os.environ.get("BENCH_SLEEPERS", "1000"))
 
@@ -101,8 +102,10 @@ def check_log(log, size, end):
         raise AssertionError("the notice does not say that %d bytes are missing: %s" % (size - HEAD - TAIL, between))
 
 
-def flood(stoker, name, size, block, end):
-    stoker.code(name, "/hostile flood %d %d %s" % (size, block, "n" if end == b"\n" else "x"), image="hostile")
+def flood(stoker, name, alone, size, block, end):
+    """`size` 0: a child floods that the job left behind, until it is ended with it."""
+    command = "flood %d %d %s" % (size, block, "n" if end == b"\n" else "x") if size else "stray"
+    stoker.code(name, "/hostile " + command, image="hostile")
     began = time.monotonic()
     task = stoker.queue(name, timeout=3600)
     stoker.wait_state(task, "running")
@@ -113,13 +116,27 @@ def flood(stoker, name, size, block, end):
     took = time.monotonic() - began
     watch.ended.set()
     watch.join()
-    if done["state"] != "complete":
-        raise AssertionError(done)
-    check_log(stoker.task_log(task), size, end)
-    say(name + "_rate", size / MIB / took, "MiB/s")
+    promised(done["state"] == "complete", "the flood ends: %r" % done)
+    log = stoker.task_log(task)
+    size = size or last_line(log)
+    check_log(log, size, end)
+    say(name + "_rate", size / MIB / took, "MiB/s, %d bytes, head, tail and the number between them exact" % size)
+    say(name + "_launches", beside / alone, "times as long beside it (%.1f ms alone)" % alone, "<= 2")
     say(name + "_monitor", watch.monitor_kb / 1024, "MiB at most", "< 1")
-    say(name + "_disk", watch.disk / MIB, "MiB at most, of 15 head and two tails, and 16 bytes a read")
-    return beside
+    say(name + "_disk", watch.disk / MIB, "MiB at most, of 15 head and two tails", "<= 19.3")
+    promised(0 < watch.monitor_kb < 1024, "a monitor has less than 1 MiB")
+    promised(0 < watch.disk <= DISK_MOST, "a job's folder has at most %d bytes" % DISK_MOST)
+
+
+def promised(holds, what):
+    if not holds:
+        raise AssertionError("it does not hold that " + what)
+
+
+def last_line(log):
+    """Bytes of a flood that was cut off: its lines are numbered from 0."""
+    whole = log[:len(log) - len(log) % 16] if log.endswith(b"\n") else log[:log.rindex(b"\n") + 1]
+    return (int(whole[-16:-1]) + 1) * 16
 
 
 def floods(_stoker, _bundles):
@@ -127,11 +144,12 @@ def floods(_stoker, _bundles):
         import_hostile(stoker)
         stoker.code("quick", "true")
         alone = launch_ms(stoker, 30)
-        beside = flood(stoker, "flood", FLOOD_MB * MIB, 65536, b"\n")
-        say("launch_beside_flood", beside / alone, "times as long (%.1f ms alone)" % alone, "<= 2")
-        flood(stoker, "flood_one_line", FLOOD_MB * MIB // 10 // 65536 * 65536, 65536, b".")
-        flood(stoker, "flood_bytes", 16 * MIB, 1, b"\n")
+        flood(stoker, "flood", alone, FLOOD_MB * MIB, 65536, b"\n")
+        flood(stoker, "flood_one_line", alone, FLOOD_MB * MIB // 10 // 65536 * 65536, 65536, b".")
+        flood(stoker, "flood_bytes", alone, 16 * MIB, 1, b"\n")
+        flood(stoker, "flood_stray", alone, 0, 65536, b"\n")
         say("flood_runner", peak_kb(stoker.pid("runner")) / 1024, "MiB at most", "< 64")
+        promised(peak_kb(stoker.pid("runner")) < 64 * 1024, "the runner has less than 64 MiB")
 
 
 # --- a thousand containers -----------------------------------------------------------------------------------

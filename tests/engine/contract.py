@@ -232,6 +232,18 @@ class Contract:
         self.assertEqual(MB, len(job.stream(1)))
         self.assertEqual(80000000 - 2 * MB, end["missing"])
 
+    def test_bytes(self):
+        """writes of a byte: exact, and frames take a quarter more room at most"""
+        most, count = 128 * 1024, 400000
+        end, job = self.run_job(["dd", "if=/bin/busybox", "bs=1", "count=%d" % count], head=most, tail=most)
+        with open("/bin/busybox", "rb") as f:
+            written = f.read(count)
+        self.assertEqual("exited", end["verdict"])
+        self.assertGreaterEqual(end["bytes"], count)  # dd says on stderr what it did
+        self.assertEqual(written[:most], job.stream(1))
+        room = sum(os.path.getsize(os.path.join(job.dir, name)) for name in ("head", "tail.0", "tail.1") if job.has(name))
+        self.assertLessEqual(room, 3 * most * 5 // 4 + 65536 + 64 * ((end["ended_us"] - end["started_us"]) // 1000000 + 1))
+
     def test_last_words(self):
         """what is written right before the end is there"""
         job = self.check("i=0; while [ $i -lt 2000 ]; do echo $i; i=$((i+1)); done", 0)
@@ -533,6 +545,17 @@ class DaemonContract(Contract):
                 self.assertEqual(2, proxy.lost)
             finally:
                 node.close()
+
+    def test_strict(self):
+        """a node whose isolation is strict"""
+        node = Node({self.engine: self.daemon.socket}, isolation="strict")
+        try:
+            job = node.launch(self.engine, "true", digest=bytes(32))
+            self.assertEqual(REFUSED, job.status)
+            self.assertIn("isolation is strict, and the engine %s gives jobs no user ids of their own" % self.engine, job.message)
+            self.says("refuses the engine")
+        finally:
+            node.close()
 
     def test_name_is_taken(self):
         """a container of the same name that is not ours is left alone"""

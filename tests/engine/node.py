@@ -133,7 +133,8 @@ class Node:
     """A node's folder, its launcher, and an image `contract` of busybox in its store."""
     count = 0
 
-    def __init__(self, engines=None):
+    def __init__(self, engines=None, isolation="usual"):
+        self.isolation = isolation
         Node.count += 1
         self.name = "stoker-test-%d-e%d" % (os.getpid(), Node.count)
         self.dir = tempfile.mkdtemp(prefix="engine-", dir=TMP)
@@ -176,7 +177,7 @@ class Node:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         argv = [os.path.join(BUILD, "stoker-launcher"), "--node", self.dir, "--uid", str(RUNNER), "--gid", str(RUNNER),
                 "--uid-base", str(100000000 + os.getpid() % 20000 * 65536 % 1000000000), "--slots", str(SLOTS),
-                "--cgroup", self.name, "--runtime", "auto"]
+                "--cgroup", self.name, "--runtime", "auto", "--isolation", self.isolation]
         for name, path in self.engines.items():
             argv += ["--" + name, path]
         self.launcher = subprocess.Popen(argv, preexec_fn=lambda: os.dup2(theirs.fileno(), 3), close_fds=False)

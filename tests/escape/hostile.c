@@ -218,12 +218,11 @@ static void put_line(char *to, uint64_t number, char end)
 		to[i] = (char)('0' + number % 10);
 }
 
-/* Numbered lines of 16 bytes, ended as asked, in writes of `block` bytes, until `bytes` are written:
+/* Numbered lines of 16 bytes, ended as asked, in writes of `block` bytes, from the n-th byte until `bytes` are written:
  * whoever reads them knows which are missing. */
-static int flood(uint64_t bytes, size_t block, char end)
+static int flood(uint64_t n, uint64_t bytes, size_t block, char end)
 {
 	static char room[1 << 16];
-	uint64_t n = 0;
 
 	while (n < bytes) {
 		for (size_t at = 0; at < sizeof room; at += 16)
@@ -233,6 +232,24 @@ static int flood(uint64_t bytes, size_t block, char end)
 				return 1;
 	}
 	return 0;
+}
+
+/* Ends at once when asked to, and leaves behind who floods its output for ever. */
+static int flood_from_a_stray(void)
+{
+	int ready[2];
+	char word;
+
+	if (pipe(ready))
+		return 1;
+	signal(SIGTERM, SIG_IGN);
+	if (fork() == 0) {
+		setsid();
+		if (flood(0, 1u << 24, 65536, '\n') == 0 && write(ready[1], "", 1) == 1)
+			flood(1u << 24, UINT64_MAX, 65536, '\n');
+		_exit(1);
+	}
+	return read(ready[0], &word, 1) == 1 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -245,7 +262,9 @@ int main(int argc, char **argv)
 	if (strcmp(what, "wait") == 0)
 		wait_for_ever();
 	if (strcmp(what, "flood") == 0 && argc == 5)
-		return flood(strtoull(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), argv[4][0] == 'n' ? '\n' : '.');
+		return flood(0, strtoull(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), argv[4][0] == 'n' ? '\n' : '.');
+	if (strcmp(what, "stray") == 0)
+		return flood_from_a_stray();
 	if (strcmp(what, "reach") == 0 && argc > 3)
 		return reach(strtol(argv[2], NULL, 10), argv + 3);
 	if (strcmp(what, "daemon") == 0)

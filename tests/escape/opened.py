@@ -1,9 +1,10 @@
-"""A container that is opened on purpose, so that hostile jobs are known to be able to succeed: the
+"""A container that is opened on purpose, by runc or by a daemon, so that hostile jobs are known to be able to succeed: the
 host's processes, network, ids and every capability, nothing masked, nothing limited; the node's
 folder and the cgroups are there, a descriptor leads out of it. Only its mounts and host name are its
 own, so that nothing it does stays."""
 import json
 import os
+import resource
 import shutil
 import subprocess
 
@@ -12,6 +13,9 @@ CAPABILITIES = (
     "net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct "
     "sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap "
     "mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore").split()
+
+# Docker 20.10 has not heard of them; each was a part of sys_admin before
+UNKNOWN_TO_DAEMONS = {"bpf", "perfmon", "checkpoint_restore"}
 
 
 def host_capabilities():
@@ -68,3 +72,67 @@ def run(folder, rootfs, arguments, env, binds):
     if done.returncode != 0:
         raise AssertionError("the opened container did not run: " + done.stderr + done.stdout[-400:])
     return done.stdout
+
+
+# what hostile jobs look for, on the container's own layer; then it waits until its cgroup is open too
+PREPARE = """b=/bin/busybox; $b rm -rf /task && $b mkdir /task && echo its own payload >/task/task_payload.json &&
+$b touch /host-was-here /dev/.stoker-init && until [ -e /out/go ]; do $b sleep 0.05; done
+exec 3</ && exec "$@" >/out/said 2>/out/errors"""  # the descriptor that leaks is 3
+
+
+def let_run_in_real_time(pid):
+    """Of cgroup v1; v2 keeps nobody from it."""
+    with open("/proc/%d/cgroup" % pid) as file:
+        path = next((line.strip().split(":", 2)[2] for line in file if "cpu" in line.split(":")[1].split(",")), "")
+    at = "/sys/fs/cgroup/cpu"
+    for number, name in enumerate(filter(None, path.split("/"))):
+        at = os.path.join(at, name)
+        if os.path.exists(at + "/cpu.rt_runtime_us"):
+            with open(at + "/cpu.rt_runtime_us", "w") as file:
+                file.write("%d" % (10000 >> number))
+
+
+def opened_config(image, arguments, env, binds):
+    caps = ["CAP_" + cap.upper() for cap in sorted(host_capabilities() - UNKNOWN_TO_DAEMONS)]
+    limits = [{"Name": "core", "Soft": 4096, "Hard": 4096}]  # a core as small as can be shows that one is written
+    for name in ("nofile", "nproc"):  # podman would have more than this host may give
+        _, hard = resource.getrlimit(getattr(resource, "RLIMIT_" + name.upper()))
+        hard = 32768 if hard < 0 else min(hard, 32768)
+        limits.append({"Name": name, "Soft": hard, "Hard": hard})
+    return {
+        "Image": image, "Entrypoint": [], "Env": ["%s=%s" % item for item in env.items()], "WorkingDir": "/", "User": "0:0",
+        "Hostname": "opened", "Cmd": ["/bin/sh", "-c", PREPARE, "sh"] + arguments,
+        "HostConfig": {
+            "NetworkMode": "host", "PidMode": "host", "IpcMode": "host", "CgroupnsMode": "host", "CapAdd": caps,
+            "ReadonlyRootfs": False, "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"], "MaskedPaths": [],
+            "ReadonlyPaths": [], "DeviceCgroupRules": ["a *:* rwm"], "Ulimits": limits,
+            "Mounts": [{"Type": "bind", "Source": there, "Target": here, "ReadOnly": False} for there, here in binds],
+            "Devices": [{"PathOnHost": "/dev/kmsg", "PathInContainer": "/dev/kmsg", "CgroupPermissions": "rwm"}],
+        },
+    }
+
+
+def run_by(daemon, image, arguments, env, binds, out):
+    """The same by a daemon of tests/engine/node.py, of an image it has. `out` is a folder for what is printed."""
+    binds = [(path, path) for path in binds] + [(out, "/out"), ("/sys", "/sys")]
+    config = opened_config(image, arguments, env, binds)
+    if daemon.name == "podman":  # its word for MaskedPaths and ReadonlyPaths
+        config["HostConfig"]["SecurityOpt"].append("unmask=ALL")
+    status, made = daemon.ask("POST", "/containers/create", config)
+    if status != 201:
+        raise AssertionError("the daemon makes no opened container: %r" % made)
+    try:
+        status, why = daemon.ask("POST", "/containers/%s/start" % made["Id"])
+        if status != 204:
+            raise AssertionError("the opened container does not start: %r" % why)
+        let_run_in_real_time(daemon.ask("GET", "/containers/%s/json" % made["Id"])[1]["State"]["Pid"])
+        with open(os.path.join(out, "go"), "w"):
+            pass
+        end = daemon.ask("POST", "/containers/%s/wait" % made["Id"])[1]
+    finally:
+        daemon.ask("DELETE", "/containers/%s?force=true&v=true" % made["Id"])
+    with open(os.path.join(out, "errors")) as errors, open(os.path.join(out, "said")) as said:
+        text = said.read()
+        if end["StatusCode"] != 0:
+            raise AssertionError("the opened container did not run: %r %s" % (end, errors.read() + text[-400:]))
+    return text

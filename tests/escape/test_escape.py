@@ -6,6 +6,7 @@ import glob
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -46,6 +47,9 @@ def write_tar(path, links=None):
     with tarfile.open(path, "w") as tar:
         tar.add(HOSTILE, "hostile")
         tar.add("/bin/busybox", "bin/sh")
+        applets = tarfile.TarInfo("bin/busybox")
+        applets.type, applets.linkname = tarfile.SYMTYPE, "sh"
+        tar.addfile(applets)
         for name in FOLDERS:
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
@@ -98,24 +102,30 @@ class Node(harness.FlowTest):
     """A node, an image of hostile jobs, and a neighbour whose payload is a secret."""
 
     ENV = LIMITS
+    JOB = {}  # more fields of its jobs' codes
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.addClassCleanup(harness.FlowTest.tearDownClass.__func__, cls)
+        cls.before_jobs()
         cls.folder = harness.scratch()
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.host = Host()
         cls.addClassCleanup(cls.host.close)
         write_tar(os.path.join(cls.folder, "hostile.tar"))
         cls.import_image("hostile", "hostile.tar")
-        cls.stoker.code("neighbour", "/hostile wait", image="hostile")
+        cls.stoker.code("neighbour", "/hostile wait", image="hostile", **cls.JOB)
         cls.neighbour = cls.stoker.queue("neighbour", payload=MARK)
         cls.stoker.wait_state(cls.neighbour, "running")
 
     @classmethod
     def tearDownClass(cls):
         pass  # the cleanups above also run if setUpClass fails half-way
+
+    @classmethod
+    def before_jobs(cls):
+        pass
 
     @classmethod
     def import_image(cls, name, tar, config=None):
@@ -130,7 +140,7 @@ class Node(harness.FlowTest):
             raise AssertionError(done.stderr)
 
     def run_hostile(self, name, what, image="hostile", env=None):
-        self.stoker.code(name, "/hostile " + what, image=image, **({"env_vars": env} if env else {}))
+        self.stoker.code(name, "/hostile " + what, image=image, **dict(self.JOB, **({"env_vars": env} if env else {})))
         task = self.stoker.run_task(name, payload="its own payload", seconds=60)
         return task, self.stoker.task_log(task["id"]).decode()
 
@@ -150,16 +160,32 @@ class Node(harness.FlowTest):
 
     # --- what runs here must really be able to escape -------------------------------------------------------
 
+    def opened_world(self):
+        """Environment and folders of the host for an opened container."""
+        env = dict(self.host.variables(self.stoker), STOKER_TEST_TMP="a variable of the node",
+                   ESCAPE_STARTER=str(self.host.victim.pid))
+        return env, [self.stoker.node, self.stoker.run + "/s", "/sys/fs/cgroup"]
+
     def attack_from_an_opened_container(self):
         rootfs = os.path.join(self.folder, "rootfs")
         with tarfile.open(os.path.join(self.folder, "hostile.tar")) as tar:
             tar.extractall(rootfs)
         with open(os.path.join(rootfs, "task", "task_payload.json"), "w") as payload:
             payload.write("its own payload")
-        env = dict(self.host.variables(self.stoker), STOKER_TEST_TMP="a variable of the node",
-                   ESCAPE_STARTER=str(self.host.victim.pid))
-        binds = [self.stoker.node, self.stoker.run + "/s", "/sys/fs/cgroup"]
+        env, binds = self.opened_world()
         return rows(opened.run(self.folder, rootfs, ["/hostile", "every"], env, binds))
+
+    def expect_open(self, table):
+        """Every attack got through, or the host lacks what it takes."""
+        self.assertGreaterEqual(len(table), ATTACKS_LEAST)
+        held = {name: (why_not(needs, words), words) for name, (verdict, needs, words) in table.items()
+                if verdict == "held"}
+        for name, (why, _) in sorted(held.items()):
+            print("not tried: %s: %s" % (name, why))
+        self.maxDiff = None
+        self.assertEqual({name: words for name, (why, words) in held.items() if not why}, {})
+        self.host.end_victim()
+        self.host.victim = self.host.start_victim()
 
 
 @functools.lru_cache(maxsize=None)
@@ -179,15 +205,7 @@ def why_not(needs, words):
 
 class Crun(Node):
     def test_every_attack_succeeds_in_an_opened_container(self):
-        table = self.attack_from_an_opened_container()
-        self.assertGreaterEqual(len(table), ATTACKS_LEAST)
-        held = {name: (why_not(needs, words), words) for name, (verdict, needs, words) in table.items()
-                if verdict == "held"}
-        for name, (why, _) in sorted(held.items()):
-            print("not tried: %s: %s" % (name, why))
-        self.assertEqual({name: words for name, (why, words) in held.items() if not why}, {})
-        self.host.end_victim()
-        self.host.victim = self.host.start_victim()
+        self.expect_open(self.attack_from_an_opened_container())
 
     def test_every_attack_is_contained(self):
         self.expect_contained()
@@ -318,6 +336,13 @@ class Crun(Node):
         finally:
             self.stoker.post("tasks/%s/cancel" % ident)
 
+    def expect_all_fields(self, source, covered):
+        """Each that the API reads of a code or a task is among those that were hostile."""
+        with open(os.path.join(HERE, "..", "..", "lib", "model", source)) as file:
+            read = set(re.findall(r'\b(?:read|json_get|callback_states)_\w+\(cx, \w+, "(\w+)"', file.read()))
+        self.assertGreater(len(read), 8)
+        self.assertEqual(read - covered, set())
+
     def test_the_spec_knows_nothing_of_what_people_write(self):
         """Every field of the API is hostile; the spec is that of a harmless job, and the golden one."""
         evil = '"],"args":["/bin/sh"],"capabilities":["CAP_SYS_ADMIN"],"x":["'
@@ -331,11 +356,22 @@ class Crun(Node):
                    "cgroup_parent": "/", "sysctls": {"kernel.core_pattern": "|/x"}, "rootfs": "/", "relaxed": ["seccomp=off"],
                    "uid": 0, "slot": -1, "isolation": "none", "readonly": False, "working_dir": "/proc/self/fd/7",
                    "entrypoint": ["/bin/sh"], "log_driver": evil, "oom_score_adj": -1000, "cpuset": "0", "no_new_privs": 0}
-        self.stoker.code("evil", "/hostile wait '%s'" % evil, image="hostile", config=evil,
-                         env_vars={"LD_PRELOAD": evil, "PATH": "/proc/self/fd/7:/bin", "_OCI_STARTPIPE": "3",
-                                   "_LIBCRUN_INIT": "1", "RUNC": evil, "TASK_ID": "../../x"}, **foreign)
-        hostile = self.spec_of_code("evil", payload=evil + "\u0000", label=evil, priority=2, timeout=3600, delay=0,
-                                    **foreign)
+        code = {"command": "/hostile wait '%s'" % evil, "config": evil, "runtime": evil, "stack": evil, "file_name": evil,
+                "env_vars": {"LD_PRELOAD": evil, "PATH": "/proc/self/fd/7:/bin", "_OCI_STARTPIPE": "3",
+                             "_LIBCRUN_INIT": "1", "RUNC": evil, "TASK_ID": "../../x"},
+                "callback": "http://192.0.2.1/%22],%22args%22:[%22/bin/sh", "max_concurrency": 1000000, "retries": 10,
+                "retries_delay": 31536000, "default_priority": 2, "timeout": 1 << 40, "grace": 3600, "memory_mb": MEMORY_MB,
+                "on_node_loss": "fail", "output": "merged", "scratch": "memory", "engine": "oci", "follow_tag": 0}
+        self.stoker.code("evil", image="hostile", **dict(code, **foreign))
+        task = {"payload": evil + "\u0000", "label": evil, "priority": 2, "timeout": 3600, "delay": 0, "expires_in": 1 << 30,
+                "cluster": "default", "callback": "http://192.0.2.1/%22]", "callback_states": ["complete", "error"],
+                "callback_ordered": True, "callback_payload": True}
+        hostile = self.spec_of_code("evil", **dict(task, **foreign))
+        self.expect_all_fields("code_json.c", set(code) | {"name", "image"})
+        self.expect_all_fields("order_json.c", set(task) | {"code_name", "tasks"})
+        for field in ("follow_tag", "output", "scratch", "on_node_loss", "engine", "grace", "memory_mb", "timeout"):
+            reply = self.stoker.post("codes", {"name": "evil", "image": "hostile", field: evil})
+            self.assertEqual((reply.status, field in reply.json["msg"]), (400, True), (field, reply))
         self.assertEqual(hostile, harmless)
         with open(os.path.join(HERE, "spec.golden.json")) as file:
             self.assertEqual(json.dumps(hostile, indent=1, sort_keys=True) + "\n", file.read())

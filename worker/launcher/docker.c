@@ -73,7 +73,7 @@ static json_t *mounts(struct ctx *cx, const struct launcher *l, const char *id)
 	return json_pack("[o, o]", mount_of(l->init_path, INIT_PATH, true), mount_of(link, INIT_LINK_PATH, true));
 }
 
-/* Podman knows neither owners nor a number of files; there who is not root needs a /task that is not the image's. */
+/* Podman knows neither owners nor a number of files, nor takes another /dev; there who is not root needs a /task that is not the image's. */
 static json_t *writable(struct ctx *cx, const struct launcher *l, const struct launch_request *rq)
 {
 	struct arena *a = &cx->arena;
@@ -82,11 +82,18 @@ static json_t *writable(struct ctx *cx, const struct launcher *l, const struct l
 	const char *files = is_podman ? "" : arena_printf(a, ",nr_inodes=%llu", size / 4096);
 	const char *owner = is_podman ? "" : arena_printf(a, ",uid=%u,gid=%u", rq->uid, rq->gid);
 
+	json_t *all;
+
 	(void)l;
-	return json_pack("{s:s, s:s, s:s}",
+	all = json_pack("{s:s, s:s, s:s}",
 	                 "/tmp", arena_printf(a, TASK_OPTIONS ",mode=1777,size=%llu%s", size, files),
 	                 LAUNCH_TASK_DIR, arena_printf(a, TASK_OPTIONS ",mode=%s,size=%llu%s%s", is_podman ? "1777" : "755", size, files, owner),
 	                 "/mnt", arena_printf(a, TASK_OPTIONS ",mode=1777,size=65536%s", owner));
+	if (!is_podman) { /* as oci has them */
+		json_object_set_new(all, "/dev/shm", json_string("rw,noexec,nosuid,nodev,mode=1777,size=64m,nr_inodes=16384"));
+		json_object_set_new(all, "/dev", json_string("rw,dev,noexec,nosuid,strictatime,mode=755,size=512k,nr_inodes=256"));
+	}
+	return all;
 }
 
 static json_t *limit_of(const char *name, unsigned long long soft, unsigned long long hard)
@@ -107,13 +114,26 @@ static json_t *limits(const struct host *host, const struct launch_request *rq)
 	                 limit_of("core", 0, 0), limit_of("nproc", processes.rlim_max, processes.rlim_max));
 }
 
+/* Podman's own list of what is masked is shorter, and it does not heed MaskedPaths. */
+static const char *podman_masks(struct ctx *cx)
+{
+	json_t *paths = json_loads("[" SPEC_MASKED_PATHS "]", 0, NULL), *path;
+	const char *all = "mask=";
+	size_t i;
+
+	json_array_foreach(paths, i, path)
+		all = arena_printf(&cx->arena, "%s%s%s", all, i ? ":" : "", json_string_value(path));
+	json_decref(paths);
+	return all;
+}
+
 static json_t *security(struct ctx *cx, const struct launcher *l, const struct launch_request *rq)
 {
-	const char *list = rq->engine == LAUNCH_ENGINE_PODMAN ?
-		arena_printf(&cx->arena, "seccomp=%s/" SECCOMP_FILE, l->node_path) :
-		arena_printf(&cx->arena, "seccomp=%.*s", (int)l->parts.seccomp.n, l->parts.seccomp.p);
-
-	return json_pack("[s, s]", "no-new-privileges", list);
+	if (rq->engine == LAUNCH_ENGINE_PODMAN)
+		return json_pack("[s, s, s]", "no-new-privileges", arena_printf(&cx->arena, "seccomp=%s/" SECCOMP_FILE, l->node_path),
+		                 podman_masks(cx));
+	return json_pack("[s, s]", "no-new-privileges",
+	                 arena_printf(&cx->arena, "seccomp=%.*s", (int)l->parts.seccomp.n, l->parts.seccomp.p));
 }
 
 static void add_resources(const struct host *host, const struct launch_request *rq, json_t *to)
@@ -138,7 +158,7 @@ static void add_resources(const struct host *host, const struct launch_request *
 static json_t *host_config(struct ctx *cx, const struct launcher *l, const struct monitor_setup *s)
 {
 	const struct launch_request *rq = &s->request;
-	json_t *h = json_pack("{s:s, s:s, s:[s], s:b, s:b, s:i, s:i}", "NetworkMode", "none", "IpcMode", "private", "CapDrop", "ALL",
+	json_t *h = json_pack("{s:s, s:s, s:s, s:[s], s:b, s:b, s:i, s:i}", "NetworkMode", "none", "IpcMode", "private", "CgroupnsMode", "private", "CapDrop", "ALL",
 	                      "ReadonlyRootfs", 1, "Init", 0, "OomScoreAdj", SPEC_OOM_SCORE, "ShmSize", 64 << 20);
 
 	json_object_set_new(h, "SecurityOpt", security(cx, l, rq));

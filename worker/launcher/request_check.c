@@ -25,6 +25,9 @@ static enum err check_engine(struct ctx *cx, const struct launcher *l, const str
 		return OK;
 	if (!l->opt.engine[rq->engine][0])
 		return err_set(cx, ERR_INPUT, "launch request: this node has no engine %s", docker_engine_name(rq->engine));
+	if (l->opt.is_strict)
+		return err_set(cx, ERR_INPUT, "launch request: isolation is strict, and the engine %s gives jobs no user ids of their own",
+		               docker_engine_name(rq->engine));
 	if (rq->network != LAUNCH_NETWORK_NONE)
 		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no network but loopback, and the cluster wants one",
 		               docker_engine_name(rq->engine));

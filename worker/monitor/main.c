@@ -194,6 +194,23 @@ static void keep_words(struct monitor *m, const uint8_t *p, size_t n)
 	m->words_n += n;
 }
 
+/* How soon the pipes are worth reading again, after `n` bytes. */
+static void gather(struct monitor *m, ssize_t n)
+{
+	m->frames_left += n / MONITOR_FRAMES_PART - (int64_t)SPOOL_FRAME_BYTES;
+	if (m->frames_left > MONITOR_FRAMES_MOST)
+		m->frames_left = MONITOR_FRAMES_MOST;
+	if (m->frames_left >= 0) {
+		m->gather_us = 0;
+		return;
+	}
+	m->frames_left = 0;
+	m->gather_us = m->gather_us ? 2 * m->gather_us : MONITOR_GATHER_LEAST_US;
+	if (m->gather_us > MONITOR_GATHER_MOST_US)
+		m->gather_us = MONITOR_GATHER_MOST_US;
+	m->gather_until_us = now_us() + m->gather_us;
+}
+
 /* One block of stream 0 or 1; false if there is nothing now. */
 static bool drain(struct monitor *m, int stream)
 {
@@ -207,6 +224,7 @@ static bool drain(struct monitor *m, int stream)
 		return false;
 	}
 	m->rate_bytes += (size_t)n;
+	gather(m, n);
 	if (m->started_us)
 		spool_put(&m->spool, stream ? SPOOL_STREAM_ERR : SPOOL_STREAM_OUT, m->buffer.data, (size_t)n,
 		          now_us());
@@ -370,6 +388,7 @@ static int wait_ms(const struct monitor *m, uint64_t now)
 		m->started_us && !m->ending ? m->started_us + m->setup.request.timeout_ms * 1000u : 0,
 		m->start_due || m->spool.head_size != m->told_size ? m->told_us + MONITOR_OUTPUT_MS * 1000u : 0,
 		m->rate_bytes >= MONITOR_DRAIN_RATE ? m->rate_us + 1000000u : 0,
+		m->gather_until_us > now ? m->gather_until_us : 0,
 	};
 
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
@@ -409,7 +428,7 @@ static void turn(struct monitor *m)
 		m->rate_us = now;
 		m->rate_bytes = 0;
 	}
-	may_drain = m->rate_bytes < MONITOR_DRAIN_RATE;
+	may_drain = m->rate_bytes < MONITOR_DRAIN_RATE && (m->childless || now >= m->gather_until_us);
 	p[0] = (struct pollfd){ .fd = m->signals, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = MONITOR_FD_CTL, .events = POLLIN };
 	p[2] = (struct pollfd){ .fd = m->link, .events = POLLIN };
@@ -502,7 +521,7 @@ static bool launch(struct monitor *m)
 int main(void)
 {
 	struct monitor m = { .link = -1, .pipes = { -1, -1 }, .starting = true, .far = { -1, -1 }, .package = -1,
-		             .init_fd = -1, .engine = -1 };
+		             .init_fd = -1, .engine = -1, .frames_left = MONITOR_FRAMES_MOST };
 
 	if (close_range(MONITOR_FD_STARTING, ~0u, CLOSE_RANGE_CLOEXEC) ||
 	    prctl(PR_SET_CHILD_SUBREAPER, 1) || (m.signals = watch_signals()) < 0 ||

@@ -18,6 +18,13 @@
 /* A flood is read at this rate and no faster; beyond it the job waits for its pipe, not its
  * neighbours for the disk. */
 #define MONITOR_DRAIN_RATE (128u << 20)
+/* Frames of a job that writes byte by byte would be most of its spool. They may take so many bytes at once, and
+ * a quarter of what they hold in the long run; past that its output gathers in the pipe for a while, at most so
+ * long, before it is read. */
+#define MONITOR_FRAMES_MOST 65536
+#define MONITOR_FRAMES_PART 4
+#define MONITOR_GATHER_LEAST_US 1000u
+#define MONITOR_GATHER_MOST_US 500000u
 
 struct monitor {
 	struct monitor_setup setup;
@@ -46,6 +53,8 @@ struct monitor {
 	uint64_t told_size; /* size of head then */
 	uint64_t rate_us;   /* the drain budget is of the second that began then */
 	uint64_t rate_bytes;
+	int64_t frames_left; /* bytes that frames may still take */
+	uint64_t gather_us, gather_until_us; /* how long output gathers; not read before */
 	char words[256];   /* the end of what the runtime said, before the job began */
 	size_t words_n;
 	bool node_fault;   /* it is the node's own */
