@@ -168,6 +168,9 @@ struct track {
 	uint64_t *at;           /* of the last `longest`, by count */
 	uint64_t marked, marked_to; /* these of its bytes are marked already, by count */
 	uint64_t given;         /* what lies before this byte is held no more */
+	uint32_t *cut;          /* behind a gap: the places in lines where all its bytes since then may stand */
+	size_t cut_n;
+	uint64_t cut_from;      /* since then, by count */
 };
 
 enum { BOTH, OUT, ERR, TRACKS };
@@ -192,8 +195,10 @@ void mask_run_free(struct mask_run *r)
 {
 	if (!r)
 		return;
-	for (int i = 0; i < TRACKS; i++)
+	for (int i = 0; i < TRACKS; i++) {
 		free(r->tracks[i].at);
+		free(r->tracks[i].cut);
+	}
 	buf_free(&r->held);
 	free(r);
 }
@@ -217,13 +222,66 @@ static void mark(struct mask_run *r, struct track *t, size_t n)
 	t->marked_to = t->count;
 }
 
-/* The first byte that it holds: of the part of a value that it stands in, if that was not given up. */
-static uint64_t held_from(const struct mask_run *r, const struct track *t, uint64_t end)
+/* Where the first byte is of what waits: of the part of a value that it stands in, or of what may be the rest of one. */
+static uint64_t waits_from(const struct mask_run *r, const struct track *t, uint64_t end)
 {
 	size_t depth = r->m->nodes[t->node].depth;
-	uint64_t at = depth ? t->at[(t->count - depth) % r->m->longest] : end;
+	uint64_t least = depth ? t->at[(t->count - depth) % r->m->longest] : end;
+
+	if (t->cut_n && t->count > t->cut_from && t->at[t->cut_from % r->m->longest] < least)
+		least = t->at[t->cut_from % r->m->longest];
+	return least;
+}
+
+/* The first byte that it holds: of what waits, if that was not given up. */
+static uint64_t held_from(const struct mask_run *r, const struct track *t, uint64_t end)
+{
+	uint64_t at = waits_from(r, t, end);
 
 	return at < t->given ? t->given : at;
+}
+
+/* Behind a gap: do the bytes since then end a line of a value? */
+static void pass_cut(struct mask_run *r, struct track *t, unsigned char byte)
+{
+	size_t n = 0, since = t->count - t->cut_from;
+	bool ends = false;
+
+	for (size_t i = 0; i < t->cut_n; i++) {
+		uint32_t next = child_of(r->m, t->cut[i], byte);
+
+		if (!next)
+			continue;
+		ends |= r->m->nodes[next].ends == r->m->nodes[next].depth;
+		if (r->m->nodes[next].child)
+			t->cut[n++] = next;
+	}
+	t->cut_n = n;
+	if (ends && since >= OUTPUT_MASK_PART)
+		mark(r, t, since);
+}
+
+/* What waits for more may be a part of a value, and is masked as one. */
+static void mark_waiting(struct mask_run *r, struct track *t)
+{
+	size_t depth = r->m->nodes[t->node].depth, since = t->cut_n ? t->count - t->cut_from : 0;
+
+	if (depth >= OUTPUT_MASK_PART)
+		mark(r, t, depth);
+	if (since >= OUTPUT_MASK_PART)
+		mark(r, t, since);
+	t->cut_n = 0;
+}
+
+/* One that has waited for too long is masked whatever it is, and given. */
+static void give_up(struct mask_run *r, struct track *t, uint64_t at)
+{
+	if (at - waits_from(r, t, at) <= OUTPUT_MASK_HOLD)
+		return;
+	if (r->m->nodes[t->node].depth)
+		mark(r, t, r->m->nodes[t->node].depth);
+	mark_waiting(r, t);
+	t->given = at + 1;
 }
 
 static void pass(struct mask_run *r, struct track *t, unsigned char byte, uint64_t at)
@@ -235,33 +293,66 @@ static void pass(struct mask_run *r, struct track *t, unsigned char byte, uint64
 	node = &r->m->nodes[t->node];
 	if (node->ends)
 		mark(r, t, node->ends);
-	if (node->depth && at - t->at[(t->count - node->depth) % r->m->longest] > OUTPUT_MASK_HOLD) {
-		mark(r, t, node->depth);
-		t->given = at + 1;
-	}
+	if (t->cut_n)
+		pass_cut(r, t, byte);
+	give_up(r, t, at);
 }
 
 void mask_run_add(struct mask_run *r, int stream, struct str bytes)
 {
+	struct track *own = &r->tracks[stream == 1 ? OUT : ERR], *other = &r->tracks[stream == 1 ? ERR : OUT];
 	uint64_t at = r->first + r->held.n;
 
 	buf_str(&r->held, bytes);
 	for (size_t i = 0; i < bytes.n; i++) {
 		pass(r, &r->tracks[BOTH], (unsigned char)bytes.p[i], at + i);
-		pass(r, &r->tracks[stream == 1 ? OUT : ERR], (unsigned char)bytes.p[i], at + i);
+		pass(r, own, (unsigned char)bytes.p[i], at + i);
+		if (waits_from(r, other, at + i) >= other->given)
+			give_up(r, other, at + i);
 	}
 }
 
 void mask_run_end(struct mask_run *r)
 {
 	for (int i = 0; i < TRACKS; i++) {
-		struct track *t = &r->tracks[i];
-		size_t depth = r->m->nodes[t->node].depth;
-
-		if (depth >= OUTPUT_MASK_PART)
-			mark(r, t, depth);
-		t->node = 0;
+		mark_waiting(r, &r->tracks[i]);
+		r->tracks[i].node = 0;
 	}
+}
+
+void mask_run_gap(struct mask_run *r)
+{
+	mask_run_end(r);
+	for (int i = 0; i < TRACKS; i++) {
+		struct track *t = &r->tracks[i];
+
+		t->cut = must_have(realloc(t->cut, r->m->n * sizeof *t->cut));
+		t->cut_n = 0;
+		t->cut_from = t->count;
+		for (uint32_t node = 1; node < r->m->n; node++)
+			if (r->m->nodes[node].child)
+				t->cut[t->cut_n++] = node;
+	}
+}
+
+struct mask_run *mask_run_copy(const struct mask_run *r)
+{
+	struct mask_run *c = mask_run_new(r->m);
+
+	c->first = r->first;
+	buf_str(&c->held, buf_view(&r->held));
+	for (int i = 0; i < TRACKS; i++) {
+		const struct track *t = &r->tracks[i];
+		uint64_t *at = c->tracks[i].at;
+
+		memcpy(at, t->at, r->m->longest * sizeof *at);
+		c->tracks[i] = *t;
+		c->tracks[i].at = at;
+		c->tracks[i].cut = must_have(calloc(t->cut_n + 1, sizeof *t->cut));
+		if (t->cut_n)
+			memcpy(c->tracks[i].cut, t->cut, t->cut_n * sizeof *t->cut);
+	}
+	return c;
 }
 
 struct str mask_run_held(const struct mask_run *r, size_t *ready)

@@ -8,7 +8,7 @@ enum {
 	OUTPUT_MASK_LEAST = 8,   /* bytes of a line of a value that is looked for; shorter ones are not */
 	OUTPUT_MASK_MOST = 4096,
 	OUTPUT_MASK_PART = 4,    /* of a value that is cut off by an end or a gap: from so many bytes on */
-	OUTPUT_MASK_HOLD = 8192, /* a part of a value waits for so many bytes of the other stream, then it is masked */
+	OUTPUT_MASK_HOLD = 8192, /* a part of a value waits while so many bytes come, then it is masked and given */
 };
 
 struct output_mask;
@@ -27,6 +27,10 @@ void mask_run_free(struct mask_run *r);
 void mask_run_add(struct mask_run *r, int stream, struct str bytes);
 /* Nothing follows, or not at once: all is ready. */
 void mask_run_end(struct mask_run *r);
+/* The same, and before what comes next bytes are missing: its first ones may be the rest of a value. */
+void mask_run_gap(struct mask_run *r);
+/* One that stands where `r` stands, and goes on by itself. */
+struct mask_run *mask_run_copy(const struct mask_run *r);
 /* What is held, masked; the first `*ready` bytes of it are decided. Valid until the next call. */
 struct str mask_run_held(const struct mask_run *r, size_t *ready);
 /* Takes decided bytes off. */

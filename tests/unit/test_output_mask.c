@@ -105,21 +105,80 @@ START_TEST(what_waits_for_too_long_is_masked_and_goes_on)
 	size_t ready;
 
 	mask_run_add(r, 1, STR_LIT("hunter2"));
-	for (int i = 0; i < OUTPUT_MASK_HOLD; i++) {
+	for (int i = 7; i <= OUTPUT_MASK_HOLD; i++) {
 		mask_run_add(r, 2, STR_LIT("."));
 		held = mask_run_held(r, &ready);
 		ck_assert_uint_eq(ready, 0);
 	}
-	ck_assert_uint_eq(held.n, OUTPUT_MASK_HOLD + 7);
-	mask_run_add(r, 1, STR_LIT("h"));
+	ck_assert_uint_eq(held.n, OUTPUT_MASK_HOLD + 1);
+	mask_run_add(r, 2, STR_LIT("."));
 	held = mask_run_held(r, &ready);
-	ck_assert_uint_eq(ready, held.n - 1); /* across both streams that h begins another one */
-	ck_assert(memcmp(held.p, "*******.", 8) == 0 && held.p[held.n - 1] == '*');
+	ck_assert_uint_eq(ready, held.n); /* a stream that is silent does not keep back what the other one says */
+	ck_assert(memcmp(held.p, "*******.", 8) == 0);
 	mask_run_take(r, ready);
-	mask_run_add(r, 1, STR_LIT("unter2 in the clear"));
+	mask_run_add(r, 1, STR_LIT("hunter2 in the clear"));
 	mask_run_end(r);
 	held = mask_run_held(r, &ready);
 	ck_assert(str_is(held, "******* in the clear"));
+	mask_run_free(r);
+	output_mask_free(m);
+}
+END_TEST
+
+/* --- behind a gap ----------------------------------------------------------------------------------- */
+static void expect_behind_gap(const char *value, const char *const *writes, const char *want)
+{
+	struct str v = str_of(value), held;
+	struct output_mask *m = output_mask_new(&v, 1);
+	struct mask_run *r = mask_run_new(m), *copy;
+	size_t ready;
+
+	mask_run_add(r, 1, STR_LIT("before hun"));
+	mask_run_gap(r);
+	mask_run_take(r, 10);
+	for (; *writes; writes++)
+		mask_run_add(r, **writes == 'o' ? 1 : 2, str_of(*writes + 2));
+	copy = mask_run_copy(r);
+	for (struct mask_run *one = r; one; one = one == r ? copy : NULL) {
+		mask_run_end(one);
+		held = mask_run_held(one, &ready);
+		ck_assert_uint_eq(ready, held.n);
+		ck_assert_msg(str_is(held, want), STR_FMT " instead of %s", STR_ARG(held), want);
+		mask_run_free(one);
+	}
+	output_mask_free(m);
+}
+
+START_TEST(behind_a_gap_the_rest_of_a_value_is_masked)
+{
+	expect_behind_gap("hunter2secret", LIST("o:unter2secret!"), "************!");
+	expect_behind_gap("hunter2secret", LIST("o:cret and more"), "**** and more");
+	expect_behind_gap("hunter2secret", LIST("o:ret is no part that says much"), "ret is no part that says much");
+	expect_behind_gap("hunter2secret", LIST("o:2sec", "e:err", "o:ret!"), "****err***!"); /* within its stream */
+	expect_behind_gap("hunter2secret", LIST("o:2s", "e:ecret!"), "*******!"); /* across both */
+	expect_behind_gap("hunter2secret", LIST("o:ter2se"), "******"); /* its middle, and then the end */
+	expect_behind_gap("hunter2secret", LIST("o:ter2se!"), "ter2se!");
+	expect_behind_gap("hunter2secret", LIST("o:secrethunter2secret"), "*******************");
+	expect_behind_gap("aaaaaaaaaa", LIST("o:aaaaaab"), "******b");
+}
+END_TEST
+
+START_TEST(what_may_be_the_rest_of_a_value_waits_no_longer_than_anything_else)
+{
+	struct str v = STR_LIT("hunter2secret"), held;
+	struct output_mask *m = output_mask_new(&v, 1);
+	struct mask_run *r = mask_run_new(m);
+	size_t ready;
+
+	mask_run_gap(r);
+	mask_run_add(r, 1, STR_LIT("2secre"));
+	held = mask_run_held(r, &ready);
+	ck_assert_uint_eq(ready, 0);
+	for (int i = 6; i <= OUTPUT_MASK_HOLD + 1; i++)
+		mask_run_add(r, 2, STR_LIT("."));
+	held = mask_run_held(r, &ready);
+	ck_assert_uint_eq(ready, held.n);
+	ck_assert(memcmp(held.p, "******.", 7) == 0);
 	mask_run_free(r);
 	output_mask_free(m);
 }
@@ -163,6 +222,8 @@ int main(void)
 	tcase_add_test(t, a_value_of_several_lines_is_masked_line_by_line);
 	tcase_add_test(t, what_is_too_short_or_too_long_is_refused);
 	tcase_add_test(t, what_waits_for_too_long_is_masked_and_goes_on);
+	tcase_add_test(t, behind_a_gap_the_rest_of_a_value_is_masked);
+	tcase_add_test(t, what_may_be_the_rest_of_a_value_waits_no_longer_than_anything_else);
 	tcase_add_test(t, a_flood_of_a_value_costs_little);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -272,6 +272,25 @@ START_TEST(at_a_gap_nothing_is_held_and_no_part_is_shown)
 }
 END_TEST
 
+START_TEST(of_a_value_that_the_gap_cuts_off_the_rest_is_not_shown)
+{
+	struct output_mask *m = mask_of("hunter2hunter2");
+	struct exit_file end = { .head = 8, .bytes = 47, .missing = 12 };
+	struct spool_reader r;
+
+	frame("head", 1, "a word.\n", 8, 100);
+	tail("tail.0", 20, 1);
+	frame("tail.0", 1, "r2hunter2 bye, hunter2 again", 27, 500);
+	spool_reader_init(&r, folder);
+	spool_reader_mask(&r, m);
+	spool_reader_end(&r, &end);
+	expect(&r, "a word.\n", 0, 0);
+	expect(&r, "********* bye, hunter2 agai", 20, 1);
+	spool_reader_close(&r);
+	output_mask_free(m);
+}
+END_TEST
+
 START_TEST(a_tail_right_behind_the_head_is_no_gap)
 {
 	struct exit_file end = { .head = 4, .bytes = 9 };
@@ -317,6 +336,7 @@ int main(void)
 	tcase_add_test(t, a_value_is_masked_across_frames_files_and_streams);
 	tcase_add_test(t, a_new_runner_masks_what_the_one_before_would_have);
 	tcase_add_test(t, at_a_gap_nothing_is_held_and_no_part_is_shown);
+	tcase_add_test(t, of_a_value_that_the_gap_cuts_off_the_rest_is_not_shown);
 	tcase_add_test(t, a_tail_right_behind_the_head_is_no_gap);
 	tcase_add_test(t, an_attempt_without_output_has_nothing);
 	suite_add_tcase(s, t);

@@ -151,7 +151,7 @@ size_t spool_held(const struct spool_reader *r)
 void spool_jump(struct spool_reader *r, int64_t byte, int64_t line)
 {
 	if (r->run)
-		mask_run_end(r->run);
+		mask_run_gap(r->run);
 	r->byte = byte;
 	r->line = line;
 }
