@@ -3,13 +3,14 @@
 #include "base/gzip.h"
 #include "fcgi/api/stream_api.h"
 #include "model/log_notice.h"
-#include "store/log_store.h"
+#include "store/log_live.h"
 #include "store/task_store.h"
 
 enum {
 	STREAM_ALL = 0,
 	STREAM_OUT = 1,
 	CHUNKS_A_ROUND = 64,
+	LIVE_MOST = 2 * LOG_LIVE_CHUNKS,
 	PIECE_BYTES = 1 << 20, /* about so much is sent before more is read */
 };
 
@@ -22,6 +23,8 @@ struct log_reader {
 	int64_t next_byte;     /* of what the job wrote; a chunk that begins later leaves a gap */
 	int64_t skip, left;    /* bytes of the answer: still to be left out, still to be sent */
 	int64_t after_attempt, after_byte; /* begins there; attempt 0 = with the first */
+	struct log_chunk *live;            /* asked for what is new: the newest output, behind all chunks */
+	size_t live_count;
 	int stream;
 	bool is_gzip;
 };
@@ -59,8 +62,8 @@ static void add_chunk(struct log_reader *r, struct buf *out, struct ctx *cx, con
 	size_t from = known < (int64_t)c->plain.n ? (size_t)known : c->plain.n;
 
 	add(r, out, log_notice(&cx->arena, r->next_byte, c->first_byte)); /* "" when nothing is missing */
-	r->next_byte = c->first_byte + (int64_t)c->plain.n;
-	r->chunk = c->number + 1;
+	if (r->next_byte < c->first_byte + (int64_t)c->plain.n)
+		r->next_byte = c->first_byte + (int64_t)c->plain.n;
 	if (r->stream == STREAM_ALL)
 		add(r, out, str_bytes(c->plain.p + from, c->plain.n - from));
 	else
@@ -114,8 +117,10 @@ static enum err read_round(struct log_reader *r, struct request *rq, struct ctx 
 
 	if (r->chunk < head->next)
 		TRY(log_store_read(rq->logs, cx, &r->task, head, r->chunk, CHUNKS_A_ROUND, &chunks, &n));
-	for (size_t i = 0; i < n && r->left && chunks[i].number < head->next; i++)
+	for (size_t i = 0; i < n && r->left && chunks[i].number < head->next; i++) {
 		add_chunk(r, out, cx, &chunks[i]); /* no further than the head said: that is the place told */
+		r->chunk = chunks[i].number + 1;
+	}
 	*end = n == 0 || r->chunk >= head->next;
 	return OK;
 }
@@ -145,6 +150,8 @@ static enum err read_more(struct request *rq, struct reply *rp)
 			continue;
 		if (++r->at < r->head_count && open_attempt(r, rq, &cx))
 			return err_set(&rq->cx, cx.err, "%s", cx.message);
+		for (size_t i = 0; i < r->live_count && r->at == r->head_count; i++)
+			add_chunk(r, &rp->body, &cx, &r->live[i]);
 	}
 	if (r->at == r->head_count || !r->left)
 		rp->more = NULL;
@@ -245,12 +252,27 @@ static enum err heed_after(struct request *rq, struct log_reader *r)
 	return OK;
 }
 
+/* Who asks for what is new gets what is new while the job runs, too: read here and now, since it goes when what is
+ * kept of it comes. */
+static enum err read_live(struct request *rq, struct log_reader *r)
+{
+	const struct log_head *last = r->head_count ? &r->heads[r->head_count - 1] : NULL;
+	struct str text;
+
+	if (!last || !request_query(rq, "after", &text))
+		return OK;
+	return log_live_read(rq->logs, &rq->cx, &r->task, last, last->attempt == r->after_attempt ? r->after_byte : 0, LIVE_MOST, &r->live,
+	                     &r->live_count);
+}
+
 /* What comes behind all that there is. */
 static void tell_next(struct request *rq, struct reply *rp, const struct log_reader *r)
 {
 	const struct log_head *last = r->head_count ? &r->heads[r->head_count - 1] : NULL;
 	int64_t attempt = last ? last->attempt : r->after_attempt, byte = last ? last->bytes : r->after_byte;
 
+	if (r->live_count)
+		byte = r->live[r->live_count - 1].first_byte + (int64_t)r->live[r->live_count - 1].plain.n;
 	if (attempt == r->after_attempt && byte < r->after_byte)
 		byte = r->after_byte;
 	reply_header(rp, "X-Log-Next", str_of(arena_printf(&rq->cx.arena, "%lld-%lld", (long long)attempt, (long long)byte)));
@@ -301,6 +323,7 @@ static enum err serve(struct request *rq, struct reply *rp, int stream)
 	TRY(choose_attempt(rq, r));
 	TRY(read_tail(rq, r));
 	TRY(heed_after(rq, r));
+	TRY(read_live(rq, r));
 	reply_text(rp, 200, STR_LIT(""));
 	if (stream == STREAM_ALL)
 		reply_header(rp, "Accept-Ranges", STR_LIT("bytes"));

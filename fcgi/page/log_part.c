@@ -1,6 +1,7 @@
 #include "fcgi/page/log_part.h"
 
 #include "fcgi/page/words.h"
+#include "store/log_live.h"
 
 enum { CHUNKS_MOST = 4000 };
 
@@ -28,6 +29,8 @@ static enum err seek(struct request *rq, const struct id *task, const struct log
 		return log_store_seek_line(db, &rq->cx, task, head, want->from_line - 1, number);
 	if (want->from_line == 0 || head->bytes <= LOG_PAGE_BYTES)
 		return OK;
+	if (head->live - head->bytes >= LOG_PAGE_BYTES) /* newer output fills the page */
+		return log_store_seek(db, &rq->cx, task, head, head->bytes - 1, number);
 	return log_store_seek(db, &rq->cx, task, head, head->bytes - LOG_PAGE_BYTES, number);
 }
 
@@ -36,12 +39,15 @@ static void add_chunk(struct log_lines *l, const struct log_chunk *c)
 	int64_t at = c->first_byte;
 	struct str rest = c->plain;
 
-	if (!l->began)
-		log_lines_begin(l, c->first_byte, c->first_line);
+	if (!l->began) /* who follows saw all before from_byte: if this is behind it, there is a gap */
+		log_lines_begin(l, l->from_byte && l->from_byte < at ? l->from_byte : at, c->first_line);
+	log_lines_jump(l, at, c->first_line);
 	for (size_t i = 0; i < c->piece_count && rest.n; i++) {
 		size_t n = c->pieces[i].bytes < rest.n ? c->pieces[i].bytes : rest.n;
+		size_t known = at >= l->byte ? 0 : l->byte - at < (int64_t)n ? (size_t)(l->byte - at) : n;
 
-		log_lines_add(l, at, c->pieces[i].stream, c->pieces[i].at, str_bytes(rest.p, n));
+		if (known < n)
+			log_lines_add(l, at + (int64_t)known, c->pieces[i].stream, c->pieces[i].at, str_bytes(rest.p + known, n - known));
 		at += (int64_t)n;
 		rest = str_bytes(rest.p + n, rest.n - n);
 	}
@@ -49,10 +55,34 @@ static void add_chunk(struct log_lines *l, const struct log_chunk *c)
 		log_lines_add(l, at, 1, c->first_at, rest);
 }
 
+static bool is_of_end(const struct log_want *want)
+{
+	return want->from_line < 0 && want->from_byte < 0;
+}
+
+/* The newest output of an attempt that runs, behind all chunks; of the end as much as a page has. */
+static enum err read_live(struct request *rq, const struct id *task, struct log_part *part, const struct log_want *want)
+{
+	int64_t from = part->head->bytes;
+	struct log_chunk *chunks;
+	size_t n;
+
+	if (part->lines.full)
+		return OK;
+	if (is_of_end(want) && part->head->live - LOG_PAGE_BYTES > from)
+		from = part->head->live - LOG_PAGE_BYTES;
+	if (want->from_byte > from)
+		from = want->from_byte;
+	TRY(log_live_read(rq->logs, &rq->cx, task, part->head, from, CHUNKS_MOST, &chunks, &n));
+	for (size_t i = 0; i < n; i++)
+		if (!part->lines.began || part->lines.byte < chunks[i].first_byte + (int64_t)chunks[i].plain.n)
+			add_chunk(&part->lines, &chunks[i]);
+	return OK;
+}
+
 static enum err read_lines(struct request *rq, const struct id *task, struct log_part *part, const struct log_want *want)
 {
 	struct log_lines *l = &part->lines;
-	bool end = want->from_line < 0 && want->from_byte < 0;
 	struct log_chunk *chunks = NULL;
 	int64_t number;
 	size_t n = 0;
@@ -62,8 +92,9 @@ static enum err read_lines(struct request *rq, const struct id *task, struct log
 		TRY(log_store_read(rq->logs, &rq->cx, task, part->head, number, CHUNKS_MOST, &chunks, &n));
 	for (size_t i = 0; i < n; i++)
 		add_chunk(l, &chunks[i]);
+	TRY(read_live(rq, task, part, want));
 	log_lines_end(l);
-	if (!end)
+	if (!is_of_end(want))
 		return OK;
 	if (number > 0 && l->n > 1) { /* the chunk began somewhere in a line */
 		l->lines++;
@@ -75,7 +106,6 @@ static enum err read_lines(struct request *rq, const struct id *task, struct log
 
 enum err log_part_read(struct request *rq, const struct id *task, int64_t attempt, const struct log_want *want, struct log_part *out)
 {
-	bool end = want->from_line < 0 && want->from_byte < 0;
 	struct log_head *heads = NULL;
 
 	*out = (struct log_part){ .lines = { .arena = &rq->cx.arena, .style = want->style } };
@@ -88,7 +118,7 @@ enum err log_part_read(struct request *rq, const struct id *task, int64_t attemp
 		return OK;
 	out->lines.from_line = want->from_line > 0 ? want->from_line : 0;
 	out->lines.from_byte = want->from_byte > 0 ? want->from_byte : 0;
-	if (!end) {
+	if (!is_of_end(want)) {
 		out->lines.lines_most = want->lines;
 		out->lines.bytes_most = LOG_PAGE_BYTES;
 	}

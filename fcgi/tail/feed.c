@@ -112,6 +112,17 @@ static const struct log_standing *heads_of(const struct id *task, const struct l
 	return any;
 }
 
+/* Behind its last chunk a log may have newer output, which is not kept of it; 0 = it has none. */
+static int64_t live_of(const struct log_head *head)
+{
+	return head->live > head->bytes ? head->live : 0;
+}
+
+static bool has_more(const struct stream *s, const struct log_head *head)
+{
+	return s->at.chunk < head->next || s->at.byte < live_of(head);
+}
+
 /* The next attempt's log, when there is nothing more to come of this one. */
 static const struct log_head *next_attempt(const struct stream *s, const struct log_standing *heads, size_t n)
 {
@@ -120,7 +131,7 @@ static const struct log_head *next_attempt(const struct stream *s, const struct 
 	for (size_t i = 0; i < n; i++) {
 		if (heads[i].head.attempt > s->at.attempt)
 			return is_open ? NULL : &heads[i].head;
-		is_open = heads[i].head.attempt == s->at.attempt && (!heads[i].head.closed || s->at.chunk < heads[i].head.next);
+		is_open = heads[i].head.attempt == s->at.attempt && (!heads[i].head.closed || has_more(s, &heads[i].head));
 	}
 	return NULL;
 }
@@ -128,6 +139,24 @@ static const struct log_head *next_attempt(const struct stream *s, const struct 
 static bool is_over(const struct stream *s)
 {
 	return s->watcher.is_gone || task_state_is_settled(s->task.state);
+}
+
+static bool is_behind(const struct stream *s)
+{
+	return s->at.chunk < s->until || s->at.byte < s->live;
+}
+
+/* The attempt that is being read. */
+static void look_at(struct stream *s, const struct log_head *head)
+{
+	s->day = head->day;
+	s->until = head->next;
+	s->live = live_of(head);
+	if (s->at.kind != STREAM_NEWS || !is_behind(s))
+		return;
+	s->at.chunk = s->until;
+	s->at.byte = s->live ? s->live : head->bytes;
+	stream_put_news(s);
 }
 
 /* Where the reader stands in what there is now; true: it has been told the end. */
@@ -138,18 +167,11 @@ static bool look(struct stream *s, const struct log_standing *all, size_t n)
 
 	while ((next = next_attempt(s, heads, n)))
 		s->at = (struct stream_place){ .task = s->at.task, .attempt = next->attempt, .kind = s->at.kind };
-	s->until = 0;
+	s->until = s->live = 0;
 	for (size_t i = 0; i < n; i++)
-		if (heads[i].head.attempt == s->at.attempt) {
-			s->day = heads[i].head.day;
-			s->until = heads[i].head.next;
-			if (s->at.kind == STREAM_NEWS && s->at.chunk < s->until) {
-				s->at.chunk = s->until;
-				s->at.byte = heads[i].head.bytes;
-				stream_put_news(s);
-			}
-		}
-	s->wants = s->at.chunk < s->until;
+		if (heads[i].head.attempt == s->at.attempt)
+			look_at(s, &heads[i].head);
+	s->wants = is_behind(s);
 	if (s->wants || !is_over(s))
 		return false;
 	stream_put_end(s, s->watcher.is_gone ? NULL : task_state_wire(s->task.state));
@@ -157,60 +179,93 @@ static bool look(struct stream *s, const struct log_standing *all, size_t n)
 }
 
 /* --- what is new ------------------------------------------------------------------------------------ */
-static bool is_at(const struct stream *s, const struct log_place *p, int64_t number)
+/* The place that it wants to read from: its next chunk, and when there is none the byte in what is newer. */
+static struct log_place place_of(const struct stream *s)
 {
-	return s->at.chunk == number && s->at.attempt == p->attempt && id_equal(&s->at.task, &p->task);
+	struct log_place p = { .task = s->at.task, .attempt = s->at.attempt, .day = s->day, .number = s->at.chunk };
+
+	p.is_live = s->at.chunk >= s->until;
+	p.byte = p.is_live ? s->at.byte : 0;
+	return p;
 }
 
-/* At most LOG_FOLLOW_PLACES different places that readers want. */
-static size_t places(const struct feed *f, struct log_place *out)
+static bool is_place(const struct log_place *a, const struct log_place *b)
+{
+	return a->number == b->number && a->byte == b->byte && a->is_live == b->is_live && a->attempt == b->attempt &&
+	       id_equal(&a->task, &b->task);
+}
+
+/* At most LOG_FOLLOW_PLACES different places that readers want; who wants another one waits for the next reading. */
+static size_t places(struct feed *f, struct log_place *out)
 {
 	size_t n = 0, i;
 
-	for (const struct stream *s = f->first; s && n < LOG_FOLLOW_PLACES; s = s->next) {
-		for (i = 0; i < n && !is_at(s, &out[i], out[i].number); i++)
+	for (struct stream *s = f->first; s; s = s->next) {
+		struct log_place p = place_of(s);
+
+		s->place = LOG_FOLLOW_PLACES;
+		if (!s->wants)
+			continue;
+		for (i = 0; i < n && !is_place(&p, &out[i]); i++)
 			;
-		if (s->wants && i == n) {
-			out[n] = (struct log_place){ .task = s->at.task, .attempt = s->at.attempt, .day = s->day };
-			out[n++].number = s->at.chunk;
-		}
+		if (i == LOG_FOLLOW_PLACES)
+			continue;
+		out[i] = p;
+		s->place = i;
+		n += i == n;
 	}
 	return n;
 }
 
-/* A chunk to all that stand before it; its events are made once for all that stand at the same byte. */
-static void hand_out(struct feed *f, const struct log_place *p, const struct log_chunk *c)
+/* A chunk to all that stand before it, at `here` of their place; its events are made once. */
+static void hand_out(struct feed *f, size_t place, struct log_place *here, const struct log_chunk *c)
 {
+	int64_t from = -1, end = c->first_byte + (int64_t)c->plain.n;
 	auto_ctx cx = { 0 };
 	auto_buf events = { 0 };
-	int64_t from = -1;
 
 	for (struct stream *s = f->first; s; s = s->next) {
-		if (s->at.kind == STREAM_NEWS || !is_at(s, p, c->number) || !stream_has_room(s))
+		struct log_place at = place_of(s);
+
+		if (s->place != place || !is_place(&at, here) || !stream_has_room(s))
 			continue;
 		if (from != s->at.byte) {
 			from = s->at.byte;
 			buf_clear(&events);
-			event_put_chunk(&events, &cx.arena, p->attempt, c, from);
+			event_put_chunk(&events, &cx.arena, at.attempt, c, from);
 		}
 		stream_put(s, buf_view(&events));
-		s->at.chunk++;
-		if (s->at.byte < c->first_byte + (int64_t)c->plain.n)
-			s->at.byte = c->first_byte + (int64_t)c->plain.n;
+		s->at.chunk += !here->is_live;
+		if (s->at.byte < end)
+			s->at.byte = end;
+	}
+	here->number += !here->is_live;
+	if (here->is_live && here->byte < end)
+		here->byte = end;
+}
+
+/* Wanted, and so asked for. What has gone with its day is passed over; newer output that is not there has gone
+ * because what is kept of it comes as chunks, unless the task is over. */
+static void ask_no_more(struct feed *f, size_t place, const struct log_place *p)
+{
+	for (struct stream *s = f->first; s; s = s->next) {
+		if (s->place != place)
+			continue;
+		if (!p->n && !p->is_live)
+			s->at.chunk = s->until;
+		else if (!p->n && is_over(s))
+			s->at.byte = s->live;
+		s->wants = false;
 	}
 }
 
-/* Wanted, and so asked for. What has gone with its day is passed over. */
-static void ask_no_more(struct feed *f, const struct log_place *p)
+static void hand_out_all(struct feed *f, size_t place, const struct log_place *p)
 {
-	for (struct stream *s = f->first; s; s = s->next) {
-		if (!s->wants || s->at.attempt != p->attempt || !id_equal(&s->at.task, &p->task) || s->at.chunk < p->number ||
-		    s->at.chunk > p->number + (int64_t)p->n)
-			continue;
-		if (!p->n)
-			s->at.chunk = s->until;
-		s->wants = false;
-	}
+	struct log_place here = *p;
+
+	for (size_t k = 0; k < p->n; k++)
+		hand_out(f, place, &here, &p->chunks[k]);
+	ask_no_more(f, place, p);
 }
 
 static enum err read_round(struct feed *f, bool *more)
@@ -223,12 +278,10 @@ static enum err read_round(struct feed *f, bool *more)
 
 		if (log_follow_read(f->process->logs, &cx, at, n))
 			return err_set(&f->cx, cx.err, "%s", cx.message);
-		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; k < at[i].n; k++)
-				hand_out(f, &at[i], &at[i].chunks[k]);
-		for (size_t i = 0; i < n; i++)
-			ask_no_more(f, &at[i]);
-		*more = true;
+		for (size_t i = 0; i < n; i++) {
+			*more |= at[i].n > 0;
+			hand_out_all(f, i, &at[i]);
+		}
 	}
 	return OK;
 }
@@ -251,10 +304,10 @@ static enum err look_all(struct feed *f)
 }
 
 /* More than a sip is to be read at once; the end of a log is told in the round after its last chunk. */
-static bool is_behind(const struct feed *f)
+static bool any_is_behind(const struct feed *f)
 {
 	for (const struct stream *s = f->first; s; s = s->next)
-		if (stream_has_room(s) && (s->at.chunk < s->until || is_over(s)))
+		if (stream_has_room(s) && (is_behind(s) || is_over(s)))
 			return true;
 	return false;
 }
@@ -287,5 +340,5 @@ static int64_t on_polled(void *arg, int64_t pause)
 	send_all(f);
 	if (e != OK)
 		return AGAIN_US;
-	return more && is_behind(f) ? SOON_US : pause;
+	return more && any_is_behind(f) ? SOON_US : pause;
 }

@@ -83,16 +83,16 @@ static void take(struct log_lines *l, int stream, int64_t at, struct str bytes)
 }
 
 /* Output was left out here: the line before it stays as it is, and the next begins anew. */
-static void jump(struct log_lines *l, int64_t to)
+void log_lines_jump(struct log_lines *l, int64_t first_byte, int64_t first_line)
 {
-	int64_t gap = to - l->byte, number = l->now.number;
+	int64_t gap = first_byte - l->byte;
 
-	if (l->raw.n) {
+	if (gap <= 0 || l->full)
+		return;
+	if (l->raw.n)
 		finish_line(l, false);
-		number++;
-	}
-	l->byte = to;
-	new_line(l, number);
+	l->byte = first_byte;
+	new_line(l, first_line);
 	l->now.gap = gap;
 	mark_next(l);
 }
@@ -116,8 +116,7 @@ void log_lines_add(struct log_lines *l, int64_t first_byte, int stream, int64_t 
 {
 	if (l->full)
 		return;
-	if (first_byte > l->byte)
-		jump(l, first_byte);
+	log_lines_jump(l, first_byte, l->now.number + (l->raw.n > 0));
 	bytes = skip(l, bytes);
 	while (bytes.n && !l->full) {
 		const char *end = memchr(bytes.p, '\n', bytes.n);

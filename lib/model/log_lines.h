@@ -43,6 +43,8 @@ struct log_lines {
 void log_lines_release(struct log_lines *l);
 /* The first piece also says how many line ends were before it. */
 void log_lines_begin(struct log_lines *l, int64_t first_byte, int64_t first_line);
+/* What comes next begins there; if bytes are missing before it, that is a gap. */
+void log_lines_jump(struct log_lines *l, int64_t first_byte, int64_t first_line);
 /* Bytes of stream 1 or 2 from absolute position `first_byte` on; a jump ahead is a gap. */
 void log_lines_add(struct log_lines *l, int64_t first_byte, int stream, int64_t at, struct str bytes);
 /* No more pieces for now: an unfinished line is shown as open. */

@@ -46,6 +46,7 @@ static const struct conf_key KEYS[] = {
 	INT("limits", "waiting", "0", 0, 1000000000, limits.waiting, "waiting tasks of a project; more are refused with 429; 0 = no limit"),
 	INT("limits", "log_head", "5242880", 4096, 1073741824, limits.log_head_bytes, "first bytes of output that are kept"),
 	INT("limits", "log_tail", "5242880", 4096, 1073741824, limits.log_tail_bytes, "last bytes of output that are kept"),
+	INT("limits", "log_live", "131072", 0, 67108864, limits.log_live_bytes, "bytes a second of a running job's output past log_head that followers see; 0 = none until its end"),
 	TEXT("secrets", "key_file", "", secrets.key_file, "file whose first line is 64 hex digits: the key that seals registry logins and clusters' tokens; empty = those are refused"),
 	TEXT("images", "plain_http", "", images.plain_http, "registries that nodes may ask without TLS, such as localhost:5000, comma separated"),
 	TEXT("images", "cert_dir", "", images.cert_dir, "folder with the CAs of registries (*.crt) besides the system's; empty = none"),

@@ -19,7 +19,7 @@ struct settings {
 	} tail;
 	struct {
 		int64_t payload_bytes, request_bytes, package_bytes, tasks_per_request, json_depth, timeout_s, run_every_min, schedules, waiting;
-		int64_t log_head_bytes, log_tail_bytes;
+		int64_t log_head_bytes, log_tail_bytes, log_live_bytes;
 	} limits;
 	struct {
 		char *key_file;

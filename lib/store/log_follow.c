@@ -48,42 +48,65 @@ enum err log_follow_heads(struct db *db, struct ctx *cx, const struct id *tasks,
 }
 
 /* --- chunks ---------------------------------------------------------------------------------------- */
+#define FOUR(x, between) x between x between x between x
+#define ALL(x, between) FOUR(FOUR(x, between), between)
 #define PLACE "(SELECT ? AS place, " LOG_CHUNK_COLUMNS " FROM log_chunk" \
 	" WHERE day = ? AND task_id = ? AND attempt = ? AND number >= ? ORDER BY number LIMIT 4)"
-#define FOUR_PLACES PLACE " UNION ALL " PLACE " UNION ALL " PLACE " UNION ALL " PLACE
+#define LIVE "(SELECT ? AS place, 0 AS number, " LOG_CHUNK_VALUES " FROM log_live WHERE task_id = ? AND attempt = ? AND first_byte >=" \
+	" (SELECT COALESCE(MAX(first_byte), 0) FROM log_live WHERE task_id = ? AND attempt = ? AND first_byte <= ?)" \
+	" ORDER BY first_byte LIMIT 4)"
 #define PLACE_TYPES "iisii"
-#define FOUR_TYPES PLACE_TYPES PLACE_TYPES PLACE_TYPES PLACE_TYPES
-static const struct sql READ_ONE = { PLACE, PLACE_TYPES };
-static const struct sql READ_ALL = {
-	FOUR_PLACES " UNION ALL " FOUR_PLACES " UNION ALL " FOUR_PLACES " UNION ALL " FOUR_PLACES,
-	FOUR_TYPES FOUR_TYPES FOUR_TYPES FOUR_TYPES };
-enum { VALUES_A_PLACE = 5 };
+#define LIVE_TYPES "isisii"
+enum { STORED, LIVING };
+static const struct sql READ_ONE[] = { { PLACE, PLACE_TYPES }, { LIVE, LIVE_TYPES } };
+static const struct sql READ_ALL[] = { { ALL(PLACE, " UNION ALL "), ALL(PLACE_TYPES, "") },
+	                               { ALL(LIVE, " UNION ALL "), ALL(LIVE_TYPES, "") } };
+enum { VALUES_MOST = 6 };
+static const size_t VALUES_A_PLACE[] = { 5, 6 };
 _Static_assert(LOG_FOLLOW_PLACES == 16 && LOG_FOLLOW_CHUNKS == 4, "what READ_ALL says");
 
-enum err log_follow_read(struct db *db, struct ctx *cx, struct log_place *places, size_t n)
+static void ask_for(const struct log_place *p, const struct id *task, int64_t place, struct val *of)
+{
+	if (p->is_live)
+		memcpy(of, (const struct val[]){ v_i(place), v_id(task), v_i(p->attempt), v_id(task), v_i(p->attempt), v_i(p->byte) },
+		       VALUES_A_PLACE[LIVING] * sizeof *of);
+	else
+		memcpy(of, (const struct val[]){ v_i(place), v_i(p->day), v_id(task), v_i(p->attempt), v_i(p->number) },
+		       VALUES_A_PLACE[STORED] * sizeof *of);
+}
+
+/* All places of one kind. */
+static enum err read_kind(struct db *db, struct ctx *cx, struct log_place *places, const size_t *which, size_t n, int kind)
 {
 	static const struct id NOBODY; /* has no chunks */
-	struct val v[LOG_FOLLOW_PLACES * VALUES_A_PLACE];
+	struct val v[LOG_FOLLOW_PLACES * VALUES_MOST];
 	size_t asked = n == 1 ? 1 : LOG_FOLLOW_PLACES;
 	struct rows r;
 
-	for (size_t i = 0; i < asked; i++) {
-		const struct log_place *p = &places[i < n ? i : 0];
-		struct val *of = &v[i * VALUES_A_PLACE];
-
-		of[0] = v_i((int64_t)i);
-		of[1] = v_i(p->day);
-		of[2] = v_id(i < n ? &p->task : &NOBODY);
-		of[3] = v_i(p->attempt);
-		of[4] = v_i(p->number);
-	}
-	for (size_t i = 0; i < n; i++)
-		places[i].n = 0;
-	TRY(db_query(db, cx, n == 1 ? &READ_ONE : &READ_ALL, v, asked * VALUES_A_PLACE, &r));
+	if (!n)
+		return OK;
+	for (size_t i = 0; i < asked; i++)
+		ask_for(&places[which[i < n ? i : 0]], i < n ? &places[which[i]].task : &NOBODY, i < n ? (int64_t)which[i] : 0,
+		        &v[i * VALUES_A_PLACE[kind]]);
+	TRY(db_query(db, cx, n == 1 ? &READ_ONE[kind] : &READ_ALL[kind], v, asked * VALUES_A_PLACE[kind], &r));
 	for (size_t i = 0; i < r.n; i++) {
 		struct log_place *p = &places[val_int(&row(&r, i)[0])];
 
 		TRY(log_chunk_from_row(cx, &row(&r, i)[1], &p->chunks[p->n++]));
 	}
 	return OK;
+}
+
+enum err log_follow_read(struct db *db, struct ctx *cx, struct log_place *places, size_t n)
+{
+	size_t which[2][LOG_FOLLOW_PLACES], counts[2] = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		int kind = places[i].is_live ? LIVING : STORED;
+
+		places[i].n = 0;
+		which[kind][counts[kind]++] = i;
+	}
+	TRY(read_kind(db, cx, places, which[STORED], counts[STORED], STORED));
+	return read_kind(db, cx, places, which[LIVING], counts[LIVING], LIVING);
 }

@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-enum { REFUSED = 31004, DUPLICATE = 1062 };
-
 /* --- log_head ------------------------------------------------------------------------------------ */
 
 #define HEAD_COLUMNS "SELECT " LOG_HEAD_COLUMNS " FROM log_head WHERE task_id = ? "
@@ -27,7 +25,7 @@ void log_head_from_row(const struct val *v, struct log_head *out)
 {
 	*out = (struct log_head){ .attempt = val_int(&v[0]), .day = val_int(&v[1]), .next = val_int(&v[2]),
 		                  .bytes = val_int(&v[3]), .lines = val_int(&v[4]), .kept = val_int(&v[5]),
-		                  .closed = val_int(&v[6]) != 0 };
+		                  .closed = val_int(&v[6]) != 0, .live = val_int(&v[7]) };
 }
 
 enum err log_store_begin(struct db *db, struct ctx *cx, const struct id *project, const struct id *task, int64_t attempt,
@@ -153,6 +151,12 @@ static const struct sql GAPS = {
 	"SELECT gap FROM (SELECT first_byte - COALESCE(LAG(first_byte + bytes) OVER (ORDER BY number), 0) AS gap " OF_ATTEMPT
 	") g WHERE gap > 0", "isi" };
 
+enum err log_chunk_pack(struct ctx *cx, const struct log_chunk *c, struct buf *pieces, struct buf *body)
+{
+	pieces_write(c, pieces);
+	return gzip_member(cx, c->plain, body);
+}
+
 static enum err why_refused(struct db *db, struct ctx *cx, const struct id *task, int64_t attempt,
                             const struct log_chunk *chunk, struct log_head *head)
 {
@@ -172,12 +176,11 @@ enum err log_store_append(struct db *db, struct ctx *cx, const struct id *task, 
 	auto_buf body = { 0 }, pieces = { 0 };
 	enum err e;
 
-	TRY(gzip_member(cx, chunk->plain, &body));
-	pieces_write(chunk, &pieces);
+	TRY(log_chunk_pack(cx, chunk, &pieces, &body));
 	e = db_exec(db, cx, &ADD, VALS(v_i(day), v_id(task), v_i(attempt), v_i(chunk->number), v_i(chunk->first_byte),
 	                               v_i(chunk->first_line), v_i(chunk->line_count), v_i((int64_t)chunk->plain.n),
 	                               v_t(chunk->first_at), v_s(buf_view(&pieces)), v_s(buf_view(&body))));
-	if (e != OK && (db_errno(db) == REFUSED || db_errno(db) == DUPLICATE))
+	if (e != OK && (db_errno(db) == LOG_REFUSED || db_errno(db) == LOG_DUPLICATE))
 		return why_refused(db, cx, task, attempt, chunk, head);
 	return e;
 }
@@ -322,6 +325,7 @@ static const struct sql PARTITIONS = {
 	" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'log_chunk' AND PARTITION_DESCRIPTION <> 'MAXVALUE'"
 	" ORDER BY PARTITION_ORDINAL_POSITION", "" };
 static const struct sql FORGET_HEADS = { "DELETE FROM log_head WHERE day < ? LIMIT 1000", "i" };
+static const struct sql FORGET_LIVE = { "DELETE FROM log_live WHERE day < ? LIMIT 1000", "i" };
 
 enum { AHEAD_DAYS = 7, LOCK_WAIT = 1205, SAME_NAME = 1517, NO_SUCH_PARTITION = 1507, NOT_INCREASING = 1493 };
 
@@ -364,10 +368,10 @@ static enum err drop_before(struct db *db, struct ctx *cx, const struct rows *bo
 	return b.n ? change_partitions(db, cx, &b) : OK;
 }
 
-static enum err forget_heads(struct db *db, struct ctx *cx, int64_t oldest)
+static enum err forget(struct db *db, struct ctx *cx, const struct sql *a_thousand, int64_t oldest)
 {
 	do
-		TRY(db_exec(db, cx, &FORGET_HEADS, VALS(v_i(oldest))));
+		TRY(db_exec(db, cx, a_thousand, VALS(v_i(oldest))));
 	while (db_changed(db) == 1000);
 	return OK;
 }
@@ -389,7 +393,8 @@ static enum err keep_partitions(struct db *db, struct ctx *cx, int64_t days)
 	newest = newest < today - days ? today - days : newest; /* after years without a scheduler */
 	TRY(make_ahead(db, cx, newest, today + AHEAD_DAYS));
 	TRY(drop_before(db, cx, &bounds, today - days));
-	return forget_heads(db, cx, today - days);
+	TRY(forget(db, cx, &FORGET_LIVE, today - days)); /* of attempts whose node was lost */
+	return forget(db, cx, &FORGET_HEADS, today - days);
 }
 
 enum err log_store_partitions(struct db *db, struct ctx *cx, int64_t days)

@@ -17,6 +17,7 @@ struct log_chunk {
 struct log_head {
 	int64_t attempt, day, next, bytes, lines; /* bytes: end of the last chunk, counted in what the job wrote */
 	int64_t kept;                             /* bytes that are stored */
+	int64_t live;                             /* end of the newest output (log_live.h); it counts when it is behind `bytes` */
 	bool closed;
 };
 

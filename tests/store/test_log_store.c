@@ -1,4 +1,5 @@
-#include "store/log_store.h"
+#include "store/log_follow.h"
+#include "store/log_live.h"
 
 #include "base/clock.h"
 #include "model/log_notice.h"
@@ -346,6 +347,80 @@ START_TEST(several_schedulers_partition_at_once_without_harm)
 }
 END_TEST
 
+/* --- the newest output ----------------------------------------------------------------------------- */
+static enum err add_live(const struct id *task, int64_t first_byte, const char *text, struct log_head *head)
+{
+	struct log_chunk c = chunk(0, first_byte, text);
+
+	return log_live_append(f.logs, &f.cx, task, 1, time_day(clock_wall_us()), &c, head);
+}
+
+static void expect_live(const struct id *task, int64_t from, const char *first, size_t count)
+{
+	struct log_head head;
+	struct log_chunk *got;
+	size_t n;
+
+	fine(log_store_head(f.logs, &f.cx, task, 1, &head));
+	fine(log_live_read(f.logs, &f.cx, task, &head, from, 10, &got, &n));
+	ck_assert_uint_eq(n, count);
+	if (n)
+		ck_assert(str_is(got[0].plain, first));
+}
+
+START_TEST(newest_output_is_found_by_its_bytes_and_the_log_takes_no_notice_of_it)
+{
+	struct id task = given_log(1);
+	struct log_head head = { 0 };
+	int64_t size;
+
+	fine(append(&task, 1, chunk(0, 0, "kept\n"), &head));
+	fine(add_live(&task, 5, "five\n", &head));
+	fine(add_live(&task, 10, "ten\n", &head));
+	fine(add_live(&task, 100, "hundred\n", &head));
+	ck_assert_int_eq(add_live(&task, 100, "hundred\n", &head), ERR_CONFLICT);
+	ck_assert_int_eq(head.live, 108);
+	ck_assert_int_eq(add_live(&task, 104, "in it", &head), ERR_CONFLICT);
+	expect_live(&task, 0, "five\n", 3);
+	expect_live(&task, 9, "five\n", 3);
+	expect_live(&task, 12, "ten\n", 2);
+	expect_live(&task, 50, "ten\n", 2); /* behind it: the one before, and what follows */
+	fine(log_live_forget(f.logs, &f.cx, &task, 1, 10));
+	expect_live(&task, 0, "ten\n", 2);
+	fine(log_store_head(f.logs, &f.cx, &task, 1, &head));
+	ck_assert(head.next == 1 && head.bytes == 5 && head.kept == 5 && head.live == 108);
+	fine(log_store_size(f.logs, &f.cx, &task, &size));
+	ck_assert_int_eq(size, 5);
+	fine(append(&task, 1, chunk(1, 90, "what is kept of its end, and more\n"), &head));
+	expect_live(&task, 0, "", 0); /* the kept one reaches further */
+	ck_assert_int_eq(add_live(&task, 123, "not behind", &head), ERR_CONFLICT);
+	fine(log_store_close(f.logs, &f.cx, &task, 1));
+	ck_assert_int_eq(add_live(&task, 1000, "late", &head), ERR_CONFLICT);
+	ck_assert(head.closed);
+}
+END_TEST
+
+START_TEST(followers_read_chunks_and_newest_output_at_once)
+{
+	struct id a = given_log(1), b = given_log(1);
+	struct log_head head = { 0 };
+	struct log_place at[3] = { { .task = a, .attempt = 1, .day = time_day(clock_wall_us()) },
+		                   { .task = b, .attempt = 1, .is_live = true, .byte = 7 },
+		                   { .task = a, .attempt = 1, .is_live = true, .byte = 3 } };
+
+	fine(append(&a, 1, chunk(0, 0, "abc"), &head));
+	fine(add_live(&a, 3, "def", &head));
+	fine(add_live(&b, 0, "0123456", &head));
+	fine(add_live(&b, 7, "789", &head));
+	fine(log_follow_read(f.logs, &f.cx, at, 3));
+	ck_assert(at[0].n == 1 && str_is(at[0].chunks[0].plain, "abc"));
+	ck_assert(at[1].n == 1 && str_is(at[1].chunks[0].plain, "789"));
+	ck_assert(at[2].n == 1 && str_is(at[2].chunks[0].plain, "def"));
+	fine(log_follow_read(f.logs, &f.cx, &at[1], 1));
+	ck_assert(at[1].n == 1 && at[1].chunks[0].first_byte == 7);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("log_store");
@@ -370,6 +445,8 @@ int main(void)
 	tcase_add_test(t, partitions_are_made_a_week_ahead_and_reading_asks_one_alone);
 	tcase_add_test(t, several_schedulers_partition_at_once_without_harm);
 	tcase_add_test(t, old_days_go_with_their_heads_and_younger_ones_stay);
+	tcase_add_test(t, newest_output_is_found_by_its_bytes_and_the_log_takes_no_notice_of_it);
+	tcase_add_test(t, followers_read_chunks_and_newest_output_at_once);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -9,7 +9,7 @@
 enum monitor_event_type {
 	MONITOR_CREATED = 'R', /* the container is there and waits for go (only with LAUNCH_WAIT_FOR_GO) */
 	MONITOR_STARTED = 'S', /* the job was told to go; the file `started` is there */
-	MONITOR_OUTPUT = 'O',  /* the file `head` has grown: the first at once, then one in 50 ms */
+	MONITOR_OUTPUT = 'O',  /* there is more output: the first at once, then one in 50 ms, behind the head in 200 */
 	MONITOR_EXIT = 'X',    /* the file `exit` is there; the monitor still cleans up for a moment */
 };
 

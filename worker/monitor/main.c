@@ -111,17 +111,25 @@ static bool lease_is_past(uint64_t now)
 	       le64toh(deadline) <= now;
 }
 
+/* Of what is behind the head the runner takes only so much. */
+static uint64_t output_due_us(const struct monitor *m)
+{
+	bool is_tail = m->spool.bytes > m->spool.head && !m->start_due;
+
+	return m->told_us + (is_tail ? MONITOR_TAIL_MS : MONITOR_OUTPUT_MS) * 1000u;
+}
+
 static void tell_output(struct monitor *m, uint64_t now)
 {
-	if (now - m->told_us < MONITOR_OUTPUT_MS * 1000u)
+	if (now < output_due_us(m))
 		return;
 	if (m->start_due) {
 		m->start_due = !monitor_tell(m, MONITOR_STARTED);
 		m->told_us = now;
 	}
-	if (m->spool.head_size != m->told_size) {
+	if (m->spool.bytes != m->told_bytes) {
 		if (monitor_tell(m, MONITOR_OUTPUT))
-			m->told_size = m->spool.head_size;
+			m->told_bytes = m->spool.bytes;
 		m->told_us = now;
 	}
 }
@@ -386,7 +394,7 @@ static int wait_ms(const struct monitor *m, uint64_t now)
 	const uint64_t times[] = {
 		m->kill_us, m->drain_us, m->ready ? 0 : m->launch_us,
 		m->started_us && !m->ending ? m->started_us + m->setup.request.timeout_ms * 1000u : 0,
-		m->start_due || m->spool.head_size != m->told_size ? m->told_us + MONITOR_OUTPUT_MS * 1000u : 0,
+		m->start_due || m->spool.bytes != m->told_bytes ? output_due_us(m) : 0,
 		m->rate_bytes >= MONITOR_DRAIN_RATE ? m->rate_us + 1000000u : 0,
 		m->gather_until_us > now ? m->gather_until_us : 0,
 	};

@@ -15,6 +15,7 @@
 #define MONITOR_CONFIG_MAX 49152 /* bytes of config.json; fits into the pipe it comes through */
 #define MONITOR_TICK_MS 1000     /* longest time without a look at the lease */
 #define MONITOR_OUTPUT_MS 50     /* between two MONITOR_OUTPUT */
+#define MONITOR_TAIL_MS 200      /* and behind the head */
 /* A flood is read at this rate and no faster; beyond it the job waits for its pipe, not its
  * neighbours for the disk. */
 #define MONITOR_DRAIN_RATE (128u << 20)
@@ -50,7 +51,7 @@ struct monitor {
 	uint64_t launch_us; /* when the runtime must have done its part */
 	bool start_due;     /* MONITOR_STARTED has not been told yet */
 	uint64_t told_us;   /* last MONITOR_OUTPUT, or try of one */
-	uint64_t told_size; /* size of head then */
+	uint64_t told_bytes; /* of output then */
 	uint64_t rate_us;   /* the drain budget is of the second that began then */
 	uint64_t rate_bytes;
 	int64_t frames_left; /* bytes that frames may still take */

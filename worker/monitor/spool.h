@@ -12,14 +12,17 @@
  * What follows goes to `tail.0` and `tail.1` in turn: a header, then frames; the one that holds
  * tail_max bytes is left, the other is truncated and filled. The newer one is that with the larger
  * first_byte. The last tail_max bytes are the end of the older, then all of the newer (if the two do
- * not join, first_byte + bytes of the older < first_byte of the newer, only the newer counts). They
- * are for reading after the end. Bytes and lines count over both streams together, as read. */
+ * not join, first_byte + bytes of the older < first_byte of the newer, only the newer counts).
+ * Who reads one while the job runs looks at its header again after he has read: a first_byte that has
+ * changed says that it was begun anew meanwhile. In the header a mark follows the end of the file, so that
+ * who cannot read all may begin near it. Bytes and lines count over both streams together, as read. */
 
 #define SPOOL_STREAM_OUT 1
 #define SPOOL_STREAM_ERR 2
 #define SPOOL_DATA_MAX 65536u /* bytes of one frame at most */
 #define SPOOL_FRAME_BYTES 16u
 #define SPOOL_TAIL_BYTES 32u
+#define SPOOL_MARK_BYTES 65536u /* of output; the mark is moved on when so many came behind it */
 
 struct spool_frame { /* before the bytes of each frame; little endian */
 	uint32_t len;    /* 1 .. SPOOL_DATA_MAX */
@@ -32,7 +35,9 @@ _Static_assert(sizeof(struct spool_frame) == SPOOL_FRAME_BYTES, "spool_frame has
 struct spool_tail { /* begin of tail.0 and tail.1; little endian */
 	uint64_t first_byte; /* of the output, of the first byte below */
 	uint64_t first_line; /* '\n' before that byte */
-	uint64_t reserved[2];
+	uint64_t mark_at;    /* where in the file a frame begins; 0 = no mark */
+	uint32_t mark_bytes; /* of output before it in this file, */
+	uint32_t mark_lines; /* and '\n' in them */
 };
 _Static_assert(sizeof(struct spool_tail) == SPOOL_TAIL_BYTES, "spool_tail has no holes");
 

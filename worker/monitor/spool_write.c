@@ -73,6 +73,11 @@ static size_t put_head(struct spool *s, int stream, uint8_t *data, size_t n, uin
 	return n;
 }
 
+static bool put_header(const struct spool *s, const struct spool_tail *h)
+{
+	return pwrite(s->tail_fd[s->tail], h, sizeof *h, 0) == (ssize_t)sizeof *h;
+}
+
 static bool tail_begin(struct spool *s, int which)
 {
 	static const char *const names[] = { "tail.0", "tail.1" };
@@ -84,8 +89,21 @@ static bool tail_begin(struct spool *s, int which)
 	s->tail_first[which] = s->bytes;
 	s->tail_data[which] = 0;
 	s->tail_size[which] = sizeof h;
-	return s->tail_fd[which] >= 0 && ftruncate(s->tail_fd[which], 0) == 0 &&
-	       pwrite(s->tail_fd[which], &h, sizeof h, 0) == (ssize_t)sizeof h;
+	s->tail_line = s->lines;
+	s->marked = 0;
+	return s->tail_fd[which] >= 0 && ftruncate(s->tail_fd[which], 0) == 0 && put_header(s, &h);
+}
+
+/* Before the frame that comes next. A mark that cannot be written stays where it was. */
+static void tail_mark(struct spool *s)
+{
+	struct spool_tail h = { .first_byte = htole64(s->tail_first[s->tail]), .first_line = htole64(s->tail_line),
+		                .mark_at = htole64(s->tail_size[s->tail]),
+		                .mark_bytes = htole32((uint32_t)s->tail_data[s->tail]),
+		                .mark_lines = htole32((uint32_t)(s->lines - s->tail_line)) };
+
+	if (s->tail_data[s->tail] - s->marked >= SPOOL_MARK_BYTES && put_header(s, &h))
+		s->marked = s->tail_data[s->tail];
 }
 
 /* Bytes of the older file do not join what comes after a gap: both begin anew. */
@@ -113,6 +131,8 @@ static size_t put_tail(struct spool *s, int stream, uint8_t *data, size_t n, uin
 	}
 	left = s->tail_size[w] ? s->tail_max - s->tail_data[w] : s->tail_max;
 	n = n < left ? n : (size_t)left;
+	if (s->tail_size[w])
+		tail_mark(s);
 	if ((s->tail_size[w] || tail_begin(s, w)) &&
 	    put_frame(s->tail_fd[w], s->tail_size[w], stream, data, n, now_us)) {
 		s->tail_data[w] += n;

@@ -20,6 +20,8 @@ struct spool {
 	uint64_t tail_first[2];
 	uint64_t tail_data[2]; /* bytes of output in each */
 	uint64_t tail_size[2]; /* of the file */
+	uint64_t tail_line;    /* lines before the one being filled */
+	uint64_t marked;       /* its bytes before its mark */
 };
 
 /* `dir` is the job's folder and stays the caller's. Makes no file yet. */

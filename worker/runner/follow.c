@@ -1,11 +1,13 @@
 /* Output and end of an attempt: what its monitor writes becomes numbered chunks on the logs'
  * connection, the first at once, later ones every 200 ms or 64 KiB; then the end is read, the rest is
- * stored, the log closed, and only then the verdict goes to settle.c. */
+ * stored, the log closed, and only then the verdict goes to settle.c. What comes behind a full head while
+ * the job runs is shipped as far as a rate allows, for those who look on (live.c says what). */
 #include "worker/runner/inside.h"
 
 #include "base/clock.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "store/log_live.h"
 #include "worker/launcher/launch_request.h"
 
 #include <errno.h>
@@ -29,6 +31,8 @@ struct log_work {
 	struct output_mask *mask;
 	bool none;             /* asked: no log has begun */
 	bool elsewhere;        /* the log stands at `head`, not behind our chunk */
+	bool is_live;          /* the chunk is of the newest output */
+	int64_t forget;        /* of that, what begins before this byte goes */
 	struct spool_batch batch;
 	struct log_chunk chunk;
 	struct log_head head;
@@ -55,6 +59,20 @@ static enum err append(struct log_work *l, struct db *logs)
 	return OK;
 }
 
+/* As above. */
+static enum err append_live(struct log_work *l, struct db *logs)
+{
+	const struct log_chunk *c = &l->chunk;
+	enum err e;
+
+	e = log_live_append(logs, &l->w.cx, &l->task, l->attempt, l->day, c, &l->head);
+	if (e == ERR_CONFLICT && !l->head.closed) {
+		l->elsewhere = l->head.live != c->first_byte + (int64_t)c->plain.n;
+		e = OK;
+	}
+	return e == OK && l->forget > 0 ? log_live_forget(logs, &l->w.cx, &l->task, l->attempt, l->forget) : e;
+}
+
 static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 {
 	struct log_work *l = (struct log_work *)w;
@@ -70,9 +88,11 @@ static enum err log_run(struct store_work *w, struct db *tasks, struct db *logs)
 	if (l->begin)
 		TRY(log_store_begin(logs, &w->cx, &l->project, &l->task, l->attempt, l->day));
 	if (l->chunk.plain.n)
-		TRY(append(l, logs));
+		TRY(l->is_live ? append_live(l, logs) : append(l, logs));
 	if (!l->close)
 		return OK;
+	if (l->forget > 0)
+		TRY(log_live_forget(logs, &w->cx, &l->task, l->attempt, l->forget));
 	FAULT_POINT("close_log", "before_commit");
 	TRY(log_store_close(logs, &w->cx, &l->task, l->attempt));
 	FAULT_POINT("close_log", "after_commit");
@@ -158,6 +178,20 @@ static void stand_at(struct job *j, const struct log_head *head)
 	j->log_begun = true;
 	j->log_closed = head->closed;
 	j->next_chunk = head->next;
+	live_stand_at(j, head->live);
+}
+
+/* Where what is shipped next begins. */
+static void chunk_stored(struct job *j, const struct log_work *l)
+{
+	if (l->is_live && l->elsewhere)
+		live_stand_at(j, l->head.live);
+	else if (l->is_live)
+		j->live_stored = l->chunk.first_byte + (int64_t)l->chunk.plain.n;
+	else if ((l->ask && !l->none) || l->elsewhere)
+		stand_at(j, &l->head);
+	else if (l->chunk.plain.n)
+		j->next_chunk++;
 }
 
 /* What was told is stored: on with the next. */
@@ -169,10 +203,7 @@ static void log_stored(struct job *j, struct log_work *l)
 	}
 	j->log_begun = j->log_begun || l->begin;
 	j->log_closed = j->log_closed || l->close;
-	if ((l->ask && !l->none) || l->elsewhere)
-		stand_at(j, &l->head);
-	else if (l->chunk.plain.n)
-		j->next_chunk++;
+	chunk_stored(j, l);
 	if (l->ask)
 		follow_look(j);
 	else if (j->stage == JOB_ENDED)
@@ -249,31 +280,57 @@ static void ship(struct job *j)
 		log_free(l);
 		return;
 	}
+	l->forget = l->close && j->live_stored ? INT64_MAX : 0;
 	fill(j, l);
 	j->log = l;
 	j->shipped_us = clock_boot_us();
 	log_send(j);
 }
 
+static void ship_live(struct job *j)
+{
+	struct log_work *l;
+
+	if (j->log || j->is_lost || j->runner->ending == END_HAND_OVER || j->stage != JOB_FOLLOWED)
+		return;
+	l = log_new(j);
+	if (!live_read(j, &l->batch, &l->forget)) {
+		log_free(l);
+		return;
+	}
+	l->is_live = true;
+	l->begin = !j->log_begun;
+	fill(j, l);
+	j->log = l;
+	log_send(j);
+}
+
 static void on_flush(void *arg)
 {
-	ship(arg);
+	struct job *j = arg;
+
+	if (spool_waiting(&j->spool))
+		ship(j);
+	else
+		ship_live(j);
 }
 
 void follow_output(struct job *j)
 {
-	int64_t waiting, since;
+	int64_t waiting, now = clock_boot_us(), due;
 
 	if (j->stage != JOB_FOLLOWED || j->log || j->is_lost || loop_is_waiting(&j->flush))
 		return;
 	waiting = spool_waiting(&j->spool);
-	if (!waiting)
+	if (!waiting && !live_is_due(j))
 		return;
-	since = clock_boot_us() - j->shipped_us;
-	if (since >= FLUSH_US || waiting >= SPOOL_CHUNK_BYTES)
+	due = !waiting ? j->live_due_us : waiting >= SPOOL_CHUNK_BYTES ? now : j->shipped_us + FLUSH_US;
+	if (due > now)
+		loop_start(j->runner->loop, &j->flush, due - now, on_flush, j);
+	else if (waiting)
 		ship(j);
 	else
-		loop_start(j->runner->loop, &j->flush, FLUSH_US - since, on_flush, j);
+		ship_live(j);
 }
 
 /* --- start and end --------------------------------------------------------------------------------- */
@@ -327,6 +384,7 @@ static void ended(struct job *j, const struct exit_file *end)
 	else if (end->verdict == EXIT_LAUNCH_FAILED && end->node_fault)
 		j->end.node_fault = fault_note(j, end->message);
 	loop_stop(j->runner->loop, &j->flush);
+	live_end(j);
 	launch_over(j);
 	if (j->end.started_us)
 		follow_started(j, (int64_t)j->end.started_us);

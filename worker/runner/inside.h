@@ -178,6 +178,13 @@ void follow_swept(struct runner *r);
 void follow_forget(struct job *j);             /* its memory, at the end of the runner */
 void follow_adopted(struct job *j);            /* where does its log stand? then as above */
 
+/* --- live.c */
+bool live_is_due(struct job *j);               /* its head is full, and there is more than was shipped */
+/* What is shipped next; false: nothing. *forget: shipped output that begins before this byte goes; 0 = none. */
+bool live_read(struct job *j, struct spool_batch *out, int64_t *forget);
+void live_stand_at(struct job *j, int64_t stored); /* so much was shipped; go on behind it */
+void live_end(struct job *j);
+
 /* --- settle.c */
 void settle_init(struct runner *r);
 void settle_start(struct job *j);                            /* its start waits to be stored */

@@ -125,6 +125,7 @@ void job_free(struct job *j)
 	loop_remove(r->loop, j->monitor_watch);
 	if (j->monitor_fd >= 0)
 		close(j->monitor_fd);
+	live_end(j);
 	spool_reader_close(&j->spool);
 	output_mask_free(j->mask);
 	arena_release(&j->arena);

@@ -2,7 +2,7 @@
 #include "model/cause.h"
 #include "store/ready_store.h"
 #include "worker/engine/engine.h"
-#include "worker/runner/spool_read.h"
+#include "worker/runner/spool_live.h"
 #include "worker/runner/verdict.h"
 
 /* One attempt on this node, from its claim to the removal of its folder. */
@@ -22,6 +22,7 @@ enum job_stage {
 
 #define SLOT_NONE UINT32_MAX
 struct log_work;
+struct live;
 struct job {
 	struct runner *runner;
 	struct job *next, **back;        /* of the runner's list */
@@ -57,6 +58,8 @@ struct job {
 	struct log_work *log;    /* the chunk under way; NULL = none */
 	bool log_begun, log_closed;
 	int64_t next_chunk, shipped_us;
+	struct live *live;       /* NULL until its head is full */
+	int64_t live_stored, live_due_us; /* end of what was shipped of its newest output; not before */
 	struct loop_timer flush;
 
 	bool has_end;

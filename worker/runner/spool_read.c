@@ -52,17 +52,32 @@ const char *spool_tail_name(int which)
 	return which ? "tail.1" : "tail.0";
 }
 
+/* Read twice: the monitor may be moving its mark. */
+static bool read_header(int fd, struct spool_tail *out)
+{
+	struct spool_tail again;
+
+	for (int try = 0; try < 10; try++)
+		if (pread(fd, out, sizeof *out, 0) != (ssize_t)sizeof *out || pread(fd, &again, sizeof again, 0) != (ssize_t)sizeof again)
+			return false;
+		else if (memcmp(out, &again, sizeof again) == 0)
+			return true;
+	return false;
+}
+
 bool spool_tail_header(const struct spool_reader *r, int which, struct spool_tail *out)
 {
 	int fd = spool_open(r, spool_tail_name(which));
+	struct spool_tail t;
 	bool whole;
 
 	if (fd < 0)
 		return false;
-	whole = pread(fd, out, sizeof *out, 0) == (ssize_t)sizeof *out;
+	whole = read_header(fd, &t);
 	close(fd);
-	out->first_byte = le64toh(out->first_byte);
-	out->first_line = le64toh(out->first_line);
+	if (whole)
+		*out = (struct spool_tail){ le64toh(t.first_byte), le64toh(t.first_line), le64toh(t.mark_at), le32toh(t.mark_bytes),
+			                    le32toh(t.mark_lines) };
 	return whole;
 }
 

@@ -109,18 +109,20 @@ static size_t take_some(struct spool_reader *r, struct spool_batch *b, const str
 
 /* --- masking ------------------------------------------------------------------------------------------ */
 
-/* The frame is read whole; what of it may be given now is given by spool_take_decided. */
-static void hold_frame(struct spool_reader *r, const struct spool_frame *f, const uint8_t *data)
+void spool_hold_piece(struct spool_reader *r, const struct log_piece *piece)
 {
-	struct log_piece *last;
-
 	if (r->waiting_first == r->waiting_count)
 		r->waiting_first = r->waiting_count = 0;
 	if (r->waiting_count == r->waiting_room)
 		r->waiting = wider(r->waiting, &r->waiting_room, sizeof *r->waiting);
-	last = &r->waiting[r->waiting_count++];
-	*last = (struct log_piece){ .stream = f->stream, .bytes = f->len, .at = (int64_t)f->boottime_us };
-	mask_run_add(r->run, f->stream, str_bytes(data, f->len));
+	r->waiting[r->waiting_count++] = *piece;
+}
+
+/* The frame is read whole; what of it may be given now is given by spool_take_decided. */
+static void hold_frame(struct spool_reader *r, const struct log_piece *of, const uint8_t *data)
+{
+	spool_hold_piece(r, of);
+	mask_run_add(r->run, of->stream, str_bytes(data, of->bytes));
 }
 
 bool spool_take_decided(struct spool_reader *r, struct spool_batch *b)
@@ -159,10 +161,10 @@ void spool_jump(struct spool_reader *r, int64_t byte, int64_t line)
 /* Takes what it may of one whole frame; true when all of it is taken. */
 static bool take_frame(struct spool_reader *r, struct spool_batch *b, const struct spool_frame *f, const uint8_t *data)
 {
-	struct log_piece of = { .stream = f->stream, .at = (int64_t)f->boottime_us };
+	struct log_piece of = { .stream = f->stream, .bytes = f->len, .at = (int64_t)f->boottime_us };
 
 	if (r->run) {
-		hold_frame(r, f, data);
+		hold_frame(r, &of, data);
 		spool_take_decided(r, b);
 		return true;
 	}

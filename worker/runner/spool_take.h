@@ -12,6 +12,8 @@ bool spool_take_decided(struct spool_reader *r, struct spool_batch *b);
 bool spool_is_full(const struct spool_reader *r, const struct spool_batch *b);
 /* Bytes that were read and not given yet. */
 size_t spool_held(const struct spool_reader *r);
+/* The piece of bytes that a masked run holds already. */
+void spool_hold_piece(struct spool_reader *r, const struct log_piece *piece);
 /* On at byte and line of a file that does not join what was read: nothing is held. */
 void spool_jump(struct spool_reader *r, int64_t byte, int64_t line);
 

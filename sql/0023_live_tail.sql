@@ -1,0 +1,2 @@
+-- oldest_program: 1
+-- In the logs' database alone (0023_live_tail.logs.sql).
