@@ -63,13 +63,20 @@ class Watch(threading.Thread):
 
     def __init__(self, stoker, task):
         super().__init__(daemon=True)
-        self.stoker, self.folder = stoker, os.path.join(stoker.node, "jobs", task + "-1")
+        self.folder = os.path.join(stoker.node, "jobs", task + "-1")
         self.ended, self.monitor_kb, self.disk = threading.Event(), 0, 0
 
     def run(self):
-        while not self.ended.wait(0.1):
+        while not self.ended.wait(0.02):
             self.disk = max(self.disk, self.bytes())
-            self.monitor_kb = max([self.monitor_kb] + [peak_kb(pid) for pid in monitors(self.stoker)])
+            self.monitor_kb = max(self.monitor_kb, peak_kb(self.monitor()))
+
+    def monitor(self):
+        try:
+            with open(os.path.join(self.folder, "monitor.pid")) as file:
+                return int(file.read().split()[0])
+        except OSError:
+            return 0
 
     def bytes(self):
         try:
@@ -134,9 +141,8 @@ def promised(holds, what):
 
 
 def last_line(log):
-    """Bytes of a flood that was cut off: its lines are numbered from 0."""
-    whole = log[:len(log) - len(log) % 16] if log.endswith(b"\n") else log[:log.rindex(b"\n") + 1]
-    return (int(whole[-16:-1]) + 1) * 16
+    """Bytes of a flood that was cut off: its lines are numbered from 0, and a pipe takes whole pages of them."""
+    return (int(log[-16:-1]) + 1) * 16
 
 
 def floods(_stoker, _bundles):

@@ -13,6 +13,7 @@ import unittest
 
 from node import BUSY, ENGINES, FAILED, MB, NO_IMAGE, OK, REFUSED, ROOT, RUNNER, SWEEP, Node, processes_of, wait_for
 
+RELAXATIONS = 9  # of worker/launcher/launch_request.h
 ROWS = {}  # what it is: what the engine does
 
 
@@ -380,8 +381,10 @@ class Contract:
             self.assertEqual("done\n", job.out(), job.err())
         else:
             self.says("no: refused")
-            self.assertEqual(REFUSED, job.status)
-            self.assertIn("relaxes nothing", job.message)
+            for each in [1 | 4] + [1 << bit for bit in range(RELAXATIONS)]:
+                job = self.node.launch(self.engine, "true", relaxed=each)
+                self.assertEqual(REFUSED, job.status, each)
+                self.assertIn("relaxes nothing", job.message)
 
     def test_scratch_on_disk(self):
         """scratch on a disk, beside its memory"""

@@ -234,7 +234,7 @@ static int flood(uint64_t n, uint64_t bytes, size_t block, char end)
 	return 0;
 }
 
-/* Ends at once when asked to, and leaves behind who floods its output for ever. */
+/* Ends, and leaves behind who holds its output open and floods it for ever. */
 static int flood_from_a_stray(void)
 {
 	int ready[2];
@@ -249,7 +249,10 @@ static int flood_from_a_stray(void)
 			flood(1u << 24, UINT64_MAX, 65536, '\n');
 		_exit(1);
 	}
-	return read(ready[0], &word, 1) == 1 ? 0 : 1;
+	if (read(ready[0], &word, 1) != 1)
+		return 1;
+	sleep(1); /* of its flood */
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -72,6 +72,29 @@ class EnginesFlow(unittest.TestCase):
         self.assertEqual(("error", "launch"), (task["state"], task["cause"]))
         self.assertIn("this node has no engine podman", task["note"])
 
+    def refused(self, code, words):
+        task = self.stoker.run_task(code)
+        self.assertEqual(("error", "launch"), (task["state"], task["cause"]), task)
+        self.assertIn(words, task["note"])
+
+    def test_what_the_engine_cannot_give_is_refused(self):
+        self.stoker.code("on-disk", "true", engine="docker", scratch="disk", retries=0)
+        self.refused("on-disk", "the engine docker gives jobs no scratch on a disk, and the code wants one")
+        for item in ("seccomp=off", "writable=proc-sys", "capability=chown"):
+            with self.subTest(item):
+                code = item.replace("=", "-")
+                self.stoker.code(code, "true", engine="docker", retries=0)
+                done = self.stoker.admin("code", "relax", code, item, "--project", self.stoker.project)
+                self.assertEqual(0, done.returncode, done.stderr)
+                self.refused(code, "the engine docker relaxes nothing, and the code was relaxed")
+        self.stoker.code("out", "true", engine="docker", retries=0)
+        self.assertEqual(0, self.stoker.admin("cluster", "network", "default", "outbound").returncode)
+        try:
+            self.refused("out", "the engine docker gives jobs no network but loopback, and the cluster wants one")
+        finally:
+            self.assertEqual(0, self.stoker.admin("cluster", "network", "default", "none").returncode)
+        self.assertEqual("complete", self.stoker.run_task("out")["state"])
+
     def test_both_streams_in_exact_order(self):
         command = "sh -c 'i=0; while [ $i -lt 200 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done'"
         for engine in ("oci", "docker"):
