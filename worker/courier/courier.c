@@ -6,6 +6,7 @@
 #include "worker/courier/inside.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 enum {
 	ANSWER_BYTES = 65536,
@@ -128,12 +129,12 @@ static enum err open_all(struct courier *c, struct ctx *cx)
 	return c->store && c->export ? OK : err_errno(cx, "start the courier's store threads");
 }
 
-static void close_all(struct courier *c)
+/* Threads may still wait for the database: what they have comes back by itself, and nothing of it is ours to free. */
+static void close_all(struct courier *c, enum err e)
 {
 	http_pool_free(c->http);
-	export_free(c->export);
-	if (store_pool_open(c->store)) /* the database does not answer: what is left comes back by itself */
-		return;
+	if (!export_free(c->export) || (c->store && store_pool_open(c->store)))
+		_exit(e != OK);
 	store_pool_free(c->store);
 	while (c->told) {
 		struct delivery *d = c->told;
@@ -154,13 +155,15 @@ enum err courier_play(struct ctx *cx, const struct settings *set, int launcher)
 	c.told_last = &c.told;
 	for (int i = 0; i < 2; i++)
 		c.ready_last[i] = &c.ready[i];
-	TRY(open_all(&c, cx));
-	courier_poll_soon(&c, 0);
-	loop_start(c.loop, &c.tidy, TIDY_US, on_tidy, &c);
-	log_info("ready", "parallel=%lld lane=%lld", (long long)set->courier.parallel, (long long)set->courier.lane);
-	e = loop_run(c.loop) ? OK : err_errno(cx, "run the courier's loop");
-	close_all(&c);
-	if (e == OK)
-		log_info("ended", "as=asked");
+	e = open_all(&c, cx);
+	if (e == OK) {
+		courier_poll_soon(&c, 0);
+		loop_start(c.loop, &c.tidy, TIDY_US, on_tidy, &c);
+		log_info("ready", "parallel=%lld lane=%lld", (long long)set->courier.parallel, (long long)set->courier.lane);
+		e = loop_run(c.loop) ? OK : err_errno(cx, "run the courier's loop");
+		if (e == OK)
+			log_info("ended", "as=asked");
+	}
+	close_all(&c, e); /* its threads read the settings */
 	return e;
 }

@@ -273,11 +273,14 @@ bool export_is_at_rest(const struct export *x)
 	return !x->busy && !x->is_looking;
 }
 
-void export_free(struct export *x)
+bool export_free(struct export *x)
 {
-	if (!x || !export_is_at_rest(x) || store_pool_open(x->store))
-		return;
+	if (!x)
+		return true;
+	if (!export_is_at_rest(x) || store_pool_open(x->store))
+		return false;
 	forget_unused(x, INT64_MAX);
 	store_pool_free(x->store);
 	free(x);
+	return true;
 }

@@ -19,5 +19,5 @@ struct export *export_new(struct loop *l, const struct export_options *options);
 /* Begins nothing new; what is under way goes on. */
 void export_end(struct export *x);
 bool export_is_at_rest(const struct export *x);
-/* When it is not at rest what is under way keeps its memory: the process is about to end. */
-void export_free(struct export *x);
+/* False when it is not at rest: what is under way keeps its memory, and the settings; the process is about to end. */
+bool export_free(struct export *x);
