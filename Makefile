@@ -41,6 +41,7 @@ CPPFLAGS += $(FAULT_FLAGS)
 # the system calls of the worker's programs that can be made to fail (tests/faults/nth_call.c)
 NTH_CALLS := open openat write pwrite fsync ftruncate rename renameat mkdir mkdirat fork socket socketpair pipe2 memfd_create \
              eventfd epoll_ctl send sendto sendmsg pthread_create
+NTH_CALL_C := tests/faults/nth_call.c
 NTH_CALL_O := $O/tests/faults/nth_call.o
 WRAP      := $(NTH_CALLS:%=-Wl,--wrap=%)
 endif
@@ -109,8 +110,8 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
 INIT_C := $(wildcard worker/monitor/init*.c)
 MONITOR_C := $(filter-out $(INIT_C),$(wildcard worker/monitor/*.c))
-$O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h) $(NTH_CALL_O)
-	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) $(NTH_CALL_O) $(WRAP) -o $@
+$O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h) $(NTH_CALL_C)
+	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) $(NTH_CALL_C) $(WRAP) -o $@
 $O/bin/stoker-init: $(INIT_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -I. $(STATIC_FLAGS) -static $(INIT_C) -o $@
 

@@ -287,6 +287,8 @@ static void a_destination(struct scene *s)
 {
 	s->id = id_make(clock_wall_us());
 	s->upload = id_make(clock_wall_us());
+	run_in(&f, f.logs, "DELETE FROM log_cursor"); /* those from before cost a statement each */
+	run_in(&f, f.logs, "DELETE FROM log_destination");
 	run_in(&f, f.logs, arena_printf(&f.cx.arena, "INSERT INTO log_destination (id, project_id, address, template, holder, held_until)"
 	                                " VALUES (x'%s', x'%s', 'http://x/', 'json', x'%s', NOW(6) + INTERVAL 1 HOUR)", id_format(&s->id).s,
 	                                id_format(&s->w.project).s, id_format(&s->id).s));
