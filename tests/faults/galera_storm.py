@@ -54,7 +54,7 @@ class GaleraStorm(storm.Storm):
         for kind, (command, fields, _, _) in storm.KINDS.items():
             self.stoker.code(kind, storm.SAY + command, **fields)
         self.second = node.NearNode(self.stoker, 1, slots=4).start()
-        self.deaths = []  # (when, [task])
+        self.deaths = []  # (when, [(task, attempt)])
 
     # --- faults: which server, then how long it lasts ------------------------------------------------------
 
@@ -72,8 +72,8 @@ class GaleraStorm(storm.Storm):
         for _ in range(16):  # more than the instance's own node has slots for
             self.stoker.queue("patient")
         harness.wait_for(self.on_second, 60, "jobs on the second node")
-        tasks, server = self.on_second(), self.server(which)
-        self.deaths.append((node.uptime(), tasks))
+        attempts, server = self.on_second(), self.server(which)
+        self.deaths.append((node.uptime(), attempts))
         server.process.kill()
         self.second.die()
         server.process.wait()
@@ -84,8 +84,8 @@ class GaleraStorm(storm.Storm):
         self.second.start_runner()
 
     def on_second(self):
-        return [row[0] for row in self.stoker.sql(
-            "SELECT LOWER(HEX(t.id)) FROM task t JOIN node n ON n.id = t.node_id WHERE t.state = 'running' AND n.name = '%s'" % self.second.name)]
+        return [(task, int(attempt)) for task, attempt in self.stoker.sql(
+            "SELECT LOWER(HEX(t.id)), t.attempt FROM task t JOIN node n ON n.id = t.node_id WHERE t.state = 'running' AND n.name = '%s'" % self.second.name)]
 
     def fault_pause(self, which):
         server = self.server(which)
@@ -181,11 +181,15 @@ class GaleraStorm(storm.Storm):
     def hear_deaths(self):
         """By what the jobs wrote themselves."""
         signs = self.first_and_last()
-        for died, tasks in self.deaths:
-            for task in tasks:
-                last, first = signs[task, 1][1], signs.get((task, 2), [float("inf")])[0]
-                print("its node died with a server: last sign of attempt 1 after %.2f s, first of attempt 2 after %.2f s" % (
-                    last - died, first - died), flush=True)
+        lost = {(task, int(attempt)) for task, attempt in self.stoker.sql(
+            "SELECT LOWER(HEX(task_id)), number FROM attempt WHERE cause = 'node_lost'")}
+        for died, attempts in self.deaths:
+            for task, attempt in lost & set(attempts):  # others had just ended by themselves
+                # no sign: it died before it spoke
+                last = signs.get((task, attempt), [died, died])[1]
+                first = signs.get((task, attempt + 1), [float("inf")])[0]
+                print("its node died with a server: last sign of attempt %d after %.2f s, first of the next after %.2f s" % (
+                    attempt, last - died, first - died), flush=True)
                 if not last < first < died + DEATH_S:
                     self.wrong.append("task %s, whose node died, began anew %.2f s after, its last sign was after %.2f s" % (
                         task, first - died, last - died))

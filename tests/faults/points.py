@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import storm
+from receivers import Good
 from storm import harness
 
 # Who passes what on the way of a task. The transactions of registrations, schedules, clusters, tokens and packages have
@@ -29,6 +31,7 @@ WAY = {
     "courier": ["take_news", "take_lanes", "deliver", "told"],
 }
 ROUND_S = 30
+PAYLOAD_BYTES = 20000  # more than comes with a claim, less than what is queued in a transaction
 
 
 def points_in_source():
@@ -61,19 +64,38 @@ class Points(storm.Storm):
     def build(self):
         return harness.BUILD + "-faults"
 
+    def start(self):
+        super().start()
+        self.logs = Good()
+        for address in (self.logs.url(), "tcp://127.0.0.1:%d" % self.logs.port):  # the second takes nothing
+            self.stoker.post("log_destinations", {"address": address})
+        self.pack()
+
     # --- load: everything that a task may meet, over and over --------------------------------------------
+
+    def pack(self):
+        """A new revision of the code that is a zip, for the node to fetch; an API that is dying may refuse it."""
+        path = self.folder + "/package.zip"
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("run.sh", storm.SAY + "cat number; say end")
+            packed.writestr("number", str(self.number))
+        self.stoker.cli("code", "register", "zipped", "--zip", path, "--runtime", "sh", "--file", "run.sh")
 
     def load(self):
         client = storm.Client(self, [])
         self.clients_of_load = [client]
         path = "/2/projects/%s/" % self.stoker.project
-        kinds = ("short", "delayed", "failing", "cancelled", "long", "limited")
+        kinds = ("short", "delayed", "failing", "cancelled", "long", "limited", "zipped")
         while not self.stopped.is_set():
             self.number += 1
+            if self.number % 25 == 0:
+                self.pack()
+                self.kill("stoker-monitor")
             client.orders = [(self.number, self.random.choice(kinds), 0)]
             storm.Client.run(client)
             # without a key: who gets no answer does not ask again
-            client.ask("POST", path + "tasks", b'{"tasks": [{"code_name": "short", "callback": "%s"}]}' % self.receiver.url.encode())
+            client.ask("POST", path + "tasks", b'{"tasks": [{"code_name": "short", "callback": "%s", "payload": "%s"}]}' % (
+                self.receiver.url.encode(), b"x" * PAYLOAD_BYTES))
             time.sleep(0.05)
 
     def schedule(self):
@@ -172,7 +194,21 @@ class Points(storm.Storm):
             done -= {place} - passed
         print("%d places of system calls failed once; not passed again: %s" % (
             len(done), ", ".join(self.tell_place(place) for place in late if place not in done) or "none"), flush=True)
+        if self.most is None:
+            never = self.all_places() - set().union(*self.places().values())
+            print("%d places were never passed:\n%s" % (len(never), "\n".join(sorted(map(self.tell_place, never)))), flush=True)
         self.killed_monitors += monitors  # it tells what it cannot do any more by its end
+
+    def all_places(self):
+        """Of the programs as they are built; a call that ends its function returns elsewhere, and has no place of its own."""
+        found = set()
+        for program in ("stoker-worker", "stoker-launcher", "stoker-monitor"):
+            code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "%s/bin/%s" % (self.build(), program)],
+                                  stdout=subprocess.PIPE, text=True).stdout
+            for call, behind in re.findall(r"\scall\s+[0-9a-f]+ <__wrap_(\w+)>\n(?:\n[^\n]*:\n)?\s*([0-9a-f]+):", code):
+                base = 0x400000 if program == "stoker-monitor" else 0
+                found.add("call.%s.%s.%x" % (program, call, int(behind, 16) - base))
+        return found
 
     def rage(self):
         if self.only != "calls":
@@ -192,7 +228,7 @@ class Points(storm.Storm):
         if self.most is None:
             self.lose_the_node()
         # a monitor that dies is told as the cause of its job's end
-        self.killed_monitors = sum(len([p for p in known if p.split(".")[0] == name]) for name in WAY["monitor"])
+        self.killed_monitors += sum(len([p for p in known if p.split(".")[0] == name]) for name in WAY["monitor"])
         self.tell_passes([point for point in known if point.split(".")[0] in sum(WAY.values(), [])])
 
     def tell_passes(self, way):

@@ -50,6 +50,7 @@ KINDS = {
     "cancelled": (TICKS + "say end", {}, 8, {"cancelled", "complete"}),
     "delayed": ("say end", {}, 10, {"complete"}),
     "patient": (TICKS * 8 + "echo $TASK_ID; say end", {}, 0, {"complete"}),
+    "zipped": ("say end", {}, 0, {"complete"}),
     "limited": ("sleep 0.1; say alive; say end", {"max_concurrency": 2}, 12, {"complete"}),
 }
 
