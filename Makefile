@@ -55,7 +55,7 @@ CFLAGS   ?= -O1 -g -fno-omit-frame-pointer
 ALLFLAGS  = $(WARN) $(CFLAGS) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -pthread
 LDALL     = $(LDFLAGS) -fsanitize=$(SANITIZE) -pthread
 endif
-LIBS_BASE  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIBS_BASE  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 LIBS_STORE := $(shell mariadb_config --libs 2>/dev/null)
 LIBS_TLS   := $(shell pkg-config --libs libssl 2>/dev/null)
 # the privileged half and what runs beside a job link as little as they can
