@@ -80,16 +80,21 @@ $b touch /host-was-here /dev/.stoker-init && until [ -e /out/go ]; do $b sleep 0
 exec 3</ && exec "$@" >/out/said 2>/out/errors"""  # the descriptor that leaks is 3
 
 
-def let_run_in_real_time(pid):
-    """Of cgroup v1; v2 keeps nobody from it."""
+def open_its_cgroup(pid):
+    """Time in real time and every device, of cgroup v1; on v2 nobody is kept from the first, and the rules below do."""
     with open("/proc/%d/cgroup" % pid) as file:
-        path = next((line.strip().split(":", 2)[2] for line in file if "cpu" in line.split(":")[1].split(",")), "")
+        paths = {name: line.strip().split(":", 2)[2] for line in file for name in line.split(":")[1].split(",")}
     at = "/sys/fs/cgroup/cpu"
-    for number, name in enumerate(filter(None, path.split("/"))):
+    for number, name in enumerate(filter(None, paths.get("cpu", "").split("/"))):
         at = os.path.join(at, name)
-        if os.path.exists(at + "/cpu.rt_runtime_us"):
-            with open(at + "/cpu.rt_runtime_us", "w") as file:
-                file.write("%d" % (10000 >> number))
+        write_if_there(at + "/cpu.rt_runtime_us", "%d" % (10000 >> number))
+    write_if_there("/sys/fs/cgroup/devices%s/devices.allow" % paths.get("devices", ""), "a")  # podman heeds no rule for all
+
+
+def write_if_there(path, text):
+    if os.path.exists(path):
+        with open(path, "w") as file:
+            file.write(text)
 
 
 def opened_config(image, arguments, env, binds):
@@ -125,7 +130,7 @@ def run_by(daemon, image, arguments, env, binds, out):
         status, why = daemon.ask("POST", "/containers/%s/start" % made["Id"])
         if status != 204:
             raise AssertionError("the opened container does not start: %r" % why)
-        let_run_in_real_time(daemon.ask("GET", "/containers/%s/json" % made["Id"])[1]["State"]["Pid"])
+        open_its_cgroup(daemon.ask("GET", "/containers/%s/json" % made["Id"])[1]["State"]["Pid"])
         with open(os.path.join(out, "go"), "w"):
             pass
         end = daemon.ask("POST", "/containers/%s/wait" % made["Id"])[1]

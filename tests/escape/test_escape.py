@@ -198,7 +198,7 @@ def why_not(needs, words):
     if needs != "-" and needs not in rights_of_host():
         return "this host lacks CAP_" + needs.upper()
     path = words.partition(":")[0]
-    if path.startswith("/") and not os.path.exists(path):
+    if path.startswith(("/proc/", "/sys/", "/dev/")) and not os.path.exists(path):
         return "this host has no " + path
     return next(("its kernel has none: " + words for missing in MISSING_IN_KERNEL if missing in words), None)
 
