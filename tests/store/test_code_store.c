@@ -138,6 +138,36 @@ START_TEST(a_package_that_was_swept_away_is_named_by_nobody)
 }
 END_TEST
 
+START_TEST(a_followed_tag_is_looked_up_by_one_for_all_and_again_when_its_time_is_over)
+{
+	struct id project = given_project(&f);
+	struct code_order order = { .name = STR_LIT("follows"), .has_image = true, .image = STR_LIT("docker://registry/a:1"),
+		                    .has_follow_tag = true, .follow_tag_s = 60 };
+	unsigned char meant[SHA256_BYTES];
+	struct followed one, other;
+	struct code code;
+
+	memset(meant, 'm', sizeof meant);
+	fine(code_store_put(f.db, &f.cx, &project, &order, &code));
+	ck_assert_int_eq(code.follow_tag_s, 60);
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &one));
+	ck_assert(one.is_due && !one.is_known);
+	fine(code_store_follow(f.db, &f.cx, &code.id, 1, meant));
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
+	ck_assert(!other.is_due && other.is_known && memcmp(other.digest, meant, sizeof meant) == 0);
+	run_in(&f, f.db, "UPDATE revision SET looked_up_at = looked_up_at - INTERVAL 61 SECOND");
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &one));
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
+	ck_assert(one.is_due && one.is_known && !other.is_due);
+	fine(code_store_follow(f.db, &f.cx, &code.id, 1, NULL)); /* the registry says it is gone */
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
+	ck_assert(other.is_due && !other.is_known);
+	order.image = STR_LIT("busybox");
+	ck_assert_int_eq(code_store_put(f.db, &f.cx, &project, &order, &code), ERR_INPUT);
+	ck_assert_ptr_nonnull(strstr(f.cx.message, "field follow_tag"));
+}
+END_TEST
+
 START_TEST(a_registration_is_done_once_wherever_the_connection_breaks)
 {
 	for (int n = 1; n < 10; n++) {
@@ -268,6 +298,7 @@ int main(void)
 	tcase_add_test(t, what_an_update_does_not_send_stays_and_a_change_makes_a_revision);
 	tcase_add_test(t, a_package_needs_something_to_run_and_each_revision_keeps_its_own);
 	tcase_add_test(t, a_package_that_was_swept_away_is_named_by_nobody);
+	tcase_add_test(t, a_followed_tag_is_looked_up_by_one_for_all_and_again_when_its_time_is_over);
 	tcase_add_test(t, a_registration_is_done_once_wherever_the_connection_breaks);
 	tcase_add_test(t, another_projects_codes_are_not_found);
 	tcase_add_test(t, names_are_exact_and_pages_are_newest_first);
