@@ -38,6 +38,33 @@ MAYBE void add_token(struct ctx *cx, const char *user, const struct project *p, 
 	                         STR_LIT(""), out, &id));
 }
 
+/* A further token: of a role in `p`, or with p = NULL of an admin; good until expires_at. */
+MAYBE struct token_text token_with(const char *user, const struct project *p, enum role role, int64_t expires_at)
+{
+	auto_ctx cx = { 0 };
+	struct token_text t;
+	struct id id;
+
+	must(&cx, token_store_add(process.db, &cx, str_of(user), STR_LIT("t"), p ? &p->id : NULL, role, expires_at,
+	                         STR_LIT(""), &t, &id));
+	return t;
+}
+
+/* The key under which secrets are sealed, in the database's own folder. */
+MAYBE void given_key(void)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/key", throwaway_db_folder());
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	for (int i = 0; i < 32; i++)
+		fprintf(f, "%02x", i);
+	fclose(f);
+	set.secrets.key_file = arena_text(&settings_arena, path);
+}
+
 MAYBE void given_instance(void)
 {
 	auto_ctx cx = { 0 };

@@ -32,90 +32,6 @@ static int64_t number(const struct asked *a, const char *key)
 	return json_integer_value(json_object_get(a->json, key));
 }
 
-static void given_key(void)
-{
-	char path[300];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/key", throwaway_db_folder());
-	f = fopen(path, "w");
-	ck_assert_ptr_nonnull(f);
-	for (int i = 0; i < 32; i++)
-		fprintf(f, "%02x", i);
-	fclose(f);
-	set.secrets.key_file = arena_text(&settings_arena, path);
-}
-
-/* --- who may ---------------------------------------------------------------------------------------- */
-/* The row's path with our project in it; other names stay as they are: nothing has them. */
-static const char *row_path(const struct route *r)
-{
-	static char path[300];
-	const char *at = strstr(r->path, "{project}");
-
-	if (at)
-		snprintf(path, sizeof path, "%.*s%s%s", (int)(at - r->path), r->path, id_format(&ours.id).s, at + strlen("{project}"));
-	else
-		snprintf(path, sizeof path, "%s", r->path);
-	return path;
-}
-
-static int status_for(const struct route *r, const char *token)
-{
-	auto_asked a = ask(method_name(r->method), row_path(r), token, "{}");
-
-	if (a.status == 401)
-		ck_assert_ptr_nonnull(strstr(a.headers, "WWW-Authenticate: "));
-	if (a.status >= 400)
-		ck_assert_str_ne(asked_msg(&a), "");
-	return a.status;
-}
-
-static struct token_text token_with(const char *user, const struct project *p, enum role role, int64_t expires_at)
-{
-	auto_ctx cx = { 0 };
-	struct token_text t;
-	struct id id;
-
-	ck_assert_int_eq(token_store_add(process.db, &cx, str_of(user), STR_LIT("t"), p ? &p->id : NULL, role, expires_at,
-	                                 STR_LIT(""), &t, &id), OK);
-	return t;
-}
-
-static void check_row(const struct route *r, const char *expired, const char *const of_role[])
-{
-	bool has_project = strstr(r->path, "{project}") != NULL;
-	const char *const nobody[] = { NULL, "nonsense", expired };
-
-	for (size_t t = 0; t < 3; t++)
-		ck_assert_msg(status_for(r, nobody[t]) == 401, "%s %s, token %zu", method_name(r->method), r->path, t);
-	if (has_project)
-		ck_assert_msg(status_for(r, stranger.s) == 404, "%s %s: a stranger", method_name(r->method), r->path);
-	for (enum role role = ROLE_VIEWER; role <= ROLE_ADMIN; role++) {
-		int status = status_for(r, of_role[role]);
-		bool may = r->who == AUTH_ADMIN ? role == ROLE_ADMIN : !has_project || (int)role - (int)ROLE_VIEWER >= (int)r->who - (int)AUTH_VIEWER;
-
-		if (has_project || r->who == AUTH_ADMIN) /* other rows may ask for more by what they find */
-			ck_assert_msg((status == 403) == !may, "%s %s as %s: %d", method_name(r->method), r->path, role_name(role), status);
-		ck_assert_msg(status != 401 && status != 500, "%s %s as %s: %d", method_name(r->method), r->path, role_name(role), status);
-	}
-}
-
-START_TEST(every_row_asks_for_a_token_that_may)
-{
-	struct token_text operator_token = token_with("op", &ours, ROLE_OPERATOR, TIME_NONE);
-	struct token_text expired = token_with("late", &ours, ROLE_OPERATOR, clock_wall_us() - 1000000);
-	const char *const of_role[] = { [ROLE_VIEWER] = viewer.s, [ROLE_DEVELOPER] = developer.s, [ROLE_OPERATOR] = operator_token.s,
-		                        [ROLE_ADMIN] = admin.s };
-
-	given_key();
-	given_code("keeps-the-project");
-	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		if (ROUTES[i].surface == &API && ROUTES[i].who != AUTH_NONE)
-			check_row(&ROUTES[i], expired.s, of_role);
-}
-END_TEST
-
 /* --- codes ------------------------------------------------------------------------------------------ */
 START_TEST(a_revision_is_posted_to_the_code_itself)
 {
@@ -755,7 +671,6 @@ int main(void)
 {
 	TCase *t = tcase_create("wire");
 
-	tcase_add_test(t, every_row_asks_for_a_token_that_may);
 	tcase_add_test(t, a_revision_is_posted_to_the_code_itself);
 	tcase_add_test(t, revisions_say_what_a_code_was);
 	tcase_add_test(t, a_deleted_code_is_gone_and_its_tasks_are_not);
