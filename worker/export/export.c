@@ -75,7 +75,8 @@ static void forget_unused(struct export *x, int64_t since_us)
 
 static void batch_free(struct batch *b)
 {
-	explicit_bzero((void *)(uintptr_t)b->secret.p, b->secret.n);
+	if (b->secret.n)
+		explicit_bzero((void *)(uintptr_t)b->secret.p, b->secret.n);
 	store_work_free(&b->w);
 }
 
