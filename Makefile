@@ -140,7 +140,7 @@ $O/tests/fuzz/%: $O/tests/fuzz/%.o $(FCGI_A) $(STORE_A) $(MODEL_A) $(BASE_A)
 	@mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDALL) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
 FUZZ_C := $(patsubst %.c,$O/%,$(wildcard tests/fuzz/fuzz_*.c))
 .PHONY: fuzz fuzz-built fuzz-programs
-fuzz-programs: $(FUZZ_C) $O/bin/stoker-api $O/bin/stoker-worker
+fuzz-programs: $(FUZZ_C) $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker)
 fuzz-built:
 	@$(MAKE) --no-print-directory O=$(FUZZ_O) CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
 fuzz:
