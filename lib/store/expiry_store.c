@@ -12,9 +12,11 @@ static const struct sql DUE = {
 static const struct sql TASK = { "SELECT state, lane_id, rank_at, due_at, attempt FROM task WHERE id = ?", "s" };
 static const struct sql READY_DELETE = { "DELETE FROM ready WHERE lane_id = ? AND rank_at = ? AND task_id = ?", "its" };
 static const struct sql DELAYED_DELETE = { "DELETE FROM `delayed` WHERE due_at = ? AND task_id = ?", "ts" };
-static const struct sql EXPIRE = {
-	"UPDATE task SET state = 'expired', ended_at = NOW(6), cause = 'expired', note = 'nothing had started it when its time was over'"
-	" WHERE id = ? AND state = 'queued' AND attempt = ?", "si" };
+#define END_IT                                                        \
+	"UPDATE task SET state = 'expired', ended_at = NOW(6)," \
+	" cause = 'expired', note = 'nothing had started it when its time was over' WHERE id = ? AND state = 'queued'"
+static const struct sql EXPIRE = { END_IT " AND attempt = ?", "si" };
+static const struct sql EXPIRE_TAKEN = { END_IT " AND " EXPIRY_IS_OVER, "s" };
 static const struct sql DECIDED = { "UPDATE expiry SET look_at = NULL WHERE task_id = ?", "s" };
 static const struct sql LATER = { "UPDATE expiry SET look_at = NOW(6) + INTERVAL ? SECOND WHERE task_id = ?", "is" };
 
@@ -58,6 +60,11 @@ static enum err end_work(struct db *db, struct ctx *cx, void *arg)
 	if (state == TASK_QUEUED)
 		TRY(expire(db, cx, id, row(&r, 0)));
 	return db_exec(db, cx, &DECIDED, id, 1);
+}
+
+enum err expiry_store_end_taken(struct db *db, struct ctx *cx, const struct id *task)
+{
+	return db_exec(db, cx, &EXPIRE_TAKEN, VALS(v_id(task)));
 }
 
 enum err expiry_store_end(struct db *db, struct ctx *cx, size_t most, size_t *looked)

@@ -1,5 +1,6 @@
 #include "store/ready_store.h"
 
+#include "store/expiry_store.h"
 #include "store/ready_pick.h"
 #include "store/txn.h"
 
@@ -36,7 +37,7 @@ static const struct sql READY_DELETE = {
 	"DELETE FROM ready WHERE lane_id = ? AND rank_at = ? AND task_id = ?", "its" };
 static const struct sql TASK_CLAIM = {
 	"UPDATE task SET state = 'preparing', attempt = attempt + 1, node_id = ?, node_session = ?, cause = NULL,"
-	" note = NULL WHERE id = ? AND state = 'queued' AND attempt = ?", "issi" };
+	" note = NULL WHERE id = ? AND state = 'queued' AND attempt = ? AND NOT " EXPIRY_IS_OVER, "issi" };
 static const struct sql ATTEMPT_ADD = {
 	"INSERT INTO attempt (task_id, number, node_id, node_session, day, claimed_at)"
 	" VALUES (?, ?, ?, ?, DATEDIFF(NOW(6), '1970-01-01'), NOW(6))", "siis" };
@@ -157,8 +158,9 @@ static enum err move_one(struct db *db, struct ctx *cx, const struct claim *c, c
 		return OK; /* cancelled meanwhile */
 	TRY(db_exec(db, cx, &TASK_CLAIM, VALS(v_i(c->who->node_id), v_s(c->who->session), v_id(&r->task_id),
 	                                      v_i(r->attempt))));
-	*moved = db_changed(db) == 1; /* else the row stood here without a task that waits: gone now */
-	return OK;
+	*moved = db_changed(db) == 1;
+	/* else its time is over, or the row stood here without a task that waits: gone now */
+	return *moved ? OK : expiry_store_end_taken(db, cx, &r->task_id);
 }
 
 /* The slow way, when an array did not move all of its rows: leaves out those that did not. */

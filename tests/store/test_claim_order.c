@@ -256,7 +256,7 @@ static void check_plans(void)
 			{ READY_CLAIM_STATEMENTS[6], VALS_OF(v_i(1), v[3], v_i(1)), "code:PRIMARY:12" },
 			{ READY_CLAIM_STATEMENTS[7], VALS_OF(v[0], v[1], v[2]), "ready:PRIMARY:24" },
 			{ READY_CLAIM_STATEMENTS[8], VALS_OF(v[0], v[1], v[2]), "ready:PRIMARY:24" },
-			{ READY_CLAIM_STATEMENTS[9], VALS_OF(v_i(node.node_id), v_s(node.session), v[2], v_i(0)), "task:PRIMARY:12" },
+			{ READY_CLAIM_STATEMENTS[9], VALS_OF(v_i(node.node_id), v_s(node.session), v[2], v_i(0)), "task:PRIMARY:12 e:PRIMARY:12" },
 			{ READY_CLAIM_STATEMENTS[10], VALS_OF(v_i(1), v[1], v[0]), "lane:PRIMARY:4" },
 			{ READY_CLAIM_STATEMENTS[11], VALS_OF(attempt, v_i(1), v_s(node.session)), "attempt:PRIMARY:14" },
 		};

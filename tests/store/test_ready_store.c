@@ -45,6 +45,37 @@ static bool peek(struct world *w)
 	return any;
 }
 
+/* However late the scheduler is that ends it: nothing starts it any more. The others of the same claim start. */
+START_TEST(what_had_to_start_earlier_is_not_claimed_but_ended)
+{
+	struct world w = given_world(&f);
+	struct id late[2], in_time[2], lost;
+	struct claimed *c;
+
+	queue(&w, "a", 2, (struct task_order){ .expires_in_s = 60 }, late);
+	queue(&w, "b", 1, (struct task_order){ .expires_in_s = 3600 }, &in_time[0]);
+	queue(&w, "b", 1, (struct task_order){ 0 }, &in_time[1]);
+	run_in(&f, f.db, "UPDATE expiry SET expires_at = NOW(6) - INTERVAL 1 SECOND, look_at = NOW(6) - INTERVAL 1 SECOND"
+	                 " WHERE expires_at < NOW(6) + INTERVAL 120 SECOND AND look_at IS NOT NULL");
+	c = claim(&w, 10, 2);
+	ck_assert(id_equal(&c[0].task_id, &in_time[0]));
+	ck_assert(id_equal(&c[1].task_id, &in_time[1]));
+	for (int i = 0; i < 2; i++) {
+		struct task t = stored(&w, &late[i]);
+
+		ck_assert_int_eq(t.state, TASK_EXPIRED);
+		ck_assert_int_eq(t.attempt, 0);
+	}
+	ck_assert(!peek(&w));
+
+	/* what was started in time and whose node was lost later goes on */
+	queue(&w, "c", 1, (struct task_order){ .expires_in_s = 60 }, &lost);
+	run_in(&f, f.db, "UPDATE expiry SET expires_at = NOW(6) - INTERVAL 1 SECOND, look_at = NULL WHERE look_at IS NOT NULL");
+	c = claim(&w, 10, 1);
+	ck_assert(id_equal(&c->task_id, &lost));
+}
+END_TEST
+
 START_TEST(a_claim_gives_all_that_a_launch_needs)
 {
 	struct world w = given_world(&f);
@@ -352,6 +383,7 @@ int main(void)
 	store_fixture_serve();
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, what_had_to_start_earlier_is_not_claimed_but_ended);
 	tcase_add_test(t, a_claim_gives_all_that_a_launch_needs);
 	tcase_add_test(t, higher_priority_goes_first_by_its_head_start_and_equals_in_the_order_given);
 	tcase_add_test(t, what_is_not_due_waits_whatever_its_priority);
