@@ -64,7 +64,7 @@ size_t lanes_count(const struct lanes *l)
 
 static bool is_at_rest(const struct lane *lane, int64_t now_us)
 {
-	return !lane->waiting && !lane->open && !lane->ready && !lane->failures && !lane->more && !lane->changed &&
+	return !lane->waiting && !lane->open && !lane->untold && !lane->ready && !lane->failures && !lane->more && !lane->changed &&
 	       lane->open_until_us <= now_us;
 }
 

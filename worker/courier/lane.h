@@ -14,6 +14,7 @@ struct lane {
 	int64_t key;
 	struct delivery *first, **last;  /* what waits for a place, oldest first */
 	size_t waiting, open;            /* those, and calls under way */
+	size_t untold;                   /* whose outcome is not stored yet: they name it until it is */
 	struct lane *next_ready;
 	bool ready;                      /* in the list of those that may begin one */
 	int64_t failures;                /* in a row */

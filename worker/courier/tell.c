@@ -43,10 +43,12 @@ static void done(void *arg, struct store_work *w)
 
 	c->telling = false;
 	for (size_t i = 0; i < t->n; i++) {
-		if (w->err == OK)
-			fetch_release(t->of[i]);
-		else
+		if (w->err != OK) {
 			put(c, t->of[i]);
+			continue;
+		}
+		t->of[i]->lane->untold--;
+		fetch_release(t->of[i]);
 	}
 	if (w->err != OK) {
 		log_warn("outcomes_not_stored", "n=%zu why=\"%s\"", t->n, w->cx.message);
@@ -101,6 +103,7 @@ void courier_tell(struct courier *c, struct delivery *d)
 {
 	c->held--;
 	c->held_bytes -= d->body.n;
+	d->lane->untold++;
 	put(c, d);
 	courier_tell_now(c);
 }

@@ -11,7 +11,7 @@ enum {
 	POLL_US = 500000, REST_US = 2000000, AGAIN_US = 500000,
 	BUSY_MOST = 128, SUSPECTS_MOST = 96, /* places that those that do not fare well may take */
 	STORE_TRIES_MOST = 60,
-	FORGET_US = 600000000,
+	IDLE_US = 10000000, FORGET_US = 600000000,
 };
 
 static void begin(struct export *x, struct receiver *r, const struct log_destination *d);
@@ -68,6 +68,17 @@ static void forget_unused(struct export *x, int64_t since_us)
 		*at = r->next;
 		receiver_close(r);
 		free(r);
+	}
+}
+
+/* A pool of connections is much for a destination that hears little, or was deleted: it opens another. */
+static void close_idle(struct export *x, int64_t since_us)
+{
+	for (struct receiver *r = x->receivers; r; r = r->next) {
+		if (r->is_busy || r->used_us > since_us)
+			continue;
+		http_pool_free(r->http);
+		r->http = NULL;
 	}
 }
 
@@ -226,6 +237,7 @@ static void on_looked(void *arg, struct store_work *w)
 		begin(x, r, d);
 	}
 	store_work_free(w);
+	close_idle(x, clock_boot_us() - IDLE_US);
 	forget_unused(x, clock_boot_us() - FORGET_US);
 	if (!x->is_ending)
 		loop_start(x->loop, &x->poll, x->receivers ? POLL_US : REST_US, on_poll, x);
