@@ -78,6 +78,7 @@ static const struct law API_LAWS[] = {
 	{ "POST " P "/schedules/preview", AUTH_VIEWER },
 	{ "GET " P "/schedules/{id}/preview", AUTH_VIEWER },
 	{ "GET " P "/schedules/{id}/fires", AUTH_VIEWER },
+	{ "GET " P "/schedules/{id}/pauses", AUTH_VIEWER },
 	{ "POST " P "/schedules/{id}/pause", AUTH_DEVELOPER },
 	{ "POST " P "/schedules/{id}/resume", AUTH_DEVELOPER },
 	{ "POST " P "/schedules/{id}/run", AUTH_DEVELOPER },

@@ -15,7 +15,7 @@ import zipfile
 
 import harness
 
-THINK_S = 0.15
+THINK_S = 0.4
 SELDOM = ("do_person", "do_upload_and_download")  # passwords and packages cost much, on purpose
 NOBODY = "66aa01c2d3e4f5061728394a"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -33,7 +33,7 @@ def zipped(size):
     return out.getvalue()
 
 
-PACKAGES = [zipped(size) for size in (0, 5000, 200000, 1000000)]
+PACKAGES = [zipped(size) for size in (0, 5000, 60000, 300000)]
 
 
 def multipart(fields, file, end=b"\r\n"):
@@ -53,17 +53,30 @@ class Client(threading.Thread):
         self.http = http.client.HTTPConnection("127.0.0.1", soak.stoker.port, timeout=30)
         self.tasks, self.known = [], {}
         self.wrong, self.done, self.answered, self.asked = [], {}, set(), 0
+        self.think_s = THINK_S
+
+    def kinds(self):
+        return [name for name in dir(self) if name.startswith("do_")]
+
+    def do(self, kind):
+        try:
+            getattr(self, kind)()
+            self.done[kind] = self.done.get(kind, 0) + 1
+        except Exception as error:  # whatever it is, the test shall name it
+            self.wrong.append("%s: %r" % (kind, error))
+            self.http.close()
 
     def run(self):
-        kinds = [name for name in dir(self) if name.startswith("do_") for _ in range(1 if name in SELDOM else 4)]
+        kinds = [kind for kind in self.kinds() for _ in range(1 if kind in SELDOM else 4)]
         while time.monotonic() < self.soak.until:
-            kind = self.random.choice(kinds)
-            try:
-                getattr(self, kind)()
-                self.done[kind] = self.done.get(kind, 0) + 1
-            except Exception as error:  # whatever it is, the test shall name it
-                self.wrong.append("%s: %r" % (kind, error))
-                self.http.close()
+            self.do(self.random.choice(kinds))
+        self.http.close()
+
+    def once_through(self):
+        """Everything once, in any order and without a pause."""
+        self.think_s = 0
+        for kind in self.random.sample(self.kinds(), len(self.kinds())):
+            self.do(kind)
         self.http.close()
 
     # --- asking ----------------------------------------------------------------------------------------------
@@ -86,7 +99,7 @@ class Client(threading.Thread):
         given.update(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        time.sleep(self.random.random() * 2 * THINK_S)
+        time.sleep(self.random.random() * 2 * self.think_s)
         reply = self.exchange(method, path, body, given)
         self.asked += 1
         data = reply.read()
@@ -282,7 +295,7 @@ class Client(threading.Thread):
         path = "schedules/" + self.schedule()
         self.ask("GET", path)
         self.ask("PUT", path, {"payload": "new"})
-        self.ask("GET", path + self.random.choice(("/preview?n=3", "/fires?per_page=10")))
+        self.ask("GET", path + self.random.choice(("/preview?n=3", "/fires?per_page=10", "/pauses")))
         if self.maybe(0.4):
             self.ask("POST", path + "/cancel", {})
             self.known.pop("schedule")

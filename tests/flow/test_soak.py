@@ -10,6 +10,8 @@ import collections
 import os
 import re
 import shutil
+import statistics
+import threading
 import time
 import unittest
 
@@ -17,7 +19,7 @@ import harness
 import receivers
 import soak_client
 
-CONNECTIONS, SECONDS = 64, 60
+CONNECTIONS, SECONDS, WARMERS = 64, 60, 6
 PROGRAMS = ("stoker-api", "stoker-tail", "stoker-worker", "stoker-launcher")
 SANITIZED = os.path.join(harness.TOP, "build-fuzz", "bin")
 GROWTH_MOST = 1.05
@@ -62,13 +64,13 @@ class Soak(unittest.TestCase):
     def check_memory(self, early, late):
         for process in early:
             self.assertEqual(early[process][0][1], late[process][-1][1], process + ": a process was replaced")
-            first = sum(kib for kib, _ in early[process]) / len(early[process])
-            last = sum(kib for kib, _ in late[process]) / len(late[process])
+            # the median: a password that is hashed has its 16 MiB for a moment
+            first, last = (statistics.median(kib for kib, _ in samples[process]) for samples in (early, late))
             print("%s: %d KiB, then %d KiB" % (process, first, last))
             self.assertLess(last, first * GROWTH_MOST, process)
 
     def test_sixty_four_connections_mix_everything_for_a_minute(self):
-        env = {"STOKER_API_PROCESSES": "4", "STOKER_API_RECYCLE_REQUESTS": "1000000",
+        env = {"STOKER_API_PROCESSES": "2", "STOKER_API_RECYCLE_REQUESTS": "1000000",
                "STOKER_API_RECYCLE_MB": "4000", "STOKER_NODE_SLOTS": "4", "STOKER_NODE_MEMORY_MB": "32",
                "ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=16:malloc_context_size=12",
                "UBSAN_OPTIONS": "print_stacktrace=1"}
@@ -76,6 +78,7 @@ class Soak(unittest.TestCase):
         self.addCleanup(shutil.rmtree, build)
         with harness.Instance(env=env, build=build) as self.stoker:
             self.prepare()
+            self.warm_up()
             began = time.monotonic()
             self.until = began + SECONDS
             clients = [soak_client.Client(self, number) for number in range(CONNECTIONS)]
@@ -95,6 +98,23 @@ class Soak(unittest.TestCase):
         self.admin = self.stoker.admin("token", "create", "--user", "admin", "--role", "admin").stdout.strip()
         self.receiver = receivers.Good()
         self.addCleanup(self.receiver.close)
+
+    def warm_up(self):
+        """Lists as long as they get, as many callbacks at once as there ever are, and everything a few times in every
+        process, so that statements are prepared and pages read: who grows after it, leaks."""
+        for payload in ("x" * 20000, ""):
+            self.stoker.post("tasks", {"tasks": [{"code_name": "held", "label": "soak", "payload": payload}] * 200})
+        told = self.stoker.code("told", "true")["id"]
+        self.stoker.post("codes/%s/pause_task_queue" % told)
+        self.stoker.post("tasks", {"tasks": [{"code_name": "told", "callback": self.receiver.url("/%d" % i)} for i in range(300)]})
+        self.stoker.post("codes/%s/cancel_all" % told)
+        clients = [soak_client.Client(self, CONNECTIONS + number) for number in range(WARMERS)]
+        threads = [threading.Thread(target=client.once_through) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([line for client in clients for line in client.wrong], [])
 
     def check_clients(self, clients):
         wrong = [line for client in clients for line in client.wrong]
