@@ -4,6 +4,7 @@
 #   make up, down, status    the same in the background
 #   make deps       install what a fresh Debian 12 lacks (root)
 #   make check      every test;  make check-asan  the same under ASan and UBSan
+#   make check-wire the part of it that is about IronWorker's API, with its time
 #   make fuzz       a million inputs, or ten minutes, for each parser of foreign bytes
 #   make mutants    takes each wall of the product out of a copy: somebody must notice
 #   make storm      all failing calls, a minute of overload, ten of faults over a thousand schedules, twenty large storms over whole instances
@@ -173,6 +174,12 @@ down status:
 	@exec conf/instance.sh $@
 check:
 	@conf/deps.sh build run test && $(MAKE) --no-print-directory $(JOBS) all tests-built fuzz-built && tests/run.sh
+# words of the names of test programs (tests/run.sh)
+WIRE := fcgi/test_ $(addprefix flow/test_,api clients keys limits packages rules soak stacks uploads wait web) \
+        $(addprefix fuzz_,envelope headers ids json multipart query request times unzip urlencoded zip)
+.PHONY: check-wire
+check-wire:
+	@conf/deps.sh build run test && $(MAKE) --no-print-directory $(JOBS) all tests-built fuzz-built && tests/run.sh $(WIRE)
 .PHONY: tests-built
 tests-built: $(TESTS_C) $O/tests/escape/hostile $O/tests/oracle/cron_times faults-built
 # beside it the same programs with their fault points

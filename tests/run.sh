@@ -6,6 +6,7 @@
 #   tests/fuzz/fuzz_*.c      parsers of foreign bytes, for seconds (libFuzzer; make fuzz runs them long)
 #   tests/escape/test_*.py   hostile jobs in them
 #   tests/engine/test_*.py   the contract of engines, once for each, with daemons of their own
+# At the end it says how long the programs of each room took.
 # tests/run.sh NAME ... runs the programs whose name contains one of the words. STOKER_TEST_JOBS
 # sets how many run at once.
 #
@@ -57,8 +58,9 @@ if [[ ${1:-} == --one ]]; then
 	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2" >"$output.out" 2>&1 </dev/null
 	status=$?
 	read -r passed failed < <(count_cases "$output.out" $status)
-	printf '%s %s\n' "$passed" "$failed" >"$output.count"
 	ms=$(((${EPOCHREALTIME/./} - ${began/./}) / 1000))
+	printf '%s %s\n' "$passed" "$failed" >"$output.count"
+	printf '%s %s\n' "${name%%/*}" "$ms" >"$output.ms"
 	printf '%-4s %-34s %4d passed, %d failed  %6d ms\n' "$( ((failed)) && echo FAIL || echo ok)" "$name" "$passed" "$failed" "$ms"
 	((failed)) && {
 		((status == 124)) && echo "$name did not end within $SECONDS_MAX s"
@@ -129,6 +131,7 @@ STOKER_TEST_RESULTS=$(mktemp -d) && STOKER_TEST_TMP=$(mktemp -d /tmp/stoker-run-
 chmod 755 "$STOKER_TEST_TMP" # the instances' own user passes through
 export O STOKER_TEST_TMP STOKER_TEST_RESULTS
 trap 'rm -rf "$STOKER_TEST_RESULTS" "$STOKER_TEST_TMP"' EXIT
+began=$EPOCHREALTIME
 programs | wanted "$@" | xargs -r -P "${STOKER_TEST_JOBS:-$(($(nproc) + 1))}" -n 1 bash tests/run.sh --one
 check_leftovers
 left=$?
@@ -136,5 +139,12 @@ total=$(cat "$STOKER_TEST_RESULTS"/*.count 2>/dev/null | awk -v left="$left" \
 	'{ p += $1; f += $2 } END { printf "%d passed, %d failed", p + (left == 0), f + (left != 0) }')
 ran=$(find "$STOKER_TEST_RESULTS" -name '*.count' | wc -l)
 ((ran)) || { echo "no test program ran" >&2 && exit 1; }
+cat "$STOKER_TEST_RESULTS"/*.ms | awk -v whole="$(((${EPOCHREALTIME/./} - ${began/./}) / 1000))" '
+	{ room[$1] += $2; all += $2 }
+	END {
+		printf "seconds of programs:"
+		for (r in room) printf " %s %.0f,", r, room[r] / 1000
+		printf " all of them %.0f; several at a time, in %.0f\n", all / 1000, whole / 1000
+	}'
 printf '%s\n' "$total"
 [[ $total == *", 0 failed" ]]
