@@ -25,6 +25,8 @@
 #include "fcgi/page/projects_page.h"
 #include "fcgi/page/schedule_form_page.h"
 #include "fcgi/page/schedule_page.h"
+#include "fcgi/page/search_page.h"
+#include "fcgi/page/settings_page.h"
 #include "fcgi/page/signin_page.h"
 #include "fcgi/page/task_page.h"
 #include "fcgi/page/tasks_page.h"
@@ -46,6 +48,7 @@ const struct route ROUTES[] = {
 
 	API_ROW(GET, "/2/projects", AUTH_KNOWN, BODY_NONE, project_api_list),
 	API_ROW(GET, P, AUTH_VIEWER, BODY_NONE, project_api_get),
+	API_ROW(PATCH, P, AUTH_OPERATOR, BODY_JSON, project_api_change),
 
 	API_ROW(POST, P "/credentials", AUTH_DEVELOPER, BODY_JSON, project_api_credentials),
 	API_ROW(GET, P "/secrets", AUTH_VIEWER, BODY_NONE, secret_api_list),
@@ -169,6 +172,7 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, "/ui", AUTH_KNOWN, BODY_NONE, projects_page, NULL),
 	PAGE_ROW(GET, UI, AUTH_VIEWER, BODY_NONE, overview_page, "Overview"),
 	PAGE_ROW(GET, UI "/tasks", AUTH_VIEWER, BODY_NONE, tasks_page, "Tasks"),
+	PAGE_ROW(GET, UI "/logs/search", AUTH_VIEWER, BODY_NONE, search_page, "Search"),
 	PAGE_ROW(GET, UI "/tasks/{id}", AUTH_VIEWER, BODY_NONE, task_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log", AUTH_VIEWER, BODY_NONE, log_page, NULL),
 	PAGE_ROW(GET, UI "/tasks/{id}/log/raw", AUTH_VIEWER, BODY_NONE, log_page_raw, NULL),
@@ -193,6 +197,13 @@ const struct route ROUTES[] = {
 	PAGE_ROW(GET, UI "/deliveries/{id}", AUTH_VIEWER, BODY_NONE, delivery_page, NULL),
 	PAGE_ROW(POST, UI "/deliveries/{id}/redeliver", AUTH_DEVELOPER, BODY_FORM, delivery_page_again, NULL),
 	PAGE_ROW(GET, UI "/triggers/{id}", AUTH_VIEWER, BODY_NONE, trigger_page, NULL),
+	PAGE_ROW(GET, UI "/settings", AUTH_VIEWER, BODY_NONE, settings_page, "Settings"),
+	PAGE_ROW(POST, UI "/settings/payload_keys", AUTH_OPERATOR, BODY_FORM, settings_page_payload_keys, NULL),
+	PAGE_ROW(POST, UI "/settings/destinations", AUTH_DEVELOPER, BODY_FORM, settings_page_add, NULL),
+	PAGE_ROW(POST, UI "/settings/destinations/{id}/pause", AUTH_DEVELOPER, BODY_FORM, settings_page_pause, NULL),
+	PAGE_ROW(POST, UI "/settings/destinations/{id}/resume", AUTH_DEVELOPER, BODY_FORM, settings_page_resume, NULL),
+	PAGE_ROW(POST, UI "/settings/destinations/{id}/ping", AUTH_DEVELOPER, BODY_FORM, settings_page_ping, NULL),
+	PAGE_ROW(POST, UI "/settings/destinations/{id}/delete", AUTH_DEVELOPER, BODY_FORM, settings_page_delete, NULL),
 	PAGE_ROW(GET, "/worker/projects/{project}/tasks/{id}", AUTH_NONE, BODY_NONE, task_page_worker_link, NULL),
 };
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof *ROUTES;

@@ -73,20 +73,28 @@ static enum err key_for(struct request *rq, struct str secret, struct seal_key *
 	return secret.n ? seal_key_read(&rq->cx, rq->set->secrets.key_file, out) : OK;
 }
 
-enum err log_destination_api_add(struct request *rq, struct reply *rp)
+enum err log_destination_api_make(struct request *rq, const json_t *j, struct id *out)
 {
 	struct log_destination d = { .id = id_make(clock_wall_us()), .project_id = rq->project_id, .name = STR_LIT(""),
 		                     .tenant = STR_LIT(""), .ca = STR_LIT(""), .sealed = STR_LIT("") };
 	struct log_destination_order order;
 	struct seal_key key = { { 0 } };
 
-	TRY(log_destination_order_from_json(&rq->cx, rq->json, &order));
+	TRY(log_destination_order_from_json(&rq->cx, j, &order));
 	if (!order.has_address)
 		return err_set(&rq->cx, ERR_REQUIRED, "field address: is missing");
 	TRY(apply(rq, &order, &d));
 	TRY(key_for(rq, order.secret, &key));
-	TRY(log_destination_store_add(rq->logs, &rq->cx, &d, &key, order.secret));
-	return show(rq, rp, &d.id);
+	*out = d.id;
+	return log_destination_store_add(rq->logs, &rq->cx, &d, &key, order.secret);
+}
+
+enum err log_destination_api_add(struct request *rq, struct reply *rp)
+{
+	struct id id;
+
+	TRY(log_destination_api_make(rq, rq->json, &id));
+	return show(rq, rp, &id);
 }
 
 enum err log_destination_api_list(struct request *rq, struct reply *rp)

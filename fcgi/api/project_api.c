@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/crypt.h"
 #include "fcgi/timeout.h"
+#include "model/payload_mask.h"
 #include "store/credential_store.h"
 #include "store/project_store.h"
 
@@ -37,6 +38,17 @@ enum err project_api_list(struct request *rq, struct reply *rp)
 	return reply_json(rp, 200, json_pack("{s:o}", "projects", array));
 }
 
+static json_t *words_to_json(struct str words)
+{
+	json_t *array = json_array();
+	struct str word;
+
+	while (str_cut(&words, '\n', &word))
+		if (word.n)
+			json_array_append_new(array, json_text(word));
+	return array;
+}
+
 enum err project_api_get(struct request *rq, struct reply *rp)
 {
 	struct project project;
@@ -44,8 +56,28 @@ enum err project_api_get(struct request *rq, struct reply *rp)
 
 	TRY(project_store_get(rq->db, &rq->cx, &rq->project_id, &project));
 	j = project_to_json(&project);
+	json_object_set_new(j, "payload_keys", words_to_json(project.payload_keys));
 	json_object_set_new(j, "timeout_most", json_integer(timeout_most(rq, project.timeout_most_s)));
 	return reply_json(rp, 200, j);
+}
+
+enum err project_api_change(struct request *rq, struct reply *rp)
+{
+	const json_t *list = json_object_get(rq->json, "payload_keys");
+	size_t n = json_array_size(list);
+	struct str *texts = arena_array(&rq->cx.arena, n, sizeof *texts), words;
+
+	if (!json_is_array(list))
+		return err_set(&rq->cx, list ? ERR_INPUT : ERR_REQUIRED, "field payload_keys: must be a list of texts");
+	for (size_t i = 0; i < n; i++) {
+		const json_t *text = json_array_get(list, i);
+
+		texts[i] = json_is_string(text) ? str_bytes(json_string_value(text), json_string_length(text)) : STR_LIT("");
+	}
+	if (!payload_words(&rq->cx.arena, texts, n, &words))
+		return err_set(&rq->cx, ERR_INPUT, "field payload_keys: " PAYLOAD_WORDS_RULE);
+	TRY(project_store_set_payload_keys(rq->db, &rq->cx, &rq->project_id, words));
+	return project_api_get(rq, rp);
 }
 
 /* --- registry logins -------------------------------------------------------------------------------- */

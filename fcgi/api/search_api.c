@@ -184,7 +184,7 @@ static enum err search_all(struct search *s, struct task_filter *f, bool goes_on
 	return OK;
 }
 
-enum err search_api_logs(struct request *rq, struct reply *rp)
+enum err search_api_run(struct request *rq, json_t **out)
 {
 	struct search s = { .rq = rq };
 	struct task_filter f;
@@ -205,8 +205,17 @@ enum err search_api_logs(struct request *rq, struct reply *rp)
 	if (s.is_cut)
 		json_object_set_new(j, "next", json_string(arena_printf(&rq->cx.arena, "%s-%lld-%lld", id_format(&s.task).s,
 		                                                        (long long)s.attempt, (long long)s.byte)));
-	if (e == OK)
-		return reply_json(rp, 200, j);
-	json_decref(j);
+	if (e != OK)
+		json_decref(j);
+	else
+		*out = j;
 	return e;
+}
+
+enum err search_api_logs(struct request *rq, struct reply *rp)
+{
+	json_t *found = NULL;
+
+	TRY(search_api_run(rq, &found));
+	return reply_json(rp, 200, found);
 }

@@ -80,7 +80,7 @@ static void put_value(struct tree *t, struct html_at parent, const char *key, js
 static void fill_text(struct page *p, struct html_at box, struct str payload)
 {
 	bool masked = false;
-	struct str text = payload_mask_text(p->html.arena, payload, &masked), shown = text_cut(text, PAYLOAD_TEXT_BYTES);
+	struct str text = payload_mask_text(p->html.arena, payload, p->frame->project->payload_keys, &masked), shown = text_cut(text, PAYLOAD_TEXT_BYTES);
 
 	html_put(html_piece(box, "raw"), shown);
 	if (masked)
@@ -94,7 +94,7 @@ static void fill_tree(struct page *p, struct html_at box, json_t *j)
 	struct tree t = { .page = p };
 	bool masked = false;
 
-	payload_mask(j, &masked);
+	payload_mask(j, p->frame->project->payload_keys, &masked);
 	put_value(&t, html_piece(box, "tree"), NULL, j, 0);
 	if (masked)
 		html_piece(box, "masked");

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#define COLUMNS "SELECT p.id, p.name, p.created_at, p.paused_at, p.timeout_most_s FROM project p "
+#define COLUMNS "SELECT p.id, p.name, p.created_at, p.paused_at, p.timeout_most_s, p.payload_keys FROM project p "
 
 static const struct sql ADD = { "INSERT INTO project (id, name) VALUES (?, ?)", "ss" };
 static const struct sql GET = { COLUMNS "WHERE p.id = ?", "s" };
@@ -15,11 +15,15 @@ static const struct sql LIST = {
 
 static const struct sql SET_TIMEOUT_MOST = { "UPDATE project SET timeout_most_s = NULLIF(?, 0) WHERE id = ?", "is" };
 
+static const struct sql SET_PAYLOAD_KEYS = { "UPDATE project SET payload_keys = ? WHERE id = ?", "ss" };
+
 enum { DUPLICATE = 1062, NAME_BYTES = 255 };
 
 static void from_row(const struct val *v, struct project *out)
 {
-	*out = (struct project){ val_id(&v[0]), val_str(&v[1]), val_time(&v[2]), val_time(&v[3]) != TIME_NONE, val_int(&v[4]) };
+	*out = (struct project){ .id = val_id(&v[0]), .name = val_str(&v[1]), .created_at = val_time(&v[2]),
+		                 .paused = val_time(&v[3]) != TIME_NONE, .timeout_most_s = val_int(&v[4]),
+		                 .payload_keys = val_str(&v[5]) };
 }
 
 enum err project_store_add(struct db *db, struct ctx *cx, struct str name, struct project *out)
@@ -60,6 +64,11 @@ enum err project_store_find(struct db *db, struct ctx *cx, struct str name, stru
 enum err project_store_set_timeout_most(struct db *db, struct ctx *cx, const struct id *id, int64_t most_s)
 {
 	return db_exec(db, cx, &SET_TIMEOUT_MOST, VALS(v_i(most_s), v_id(id)));
+}
+
+enum err project_store_set_payload_keys(struct db *db, struct ctx *cx, const struct id *id, struct str words)
+{
+	return db_exec(db, cx, &SET_PAYLOAD_KEYS, VALS(v_s(words), v_id(id)));
 }
 
 enum err project_store_list(struct db *db, struct ctx *cx, const struct id *user, struct project **out, size_t *n)

@@ -1,3 +1,6 @@
+#include "base/json.h"
+#include "fcgi/page/search_page.h"
+#include "fcgi/page/settings_page.h"
 #include "fcgi/page/callbacks_page.h"
 #include "fcgi/page/error_page.h"
 #include "fcgi/page/log_page.h"
@@ -103,8 +106,8 @@ static const struct frame *given_frame(void)
 	static struct node nodes[3];
 	static struct frame f;
 
-	projects[0] = (struct project){ id_of(0xde), STR_LIT("billing"), ago(86400 * 30), false, 0 };
-	projects[1] = (struct project){ id_of(0xdf), STR_LIT("reports"), ago(86400 * 400), true, 0 };
+	projects[0] = (struct project){ .id = id_of(0xde), .name = STR_LIT("billing"), .created_at = ago(86400 * 30), .payload_keys = STR_LIT("iban") };
+	projects[1] = (struct project){ .id = id_of(0xdf), .name = STR_LIT("reports"), .created_at = ago(86400 * 400), .paused = true };
 	nodes[0] = (struct node){ .name = STR_LIT("node-1"), .cluster_name = STR_LIT("default"), .state = STR_LIT("live"), .slots = 16, .running = 11, .lease_until = ago(-9), .beat_at = ago(1) };
 	nodes[1] = (struct node){ .name = STR_LIT("node-2"), .cluster_name = STR_LIT("default"), .state = STR_LIT("draining"), .slots = 16, .running = 2, .lease_until = ago(-9), .beat_at = ago(2) };
 	nodes[2] = (struct node){ .name = STR_LIT("node-3"), .cluster_name = STR_LIT("gpu"), .state = STR_LIT("live"), .slots = 4, .running = 4, .lease_until = ago(20), .beat_at = ago(31) };
@@ -444,6 +447,62 @@ START_TEST(callbacks_deliveries_and_triggers_are_clean)
 }
 END_TEST
 
+static struct str nothing_typed(void *arg, const char *field)
+{
+	(void)field;
+	return *(struct str *)arg;
+}
+
+START_TEST(settings_are_clean_and_offer_what_one_may)
+{
+	struct log_destination d[] = {
+		{ .name = str_of(HOSTILE), .address = str_of(HOSTILE), .error = str_of(HOSTILE), .ping_error = str_of(HOSTILE), .pinged_at = ago(1),
+		  .paused_at = TIME_NONE, .failing_at = ago(60), .failures = 7, .lost_logs = 3 },
+		{ .address = STR_LIT("udp://x"), .template = LOG_SYSLOG, .paused_at = ago(5), .failing_at = TIME_NONE, .pinged_at = TIME_NONE },
+	};
+	struct log_lag lags[] = { { .logs = 5, .bytes = 2048, .since = ago(90) }, { .since = TIME_NONE } };
+	struct str typed = str_of(HOSTILE);
+	struct settings_view v = { .destinations = d, .lags = lags, .n = 2, .now = ago(0), .payload_keys = str_of(HOSTILE), .typed = nothing_typed,
+		                   .arg = &typed, .wrong = HOSTILE, .may_change = true, .may_hide = true };
+	struct page p;
+
+	open_page(&p, OURS "/settings", "settings");
+	settings_page_fill(&p, &v);
+	send_page(&p, "settings");
+	ck_assert(shows("failing, 7 times in a row") && shows("5 logs wait (2.0 KiB)") && shows("3 logs were lost") && shows("Resume"));
+	end_request();
+	v = (struct settings_view){ .typed = nothing_typed, .arg = &typed, .payload_keys = STR_LIT("") };
+	open_page(&p, OURS "/settings", "settings");
+	settings_page_fill(&p, &v);
+	send_page(&p, "settings-viewer");
+	ck_assert(shows("Output goes nowhere else") && shows("none of its own") && !shows("settings/destinations"));
+	end_request();
+}
+END_TEST
+
+START_TEST(a_search_is_clean_and_says_how_far_it_looked)
+{
+	struct search_view v = { .text = STR_LIT("<b>"), .code = str_of(HOSTILE), .state = STR_LIT("error") };
+	auto_json *found = json_pack("{s:[{s:s, s:s, s:s, s:i, s:i, s:s}], s:i, s:i, s:s}", "hits", "task_id", "6a1f3b00c0de6a1f3b00c0de",
+	                             "code_name", "a/b", "state", "error", "attempt", 2, "byte", 4096, "text", "x <b> y <b>",
+	                             "searched_tasks", 1000, "searched_bytes", 33554432, "next", "6a1f3b00c0de6a1f3b00c0de-2-4099");
+	struct page p;
+
+	open_page(&p, OURS "/logs/search?q=x", "search");
+	search_page_fill(&p, &v);
+	send_page(&p, "search-nothing");
+	ck_assert(shows("Which line of which job"));
+	end_request();
+	v.found = found;
+	open_page(&p, OURS "/logs/search?q=x", "search");
+	search_page_fill(&p, &v);
+	send_page(&p, "search");
+	ck_assert(shows("1 found in 32.0 MiB of output of 1,000 tasks. There is more") && shows("x <mark>&lt;b&gt;</mark> y <mark>"));
+	ck_assert(shows("log?attempt=2&amp;from=4096") && shows("Search further"));
+	end_request();
+}
+END_TEST
+
 START_TEST(one_delivery_and_one_trigger_are_clean)
 {
 	struct delivery_try tries[] = { { .number = 1, .at = ago(5), .status = 503, .took_ms = 20, .address = STR_LIT("192.0.2.1"),
@@ -647,6 +706,8 @@ int main(void)
 	tcase_add_test(t, log_page_is_clean);
 	tcase_add_test(t, projects_are_clean);
 	tcase_add_test(t, callbacks_deliveries_and_triggers_are_clean);
+	tcase_add_test(t, settings_are_clean_and_offer_what_one_may);
+	tcase_add_test(t, a_search_is_clean_and_says_how_far_it_looked);
 	tcase_add_test(t, one_delivery_and_one_trigger_are_clean);
 	tcase_add_test(t, signin_goes_on_to_our_own_pages_only);
 	tcase_add_test(t, every_error_has_a_page);

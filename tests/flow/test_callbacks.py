@@ -156,6 +156,31 @@ class Registered(harness.FlowTest):
         self.stoker.run_task("ok")
         self.assertEqual(self.stoker.sql("SELECT SUM(hooks) FROM code"), [("0",)])
 
+    def test_payload_keys_of_a_project_are_shown_to_nobody(self):
+        project = "/2/projects/" + self.stoker.project
+        reply = self.stoker.request("PATCH", project, {"payload_keys": [" IBAN ", "social"]})
+        self.addCleanup(self.stoker.request, "PATCH", project, {"payload_keys": []})
+        self.assertEqual((reply.status, reply.json["payload_keys"]), (200, ["iban", "social"]))
+        for bad in ("iban", ["x"], [7], ["a\nb"], None):
+            self.assertEqual(self.stoker.request("PATCH", project, {"payload_keys": bad}).status, 400, bad)
+        told = self.register("/hidden", code_name="ok", states=["queued"], payload=True)
+        self.stoker.code("next", "true")
+        chained = self.stoker.post("callbacks", {"url": "code:next", "code_name": "ok", "states": ["complete"], "payload": True}).json
+        payload = '{"to": {"Iban": "DE-planted", "password": "planted too"}, "n": 1}'
+        task = self.stoker.run_task("ok", payload=payload)
+        self.assertEqual(task["payload"], payload)  # whoever queued it reads what he wrote
+        (_, body), = self.wait_sent("/hidden", 1)
+        self.assertEqual(json.loads(body)["task"]["payload"], '{"to":{"Iban":"[FILTERED]","password":"[FILTERED]"},"n":1}')
+        page = self.stoker.get("/ui/p/%s/tasks/%s" % (self.stoker.project, task["id"]), token=False, headers={"Cookie": "stoker=" + self.stoker.token})
+        self.assertIn("[FILTERED]", page.text)
+        self.assertNotIn("planted", page.text)
+        queued = harness.wait_for(lambda: self.stoker.get("tasks?code_name=next").json["tasks"], 20, "the chained task")[0]
+        self.assertIn("DE-planted", queued["payload"])  # a code of the project takes what its tasks may have
+        for path in ("deliveries", "events", "logs/search?q=DE-planted"):
+            self.assertNotIn("DE-planted", self.stoker.get(path).text, path)
+        for callback in (told, chained):
+            self.assertEqual(self.stoker.request("DELETE", "callbacks/" + callback["id"]).status, 200)
+
     def test_signatures_are_right_for_both_keys_while_rotating_and_never_for_another(self):
         callback = self.register("/signed")
         self.stoker.post("callbacks/%s/test" % callback["id"])

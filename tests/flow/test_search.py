@@ -1,4 +1,6 @@
 """Search over logs: by text and filter, bounded, and on from where it stopped."""
+import html
+import re
 import urllib.parse
 
 import harness
@@ -20,6 +22,67 @@ class Search(harness.FlowTest):
             after = page.get("next")
             if not after:
                 return hits
+
+    def ui(self, path, form=None, token=None):
+        """A page, or the answer to its form, sent with the token that stands in it."""
+        path = "/ui/p/%s/%s" % (self.stoker.project, path)
+        headers = {"Cookie": "stoker=" + (token or self.stoker.token)}
+        if form is None:
+            return self.stoker.get(path, token=False, headers=headers)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return self.stoker.request("POST", path, urllib.parse.urlencode(form).encode(), headers, token=False)
+
+    def token_of(self, role):
+        done = self.stoker.admin("token", "create", "--user", role, "--project", self.stoker.project, "--role", role)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return re.search("stk_[0-9A-Za-z_-]+", done.stdout).group(0)
+
+    def test_its_page_shows_the_lines_and_leads_into_the_log(self):
+        self.stoker.code("shown", "sh -c 'echo one; echo \"the <b>pin</b> is here\"'")
+        task = self.stoker.run_task("shown")["id"]
+        page = self.ui("logs/search?q=%3Cb%3Epin&code_name=shown")
+        self.assertEqual(page.status, 200)
+        self.assertIn("the <mark>&lt;b&gt;pin</mark>&lt;/b&gt; is here", page.text)
+        link = html.unescape(re.search(r'href="([^"]*/log\?attempt=1&amp;from=[^"]*)"', page.text).group(1))
+        self.assertIn("is here", self.stoker.get(link, token=False, headers={"Cookie": "stoker=" + self.stoker.token}).text)
+        self.assertIn(task, link)
+        moved = self.ui("logs/search?q=pin&code_name=&state=complete")
+        self.assertEqual((moved.status, moved.headers["location"].partition("?")[2]), (303, "q=pin&code_name=&complete=1"))
+        self.assertIn("No line has it", self.ui("logs/search?q=pin&error=1").text)
+        self.assertEqual(self.ui("logs/search?q=" + "x" * 300).status, 400)
+
+    def test_settings_are_changed_by_who_may_with_the_page_s_own_token(self):
+        page = self.ui("settings")
+        csrf = re.search(r'name="csrf"[^>]*value="([^"]+)"', page.text).group(1)
+        new = {"csrf": csrf, "address": "tcp://192.0.2.1:601", "name": "siem", "template": "", "secret": ""}
+        self.assertEqual(self.ui("settings/destinations", dict(new, csrf="wrong")).status, 403)
+        self.assertEqual(self.ui("settings/destinations", dict(new, address="gopher://x")).status, 400)
+        self.assertIn("scheme", self.ui("settings/destinations", dict(new, address="gopher://x")).text)
+        self.assertEqual(self.stoker.get("log_destinations").json["log_destinations"], [])
+        self.assertEqual(self.ui("settings/destinations", new).status, 303)
+        made, = self.stoker.get("log_destinations").json["log_destinations"]
+        self.assertEqual((made["address"], made["name"], made["template"]), ("tcp://192.0.2.1:601", "siem", "syslog"))
+        one = "settings/destinations/%s/" % made["id"]
+        for action, state in (("pause", "paused"), ("resume", "enabled")):
+            self.assertEqual(self.ui(one + action, {"csrf": csrf}).status, 303)
+            self.assertEqual(self.stoker.get("log_destinations/" + made["id"]).json["state"], state)
+        self.assertEqual(self.ui(one + "ping", {"csrf": csrf}).status, 303)
+        asked = self.ui(one + "delete", {"csrf": csrf})
+        self.assertEqual((asked.status, "Delete this destination" in asked.text), (200, True))
+        for role, may_add, may_hide in (("viewer", False, False), ("developer", True, False), ("operator", True, True)):
+            token = self.token_of(role)
+            text = self.ui("settings", token=token).text
+            own = re.search(r'name="csrf"[^>]*value="([^"]+)"', text).group(1)
+            self.assertEqual((role, "settings/destinations" in text, "settings/payload_keys" in text), (role, may_add, may_hide))
+            self.assertEqual(self.ui(one + "pause", {"csrf": own}, token).status, 303 if may_add else 403, role)
+            words = self.ui("settings/payload_keys", {"csrf": own, "payload_keys": "IBAN\r\n\r\nssn\r\n"}, token)
+            self.assertEqual(words.status, 303 if may_hide else 403, role)
+        self.assertEqual(self.stoker.get("/2/projects/" + self.stoker.project).json["payload_keys"], ["iban", "ssn"])
+        self.assertEqual(self.ui("settings/payload_keys", {"csrf": csrf, "payload_keys": "x"}).status, 400)
+        self.assertEqual(self.ui("settings/payload_keys", {"csrf": csrf, "payload_keys": ""}).status, 303)
+        self.assertEqual(self.stoker.get("/2/projects/" + self.stoker.project).json["payload_keys"], [])
+        self.assertEqual(self.ui(one + "delete", {"csrf": csrf, "confirm": "yes"}).status, 303)
+        self.assertEqual(self.stoker.get("log_destinations").json["log_destinations"], [])
 
     def test_it_finds_by_text_code_and_state_newest_first(self):
         self.stoker.code("good", "sh -c 'echo one; echo the needle is here; echo three'")

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "model/task_json.h"
+#include "model/payload_mask.h"
 #include "store/callback_store.h"
+#include "store/project_store.h"
 #include "store/task_store.h"
 
 #include <stdlib.h>
@@ -21,6 +23,8 @@ struct owner {
 	struct callback callback;
 	bool is_there;
 	struct signature_keys keys;
+	bool has_words;
+	struct str words;    /* of its project: payload keys whose values are not sent */
 };
 struct owners {
 	struct owner *all;
@@ -79,15 +83,27 @@ static struct str body_of(struct arena *a, const struct delivery *d, const struc
 }
 
 /* A payload is read on its own, and no more of them than fit. */
-static enum err read_payload(struct fetch *f, struct db *db, struct delivery *d, struct task *task)
+static enum err read_payload(struct fetch *f, struct db *db, struct owner *o, struct delivery *d, struct task *task)
 {
+	struct project project;
+	struct str code;
+
 	if (!(d->out.row.flags & CALLBACK_WITH_PAYLOAD))
 		return OK;
 	if (f->body_bytes > f->body_most) {
 		settle(d, OUTBOX_RELEASED, OVER_BUDGET_S, "");
 		return OK;
 	}
-	return task_store_get(db, &f->w.cx, &d->out.row.project_id, &d->out.row.task_id, task);
+	TRY(task_store_get(db, &f->w.cx, &d->out.row.project_id, &d->out.row.task_id, task));
+	if (callback_code(d->out.row.url, &code))
+		return OK; /* a code of the same project takes what its own tasks may have */
+	if (!o->has_words) {
+		TRY(project_store_get(db, &f->w.cx, &d->out.row.project_id, &project));
+		o->words = project.payload_keys;
+		o->has_words = true;
+	}
+	task->payload = payload_masked(&f->w.cx.arena, task->payload, o->words);
+	return OK;
 }
 
 static const struct task *task_of(const struct delivery *d, const struct task *tasks, size_t n)
@@ -137,7 +153,7 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
 		return OK;
 	if (found)
 		task = *found;
-	TRY(read_payload(f, db, d, &task));
+	TRY(read_payload(f, db, owner, d, &task));
 	if (d->settled)
 		return OK;
 	d->traceparent = str_c(&f->w.cx.arena, task.traceparent);
