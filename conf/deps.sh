@@ -13,7 +13,7 @@ declare -A PACKAGES=(
 	[build]="gcc make pkg-config libfcgi-dev libmariadb-dev libxml2-dev zlib1g-dev libjansson-dev
 		libcurl4-openssl-dev libssl-dev libutf8proc-dev libarchive-dev libseccomp-dev libinih-dev libzip-dev"
 	[run]="mariadb-server nginx-light|nginx crun runc skopeo busybox-static iproute2 nftables slirp4netns e2fsprogs util-linux curl tzdata"
-	[test]="check libsubunit-dev python3 perl ruby php-cli docker-registry docker.io podman rsyslog rsyslog-openssl chromium clang libclang-rt-dev cppcheck shellcheck git openssl libfaketime galera-4 rsync
+	[test]="check libsubunit-dev python3 perl ruby php-cli docker-registry docker.io podman rsyslog rsyslog-openssl apache2-bin chromium clang libclang-rt-dev cppcheck shellcheck git openssl libfaketime galera-4 rsync
 		nodejs npm|/usr/bin/npm"
 )
 POLICY=/usr/sbin/policy-rc.d
