@@ -190,6 +190,7 @@ class Points(storm.Storm):
         for place in late if self.most is None else []:
             for name in ("runner", "stoker-launcher", "scheduler", "courier"):
                 self.signal_one((name,), signal.SIGKILL)
+            self.kill("stoker-monitor")  # the next sweep has something to tell
             passed = self.fail_once([place], 5)
             done -= {place} - passed
         print("%d places of system calls failed once; not passed again: %s" % (

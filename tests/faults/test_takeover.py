@@ -32,13 +32,13 @@ class Takeover(harness.FlowTest):
         super().tearDownClass()
         shutil.rmtree(cls.folder)
 
-    def stop_before_the_monitor(self):
+    def stop_before_the_monitor(self, code="late"):
         """(task, its folder, the stopped launcher)."""
         point = self.points + "/launch.before_monitor"
         passed = os.path.getsize(point) if os.path.exists(point) else 0
         with open(self.points + "/table", "w") as table:
             table.write("launch.before_monitor=stop@%d\n" % (passed + 1))
-        task = self.stoker.queue("late")
+        task = self.stoker.queue(code)
         folder, = harness.wait_for(lambda: glob.glob("%s/jobs/%s-1" % (self.stoker.node, task)), 20, "the job's folder")
         launcher, = harness.wait_for(self.stopped, 10, "the launcher to stop")
         os.unlink(self.points + "/table")
@@ -73,6 +73,19 @@ class Takeover(harness.FlowTest):
         ended = self.stoker.wait_state(task, *harness.SETTLED)
         self.assertEqual((ended["state"], ended["attempt"]), ("complete", 1), self.attempts(task))
         self.assertEqual(self.stoker.task_log(task), b"1\n")
+
+    def test_such_a_monitor_is_watched(self):
+        """Its own death is told as such, not as that of a node."""
+        self.stoker.code("long", "sleep 600")
+        task, folder, launcher = self.stop_before_the_monitor("long")
+        self.change_runners(folder)
+        os.kill(launcher, signal.SIGCONT)
+        self.stoker.wait_state(task, "running")
+        harness.wait_for(lambda: "monitor_came attempt=%s-1" % task in self.stoker.log("runner"), 20, "the runner to see it")
+        with open(folder + "/monitor.pid") as file:
+            os.kill(int(file.read().split()[0]), signal.SIGKILL)
+        ended = self.stoker.wait_state(task, *harness.SETTLED)
+        self.assertEqual((ended["state"], ended["cause"]), ("killed", "monitor_lost"), self.attempts(task))
 
     def test_a_folder_that_goes_without_a_monitor_gives_its_task_back(self):
         """As a launcher removes it that could not start the monitor."""

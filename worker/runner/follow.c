@@ -462,6 +462,7 @@ static bool has_come(struct job *j)
 
 	if (!pid)
 		return false;
+	log_info("monitor_came", "attempt=%s", j->name);
 	j->monitor_gone = false;
 	j->was_dead = false;
 	follow_monitor(j, pid);
