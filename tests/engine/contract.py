@@ -631,11 +631,26 @@ class DaemonContract(Contract):
         finally:
             node.close()
 
-
     def running(self):
         job = self.launch("i=0; while ! [ -e /tmp/x ]; do echo $i; i=$((i+1)); sleep 0.01; done")
         job.wait_output("5\n")
         return job
+
+    def goes_on_without_daemon(self):
+        """A job that runs while its daemon ends, or is killed, and comes back: not a byte is lost."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            job = self.running()
+            self.daemon.stop(how)
+            seen = len(job.out())
+            wait_for(lambda: len(job.out()) > seen + 100, of="output while there is no daemon")
+            self.daemon.start()
+            seen = len(job.out())
+            wait_for(lambda: len(job.out()) > seen + 100, of="output after the restart")
+            job.send(b"K")
+            self.assertEqual(("cancelled", 0), tuple(job.end()[k] for k in ("verdict", "engine_restarted")))
+            lines = job.out().splitlines()
+            self.assertEqual([str(i) for i in range(len(lines))], lines)
+            wait_for(lambda: not self.daemon.has(job), of="the removal of the container")
 
     def test_zy_killed_by_others(self):
         """somebody kills its container: `killed`, the daemon being there"""
@@ -643,7 +658,6 @@ class DaemonContract(Contract):
         self.daemon.ask("POST", "/containers/stoker-%s/kill" % job.id)
         end = job.end()
         self.assertEqual(("signaled", 9, 0), (end["verdict"], end["signal"], end["engine_restarted"]))
-
 
 class Proxy:
     """Between node and daemon: the first answer to each of some questions is lost on its way."""
@@ -701,13 +715,11 @@ class Proxy:
         one.close()
         two.close()
 
-
 # --- the table -------------------------------------------------------------------------------------------------
 
 DOC = os.path.join(ROOT, "docs/engines.md")
 BEGIN, END = "<!-- what tests/engine found; --table writes it -->\n", "<!-- end of the table -->\n"
 NONE = "—"  # the row makes no sense there
-
 
 def read_table():
     """{ what: [a cell for each engine] } of the document, and the text before and behind it."""
@@ -718,12 +730,10 @@ def read_table():
     rows = [line.strip("|").split(" | ") for line in lines.splitlines()[2:]]
     return {r[0].strip(): [c.strip() for c in r[1:]] for r in rows}, before, behind
 
-
 def format_table(rows):
     names = list(ENGINES)
     lines = ["| what | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     return "".join(line + "\n" for line in lines + ["| " + " | ".join([what] + rows[what]) + " |" for what in sorted(rows)])
-
 
 def main(case):
     """Runs the engine's class; then the document must say of it what was found. --table writes that instead."""

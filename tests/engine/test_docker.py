@@ -4,7 +4,7 @@ import signal
 import unittest
 
 from contract import DaemonContract, main
-from node import Docker, wait_for
+from node import Docker
 
 
 class DockerTest(DaemonContract, unittest.TestCase):
@@ -13,19 +13,7 @@ class DockerTest(DaemonContract, unittest.TestCase):
 
     def test_zz_restart(self):
         """the daemon restarts, or is killed: with live-restore no byte is lost; without, `killed`, cause engine restarted"""
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            job = self.running()
-            self.daemon.stop(how)
-            seen = len(job.out())
-            wait_for(lambda: len(job.out()) > seen + 100, of="output while there is no daemon")
-            self.daemon.start()
-            seen = len(job.out())
-            wait_for(lambda: len(job.out()) > seen + 100, of="output after the restart")
-            job.send(b"K")
-            self.assertEqual(("cancelled", 0), tuple(job.end()[k] for k in ("verdict", "engine_restarted")))
-            lines = job.out().splitlines()
-            self.assertEqual([str(i) for i in range(len(lines))], lines)
-            wait_for(lambda: not self.daemon.has(job), of="the removal of the container")
+        self.goes_on_without_daemon()
         self.daemon.live_restore = False
         for how in (signal.SIGKILL, signal.SIGTERM):
             self.daemon.stop()
