@@ -111,6 +111,7 @@ $O/bin/stoker-unpack: $(call objs,worker/unpack) $(BASE_A)
 STATIC_FLAGS := $(FAULT_FLAGS) $(WARN) -O2 -g $(HARDEN) -fno-pie
 INIT_C := $(wildcard worker/monitor/init*.c)
 MONITOR_C := $(filter-out $(INIT_C),$(wildcard worker/monitor/*.c))
+INIT_C += $(addprefix worker/monitor/,cgroup.c swarm_frame.c)
 $O/bin/stoker-monitor: $(MONITOR_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h) $(NTH_CALL_C)
 	@mkdir -p $(@D); echo "link $@"; $(CC) -D_GNU_SOURCE -Ilib -I. $(STATIC_FLAGS) -static $(MONITOR_C) $(NTH_CALL_C) $(WRAP) -o $@
 $O/bin/stoker-init: $(INIT_C) $(wildcard worker/monitor/*.h worker/launcher/launch_request.h)

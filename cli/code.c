@@ -122,7 +122,7 @@ enum err code_register_command(struct cli *c)
 		{ "scratch", 0, OPTION_TEXT, &o.scratch, "memory|disk", "where its jobs write: memory of theirs, or a disk", 0, 0 },
 		{ "grace", 0, OPTION_INT, &o.grace_s, "S", "seconds between TERM and KILL", 0, 3600 },
 		{ "on-node-loss", 0, OPTION_TEXT, &o.on_node_loss, "WORD", "again (the default), or fail: then a lost node ends it", 0, 0 },
-		{ "engine", 0, OPTION_TEXT, &o.engine, "NAME", "oci, docker or podman; default: the first of its node", 0, 0 },
+		{ "engine", 0, OPTION_TEXT, &o.engine, "NAME", "oci, docker, podman or swarm; default: the first of its node", 0, 0 },
 		{ "output", 0, OPTION_TEXT, &o.output, "apart|merged", "merged: one pipe for both streams, so that their order is exact", 0, 0 },
 		{ "follow-tag", 0, OPTION_INT, &o.follow_tag_s, "S", "look up what the image's tag means again, at most every S seconds", 0, 86400 },
 		{ "callback", 0, OPTION_TEXT, &o.callback, "URL", "told when a task is over", 0, 0 },

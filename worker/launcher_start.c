@@ -103,14 +103,15 @@ enum err launcher_start(struct ctx *cx, const struct settings *set, const struct
 		"--slots", arena_printf(a, "%lld", (long long)set->node.slots),
 		"--cgroup", set->node.cgroup, "--runtime", set->node.runtime, "--isolation", set->node.isolation,
 		"--images-mb", arena_printf(a, "%lld", (long long)set->images.cache_mb),
-		"--resolvers", set->node.resolvers, "--closed", closed, NULL, NULL, NULL, NULL, NULL,
+		"--resolvers", set->node.resolvers, "--closed", closed, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 	};
 	char **end = argv;
 
 	while (*end)
 		end++;
 	end = add_daemon(set, "docker", "--docker", set->node.docker_socket, end);
-	add_daemon(set, "podman", "--podman", set->node.podman_socket, end);
+	end = add_daemon(set, "podman", "--podman", set->node.podman_socket, end);
+	add_daemon(set, "swarm", "--swarm", set->node.swarm_socket, end);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(cx, "make the launcher's channel");
 	pid = fork();

@@ -17,7 +17,7 @@ struct code {
 	int64_t package_bytes;
 	struct str runtime, stack, file_name; /* how the zip is run; in `image`, else in theirs (runtime.h) */
 	struct str callback;      /* URL or "" */
-	struct str engine;        /* oci, docker or podman; "" = the first of its node */
+	struct str engine;        /* oci, docker, podman or swarm; "" = the first of its node */
 	int64_t max_concurrency;  /* 0 = no limit */
 	int64_t retries, retries_delay_s;
 	int64_t default_priority; /* 0..2 */

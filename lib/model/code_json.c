@@ -248,14 +248,14 @@ static enum err read_choice(struct ctx *cx, const json_t *j, const char *key, co
 
 static enum err read_engine(struct ctx *cx, const json_t *j, struct code_order *o)
 {
-	static const char *const names[] = { "", "oci", "docker", "podman" };
+	static const char *const names[] = { "", "oci", "docker", "podman", "swarm" };
 
 	TRY(json_get_text(cx, j, "engine", &o->engine));
 	o->has_engine = json_object_get(j, "engine") != NULL;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (str_is(o->engine, names[i]))
 			return OK;
-	return err_set(cx, ERR_INPUT, "field engine: must be \"oci\", \"docker\" or \"podman\", or \"\" for the node's own choice");
+	return err_set(cx, ERR_INPUT, "field engine: must be \"oci\", \"docker\", \"podman\" or \"swarm\", or \"\" for the node's own choice");
 }
 
 /* Texts; PHP also sends false. What is "" is not said. */

@@ -59,9 +59,10 @@ static const struct conf_key KEYS[] = {
 	TEXT("node", "cluster", "default", node.cluster, "the cluster whose tasks this node runs"),
 	TEXT("node", "doorbell", "127.0.0.1:0", node.doorbell, "UDP address that wakes the runner; port 0 = any free one"),
 	TEXT("node", "runtime", "auto", node.runtime, "auto, crun or runc"),
-	TEXT("node", "engines", "oci", node.engines, "which of oci, docker and podman this node has, comma separated; the first runs what no code says otherwise of"),
+	TEXT("node", "engines", "oci", node.engines, "which of oci, docker, podman and swarm this node has, comma separated; the first runs what no code says otherwise of"),
 	TEXT("node", "docker_socket", "/run/docker.sock", node.docker_socket, "socket of the daemon of the engine docker"),
 	TEXT("node", "podman_socket", "/run/podman/podman.sock", node.podman_socket, "socket of the service of the engine podman"),
+	TEXT("node", "swarm_socket", "/run/docker.sock", node.swarm_socket, "socket of the daemon that manages the swarm of the engine swarm"),
 	TEXT("node", "isolation", "usual", node.isolation, "usual: what the host cannot give is done without, and stoker admin doctor tells it; strict: then it runs no job"),
 	TEXT("node", "cgroup", "stoker", node.cgroup, "cgroup below which jobs get theirs"),
 	TEXT("node", "resolvers", "", node.resolvers, "addresses, comma separated, that jobs of clusters with a network may ask for names; empty = this host's own that are not on its loopback"),
@@ -139,8 +140,8 @@ static enum err check_engines(struct ctx *cx, const struct settings *out)
 
 	while (str_cut(&rest, ',', &one)) {
 		one = str_trim(one);
-		if (!str_is(one, "oci") && !str_is(one, "docker") && !str_is(one, "podman"))
-			return err_set(cx, ERR_INPUT, "node.engines must name oci, docker or podman, not \"" STR_FMT "\"", STR_ARG(one));
+		if (!str_is(one, "oci") && !str_is(one, "docker") && !str_is(one, "podman") && !str_is(one, "swarm"))
+			return err_set(cx, ERR_INPUT, "node.engines must name oci, docker, podman or swarm, not \"" STR_FMT "\"", STR_ARG(one));
 	}
 	return OK;
 }

@@ -32,7 +32,7 @@ struct settings {
 		char *images;
 	} runtimes;
 	struct {
-		char *name, *dir, *cluster, *doorbell, *runtime, *engines, *docker_socket, *podman_socket, *isolation, *cgroup, *resolvers;
+		char *name, *dir, *cluster, *doorbell, *runtime, *engines, *docker_socket, *podman_socket, *swarm_socket, *isolation, *cgroup, *resolvers;
 		int64_t slots, uid_base, memory_mb, pids, cpu_millis, scratch_mb, disk_mb, packages_mb, grace_s, stop_grace_s;
 	} node;
 	struct {

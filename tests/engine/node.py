@@ -29,7 +29,7 @@ FRAME = struct.Struct("<IBxxxQ")
 MAGIC, VERSION = 0x4B4C5453, 2
 LAUNCH, REMOVE, SWEEP, UNPACK, IMAGE = 2, 3, 4, 5, 6
 OK, REFUSED, NO_IMAGE, BUSY, FAILED, NODE = range(6)
-ENGINES = {"oci": 0, "docker": 1, "podman": 2}
+ENGINES = {"oci": 0, "docker": 1, "podman": 2, "swarm": 3}
 APPLETS = ("sh cat dd echo env false grep head hostname id ip kill ls mkdir mount nproc printf ps pwd readlink rm seq "
            "sleep stat tail touch true ulimit unshare wc yes nslookup ln chmod").split()
 
@@ -262,6 +262,12 @@ class Node:
         shutil.rmtree(self.dir)
 
 
+def mounts_below(folder):
+    """In the order in which they were made."""
+    with open("/proc/self/mountinfo") as f:
+        return [line.split()[4] for line in f if line.split()[4].startswith(folder + "/")]
+
+
 class Daemon:
     """What Docker and Podman have in common: an API at a socket."""
     name = None
@@ -273,13 +279,14 @@ class Daemon:
         self.process = None
 
     def ask(self, method, target, body=None):
-        data = json.dumps(body).encode() if body is not None else b""
+        """Status and answer; a body of bytes is a tar."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         answer = b""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(WAIT_S)
             s.connect(self.socket)
-            s.sendall(("%s %s HTTP/1.0\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" %
-                       (method, target, len(data))).encode() + data)
+            s.sendall(("%s %s HTTP/1.0\r\nHost: d\r\nContent-Type: application/%s\r\nContent-Length: %d\r\n\r\n" %
+                       (method, target, "x-tar" if isinstance(body, bytes) else "json", len(data))).encode() + data)
             while True:
                 more = s.recv(65536)
                 if not more:
@@ -312,15 +319,25 @@ class Daemon:
     def has(self, job):
         return self.ask("GET", "/containers/stoker-%s/json" % job.id)[0] == 200
 
+    def container_of(self, job):
+        return "stoker-" + job.id
+
+    def keeps(self, job):
+        """Has it something of a job that has ended, and been cleaned up behind?"""
+        return self.has(job)
+
+    def take_name(self, name, image):
+        """Something of others with that name; what it is asked for by."""
+        return "/containers/%s/json" % self.ask("POST", "/containers/create?name=" + name, {"Image": image, "Cmd": ["sh"]})[1]["Id"]
+
     def close(self):
         if self.process.poll() is None:
             for c in self.containers():
                 self.ask("DELETE", "/containers/%s?force=true&v=true" % c["Id"])
             self.stop()
         self.clean()
-        with open("/proc/self/mountinfo") as f:
-            for point in sorted((line.split()[4] for line in f if self.dir in line), reverse=True):
-                subprocess.run(["umount", "-l", point], check=True)
+        while mounts_below(self.dir):
+            subprocess.run(["umount", "-l", mounts_below(self.dir)[-1]], check=True)  # one may hide another: the last first
         self.log.close()
         shutil.rmtree(self.dir)
 
@@ -354,6 +371,136 @@ class Docker(Daemon):
         for pid, _ in processes_of("-address " + self.dir + "/exec"):
             os.kill(pid, signal.SIGKILL)  # shims of containers that outlived their daemon
         drop_cgroups("stoker-test-%d-dockerd" % os.getpid())
+
+
+class Swarm(Docker):
+    """A manager that is its swarm's only node."""
+    name = "swarm"
+    live_restore = False  # the two exclude each other
+
+    def __init__(self):
+        super().__init__()
+        state = self.dir + "/data/swarm"  # of which every change is synced to the disk several times
+        os.makedirs(state)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "stoker-test", state], check=True)
+
+    def start(self):
+        super().start()
+        if not os.path.exists(self.dir + "/made"):
+            self.make("127.0.0.1:0")
+        wait_for(self.manages, of="the swarm")
+
+    def make(self, address):
+        status, said = self.ask("POST", "/swarm/init", {"ListenAddr": address, "AdvertiseAddr": address.split(":")[0],
+                                                        "Spec": {"Dispatcher": {"HeartbeatPeriod": 10 ** 9}}})
+        assert status == 200, said
+        open(self.dir + "/made", "w").close()
+
+    def manages(self):
+        return self.ask("GET", "/services")[0] == 200
+
+    def services(self):
+        return self.ask("GET", "/services")[1]
+
+    def container_of(self, job):
+        return next(c["Id"] for c in self.containers() if c["Labels"]["com.docker.swarm.service.name"] == "stoker-" + job.id)
+
+    def keeps(self, job):
+        wait_for(lambda: not self.has(job), of="the removal of the container, which is its node's matter")
+        return any(job.id in s["Spec"]["Name"] for s in self.ask("GET", "/secrets")[1])
+
+    def take_name(self, name, image):
+        spec = {"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": image}}, "Mode": {"Replicated": {"Replicas": 0}}}
+        return "/services/" + self.ask("POST", "/services/create", spec)[1]["ID"]
+
+    def has(self, job):
+        return self.ask("GET", "/services/stoker-" + job.id)[0] == 200 or \
+            any(c["Labels"].get("com.docker.swarm.service.name") == "stoker-" + job.id for c in self.containers())
+
+    def close(self):
+        if self.process.poll() is None and self.manages():
+            for s in self.services():
+                self.ask("DELETE", "/services/" + s["ID"])
+            wait_for(lambda: not self.containers(), of="the end of the services")
+        super().close()
+
+
+class SwarmNode(Swarm):
+    """One of several nodes, in a network namespace of its own that only the others reach."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.address = "198.19.0.%d" % number
+        self.holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "ip link set lo up; echo; exec sleep 86400"], stdout=subprocess.PIPE)
+        self.holder.stdout.readline()
+
+    def inside(self, *argv):
+        return ["nsenter", "-t", str(self.holder.pid), "-n"] + list(argv)
+
+    def link(self, other):
+        subprocess.run(self.inside("ip", "link", "add", "e0", "type", "veth", "peer", "name", "e0", "netns", str(other.holder.pid)), check=True)
+        for one in (self, other):
+            subprocess.run(one.inside("ip", "addr", "add", one.address + "/24", "dev", "e0"), check=True)
+            subprocess.run(one.inside("ip", "link", "set", "e0", "up"), check=True)
+            subprocess.run(one.inside("ip", "route", "add", "default", "dev", "e0"), check=True)
+
+    def command(self):
+        return self.inside(*[a.replace("-dockerd", "-dockerd-" + self.address) for a in super().command()])
+
+    def start(self):
+        Docker.start(self)
+
+    def lead(self):
+        self.make(self.address + ":2377")
+        wait_for(self.manages, of="the swarm")
+
+    def join(self, leader):
+        token = leader.ask("GET", "/swarm")[1]["JoinTokens"]["Worker"]
+        status, said = self.ask("POST", "/swarm/join", {"ListenAddr": self.address + ":2377", "AdvertiseAddr": self.address,
+                                                        "RemoteAddrs": [leader.address + ":2377"], "JoinToken": token})
+        assert status == 200, said
+
+    def id(self):
+        return self.ask("GET", "/info")[1]["Swarm"]["NodeID"]
+
+    def bring_image(self, name, other):
+        """Names the newest image, and lets the other node have it."""
+        newest = max(self.ask("GET", "/images/json")[1], key=lambda i: i["Created"])["Id"]
+        assert self.ask("POST", "/images/%s/tag?repo=%s" % (newest, name))[0] == 201
+        assert other.ask("POST", "/images/load", self.ask("GET", "/images/%s/get" % newest)[1])[0] == 200
+
+    def availability(self, node, what):
+        """As a manager: active, or drain."""
+        def changed():
+            _, n = self.ask("GET", "/nodes/" + node)
+            return self.ask("POST", "/nodes/%s/update?version=%d" % (node, n["Version"]["Index"]), dict(n["Spec"], Availability=what))[0] == 200
+        wait_for(changed, of="the node to be " + what)
+
+    def state(self, node):
+        return self.ask("GET", "/nodes/" + node)[1]["Status"]["State"]
+
+    def cut(self, is_cut):
+        subprocess.run(self.inside("ip", "link", "set", "e0", "down" if is_cut else "up"), check=True)
+        if not is_cut:
+            subprocess.run(self.inside("ip", "route", "add", "default", "dev", "e0"), check=True)
+
+    def die(self):
+        """As a host does: the daemon, what it had started, all at once."""
+        inits = [c["State"]["Pid"] for c in (self.ask("GET", "/containers/%s/json" % c["Id"])[1] for c in self.containers())]
+        self.process.kill()
+        for pid, _ in processes_of(self.dir + "/exec"):
+            os.kill(pid, signal.SIGKILL)
+        for pid in inits:
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait(WAIT_S)
+
+    def clean(self):
+        super().clean()
+        drop_cgroups("stoker-test-%d-dockerd-%s" % (os.getpid(), self.address))
+        self.holder.kill()
+        self.holder.wait()
 
 
 class Podman(Daemon):

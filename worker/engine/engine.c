@@ -6,6 +6,7 @@ static const struct engine_class *const ENGINES[] = {
 	&ENGINE_OCI,    /* crun or runc on an unpacked image */
 	&ENGINE_DOCKER, /* a daemon with Docker's API */
 	&ENGINE_PODMAN, /* the same, where it differs from Docker */
+	&ENGINE_SWARM,  /* a manager of Docker's swarm, whose nodes run the job */
 };
 
 const struct engine_class *engine_find(struct str name)

@@ -98,7 +98,7 @@ struct engine_class {
 	void (*sweep)(struct engine *e);
 };
 
-extern const struct engine_class ENGINE_OCI, ENGINE_DOCKER, ENGINE_PODMAN;
+extern const struct engine_class ENGINE_OCI, ENGINE_DOCKER, ENGINE_PODMAN, ENGINE_SWARM;
 /* The table: NULL if none has that name. */
 const struct engine_class *engine_find(struct str name);
 const struct engine_class *engine_of_kind(uint8_t kind);

@@ -13,6 +13,7 @@
 #include "base/fault_point.h"
 #include "worker/launcher/docker.h"
 #include "worker/launcher/launcher.h"
+#include "worker/launcher/swarm.h"
 #include "worker/launcher/userns.h"
 #include "worker/monitor/cgroup.h"
 #include "worker/monitor/monitor.h"
@@ -124,7 +125,9 @@ static enum err write_setup(struct ctx *cx, const struct launcher *l, const stru
 
 	fill_setup(l, a, outbound, &setup);
 	buf_add(&text, &setup, sizeof setup);
-	if (a->request->engine != LAUNCH_ENGINE_OCI)
+	if (a->request->engine == LAUNCH_ENGINE_SWARM)
+		TRY(swarm_format(cx, l, &setup, &text));
+	else if (a->request->engine != LAUNCH_ENGINE_OCI)
 		TRY(docker_format(cx, l, &setup, &text));
 	else
 		spec_format(&l->parts, &l->host, &setup, &text);
@@ -221,7 +224,7 @@ static enum err spawn(struct ctx *cx, struct launcher *l, const struct attempt *
 	TRY(make_ctl(cx, l, dir, &o.ctl));
 	if (is_oci)
 		TRY(slot_userns(cx, l, a->request->slot, &userns));
-	else
+	else if (a->request->engine != LAUNCH_ENGINE_SWARM)
 		TRY(docker_listen(cx, dir, &o.listen));
 	if (a->package >= 0)
 		TRY(owner_userns(cx, l, a->request, &owner));

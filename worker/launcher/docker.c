@@ -14,6 +14,7 @@
 
 #include "base/crypt.h"
 #include "base/json.h"
+#include "worker/launcher/swarm.h"
 #include "worker/monitor/engine_http.h"
 #include "worker/monitor/init_link.h"
 
@@ -23,7 +24,7 @@ enum { BACKLOG = 4, ASK_MS = 30000, PROBE_MS = 3000, LIST_MAX = 16 << 20, PROCES
 
 const char *docker_engine_name(enum launch_engine engine)
 {
-	static const char *const names[LAUNCH_ENGINE_END] = { "oci", "docker", "podman" };
+	static const char *const names[LAUNCH_ENGINE_END] = { "oci", "docker", "podman", "swarm" };
 
 	return names[engine];
 }
@@ -102,7 +103,7 @@ static json_t *limit_of(const char *name, unsigned long long soft, unsigned long
 }
 
 /* Podman has a default of its own for processes, which may be more than we could give. */
-static json_t *limits(const struct host *host, const struct launch_request *rq)
+json_t *docker_limits(const struct host *host, const struct launch_request *rq)
 {
 	struct file_limits f;
 	struct rlimit processes;
@@ -162,7 +163,7 @@ static json_t *host_config(struct ctx *cx, const struct launcher *l, const struc
 	                      "ReadonlyRootfs", 1, "Init", 0, "OomScoreAdj", SPEC_OOM_SCORE, "ShmSize", 64 << 20);
 
 	json_object_set_new(h, "SecurityOpt", security(cx, l, rq));
-	json_object_set_new(h, "Ulimits", limits(&l->host, rq));
+	json_object_set_new(h, "Ulimits", docker_limits(&l->host, rq));
 	json_object_set_new(h, "Tmpfs", writable(cx, l, rq));
 	json_object_set_new(h, "Mounts", mounts(cx, l, s->id));
 	json_object_set_new(h, "MaskedPaths", json_loads("[" SPEC_MASKED_PATHS "]", 0, NULL));
@@ -218,6 +219,10 @@ void docker_probe(const struct launcher *l, char *text, size_t room)
 
 		if (!*q.socket)
 			continue;
+		if (e == LAUNCH_ENGINE_SWARM) {
+			swarm_probe(l, text + n, room - n);
+			continue;
+		}
 		status = engine_ask(&q, answer, sizeof answer);
 		version = status == 200 ? json_loads(answer, 0, NULL) : NULL;
 		if (version)
@@ -233,7 +238,7 @@ void docker_probe(const struct launcher *l, char *text, size_t room)
 /* --- strays ------------------------------------------------------------------------------------------------ */
 
 /* Of an attempt whose monitor lives it is that one's. */
-static bool is_stray(const struct launcher *l, const char *id)
+bool docker_is_stray(const struct launcher *l, const char *id)
 {
 	int dir = *id && !strchr(id, '/') ? openat(l->jobs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	bool lives = dir >= 0 && attempt_is_watched(dir);
@@ -251,7 +256,7 @@ static void sweep_one(const struct launcher *l, enum launch_engine engine, const
 	const char *attempt = json_string_value(json_object_get(labels, "stoker.attempt"));
 	char target[160], answer[1024];
 
-	if (!id || !node || !attempt || strcmp(node, l->node_path) != 0 || strlen(id) > 64 || !is_stray(l, attempt))
+	if (!id || !node || !attempt || strcmp(node, l->node_path) != 0 || strlen(id) > 64 || !docker_is_stray(l, attempt))
 		return;
 	snprintf(target, sizeof target, "/containers/%s?force=true&v=true", id);
 	ask(l, engine, "DELETE", target, answer, sizeof answer);
@@ -260,9 +265,14 @@ static void sweep_one(const struct launcher *l, enum launch_engine engine, const
 /* The label is asked for, and compared again: nothing of others is touched whatever the daemon makes of filters. */
 static _Noreturn void sweep_child(const struct launcher *l, enum launch_engine engine)
 {
-	char *list = malloc(LIST_MAX);
+	char *list;
 	json_t *containers;
 
+	if (engine == LAUNCH_ENGINE_SWARM) {
+		swarm_sweep(l);
+		_exit(0);
+	}
+	list = malloc(LIST_MAX);
 	if (!list || ask(l, engine, "GET", "/containers/json?all=true&filters=%7B%22label%22%3A%5B%22" DOCKER_LABEL_NODE "%22%5D%7D",
 	                 list, LIST_MAX) != 200)
 		_exit(1);

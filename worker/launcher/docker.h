@@ -1,4 +1,6 @@
 #pragma once
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "worker/launcher/launcher.h"
 
@@ -21,6 +23,12 @@ enum err docker_listen(struct ctx *cx, int dir, int *out);
 /* LAUNCH_IMAGE: a child answers to the socket `runner`. An error: there is none. */
 enum err docker_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
                       const struct launch_fds *fds, int runner);
+
+/* Its limits of files and processes, as the API has them; the caller's. */
+json_t *docker_limits(const struct host *host, const struct launch_request *rq);
+
+/* Is the attempt without a living monitor? */
+bool docker_is_stray(const struct launcher *l, const char *attempt);
 
 /* Starts a child for each daemon, unless its last one still works, that removes containers of this node, known
  * by their label, whose attempt has no living monitor. */

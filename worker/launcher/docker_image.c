@@ -15,6 +15,7 @@
 
 #include "base/crypt.h"
 #include "base/json.h"
+#include "worker/launcher/swarm.h"
 #include "worker/monitor/engine_http.h"
 
 enum { ASK_MS = 30000, LOAD_MS = 600000, ANSWER_MAX = 1 << 20 };
@@ -195,6 +196,8 @@ static uint32_t take_answer(struct question *q, const struct launch_request *rq)
 		return LAUNCH_FAILED;
 	}
 	snprintf(with, sizeof with, "%s%s", strncmp(id, "sha256:", 7) == 0 ? "" : "sha256:", id);
+	if (q->engine == LAUNCH_ENGINE_SWARM)
+		swarm_note_reference(q->l, with, json_string_value(json_array_get(json_object_get(image, "RepoDigests"), 0)));
 	return put(q, rq, with, config);
 }
 

@@ -92,6 +92,7 @@ enum launch_engine {
 	LAUNCH_ENGINE_OCI = 0,
 	LAUNCH_ENGINE_DOCKER = 1,
 	LAUNCH_ENGINE_PODMAN = 2,
+	LAUNCH_ENGINE_SWARM = 3, /* the manager's */
 	LAUNCH_ENGINE_END
 };
 

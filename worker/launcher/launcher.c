@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "worker/launcher/docker.h"
+#include "worker/launcher/swarm.h"
 #include "worker/monitor/cgroup.h"
 
 enum { LEASE_BYTES = 8 };
@@ -117,7 +118,8 @@ enum err launcher_open(struct ctx *cx, const struct launcher_options *opt, struc
 	TRY(make_tables(cx, l));
 	attempt_find_holders(l);
 	TRY(spec_parts_open(cx, &l->parts));
-	return docker_open(cx, l);
+	TRY(docker_open(cx, l));
+	return swarm_open(cx, l);
 }
 
 void launcher_close(struct launcher *l)

@@ -1,4 +1,6 @@
 #pragma once
+#include <limits.h>
+
 #include "base/ctx.h"
 #include "worker/launcher/host.h"
 #include "worker/launcher/launch_request.h"
@@ -22,6 +24,8 @@ struct launcher {
 	int lease;              /* the file, for the monitors */
 	int monitor, init, layers; /* the programs */
 	char init_path[PATH_MAX], node_path[PATH_MAX]; /* as a daemon sees them, too */
+	char swarm_init[64]; /* name of the config that holds stoker-init */
+	char swarm_label[HOST_NAME_MAX + PATH_MAX + 2]; /* this node, in a swarm */
 	int64_t sweep_us; /* when to look for strays again */
 	pid_t sweeper[LAUNCH_ENGINE_END]; /* the child that looks for strays; 0 = none */
 	int *userns;            /* per slot, -1 = not made yet */

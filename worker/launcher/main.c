@@ -57,12 +57,14 @@ static enum err parse_cgroup(struct ctx *cx, const char *text, struct launcher_o
 
 static enum err parse_engine(struct ctx *cx, const char *name, const char *text, struct launcher_options *opt)
 {
-	char *socket = opt->engine[strcmp(name, "docker") == 0 ? LAUNCH_ENGINE_DOCKER : LAUNCH_ENGINE_PODMAN];
+	enum launch_engine e = LAUNCH_ENGINE_DOCKER;
 
+	while (strcmp(name, docker_engine_name(e)) != 0)
+		e++;
 	if (*text != '/' || strlen(text) >= ENGINE_SOCKET_MAX)
 		return err_set(cx, ERR_INPUT, "--%s must be a path of at most %d bytes, not \"%s\"", name,
 		               ENGINE_SOCKET_MAX - 1, text);
-	snprintf(socket, ENGINE_SOCKET_MAX, "%s", text);
+	snprintf(opt->engine[e], ENGINE_SOCKET_MAX, "%s", text);
 	return OK;
 }
 
@@ -87,7 +89,7 @@ static enum err parse_option(struct ctx *cx, const char *name, const char *text,
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->uid_base);
 	if (strcmp(name, "slots") == 0)
 		return parse_number(cx, name, text, 4096, &opt->slots);
-	if (strcmp(name, "docker") == 0 || strcmp(name, "podman") == 0)
+	if (strcmp(name, "docker") == 0 || strcmp(name, "podman") == 0 || strcmp(name, "swarm") == 0)
 		return parse_engine(cx, name, text, opt);
 	if (strcmp(name, "images-mb") == 0)
 		return parse_number(cx, name, text, UINT32_MAX - 1, &opt->images_mb);
@@ -133,7 +135,7 @@ static enum err options_parse(struct ctx *cx, int argc, char **argv, struct laun
 		{ "runtime", required_argument, NULL, 0 }, { "isolation", required_argument, NULL, 0 },
 		{ "images-mb", required_argument, NULL, 0 }, { "resolvers", required_argument, NULL, 0 },
 		{ "closed", required_argument, NULL, 0 },   { "docker", required_argument, NULL, 0 },
-		{ "podman", required_argument, NULL, 0 },
+		{ "podman", required_argument, NULL, 0 },   { "swarm", required_argument, NULL, 0 },
 		{ "probe", no_argument, NULL, 0 },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -368,7 +370,10 @@ static void drop_started(struct launcher *l, const struct pollfd *polls)
 
 static bool has_daemons(const struct launcher *l)
 {
-	return l->opt.engine[LAUNCH_ENGINE_DOCKER][0] || l->opt.engine[LAUNCH_ENGINE_PODMAN][0];
+	for (enum launch_engine e = LAUNCH_ENGINE_DOCKER; e < LAUNCH_ENGINE_END; e++)
+		if (l->opt.engine[e][0])
+			return true;
+	return false;
 }
 
 static void reap(struct launcher *l)

@@ -37,6 +37,8 @@ static enum err check_engine(struct ctx *cx, const struct launcher *l, const str
 	if (rq->on_disk)
 		return err_set(cx, ERR_INPUT, "launch request: the engine %s gives jobs no scratch on a disk, and the code wants one",
 		               docker_engine_name(rq->engine));
+	if (rq->engine == LAUNCH_ENGINE_SWARM && rq->has_package)
+		return err_set(cx, ERR_INPUT, "launch request: the engine swarm brings no package to its nodes, and the code has one");
 	return OK;
 }
 

@@ -34,6 +34,7 @@ enum init_step {
 	INIT_STEP_WORKDIR = 2,
 	INIT_STEP_EXEC = 3,
 	INIT_STEP_TASK = 5,     /* copy payload, config or package */
+	INIT_STEP_ORDERS = 6,   /* what a swarm's container does first */
 	INIT_STEP_PLATFORM = 4, /* exec too, of a program for another machine: a is its ELF machine */
 };
 

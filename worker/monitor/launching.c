@@ -150,6 +150,10 @@ bool monitor_launch(struct monitor *m, const char *config, size_t n)
 
 	if (m->is_remote)
 		return launch_remote(m, config, n);
+	if (m->is_swarm) {
+		m->launch_us = now_us() + MONITOR_START_TIMEOUT_MS * 1000ull;
+		return swarm_launch(m, config, n) || fail_launch(m, "start the process that speaks with the swarm's manager");
+	}
 	step = sandbox_make(&m->setup, config, n);
 	if (step)
 		return fail_launch(m, step);
@@ -199,7 +203,14 @@ static size_t add_files(const struct monitor *m, struct init_link *go, int fds[I
 	return n;
 }
 
-void monitor_go(struct monitor *m)
+void monitor_begun(struct monitor *m)
+{
+	m->started_us = now_us();
+	write_started(m);
+	m->start_due = !monitor_tell(m, MONITOR_STARTED);
+}
+
+static void give_go(struct monitor *m)
 {
 	const struct launch_request *rq = &m->setup.request;
 	struct init_link go = { .type = INIT_GO, .a = rq->argc, .b = rq->envc, .c = m->setup.spec_bytes };
@@ -230,4 +241,12 @@ void monitor_go(struct monitor *m)
 	m->far[0] = m->far[1] = m->package = -1;
 	write_started(m);
 	m->start_due = !monitor_tell(m, MONITOR_STARTED);
+}
+
+void monitor_go(struct monitor *m)
+{
+	if (m->is_swarm)
+		swarm_tell(m, SWARM_GO); /* it begins when a node of the swarm has it */
+	else
+		give_go(m);
 }

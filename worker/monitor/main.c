@@ -64,7 +64,9 @@ static void send_term(const struct monitor *m)
 {
 	struct init_link term = { .type = INIT_TERM };
 
-	if (m->link >= 0)
+	if (m->is_swarm)
+		swarm_tell(m, SWARM_TERM);
+	else if (m->link >= 0)
 		send(m->link, &term, sizeof term, MSG_NOSIGNAL);
 }
 
@@ -92,6 +94,10 @@ static void kill_all(struct monitor *m)
 {
 	if (m->runtime > 0)
 		kill(m->runtime, SIGKILL);
+	if (m->is_swarm) {
+		swarm_kill(m);
+		return;
+	}
 	if (m->is_remote) {
 		docker_kill(m);
 	} else {
@@ -288,6 +294,15 @@ static void on_ready(struct monitor *m, pid_t init)
 		monitor_go(m);
 }
 
+static bool hear_swarm(struct monitor *m)
+{
+	int type = swarm_hear(m);
+
+	if (type == SWARM_READY && !m->ready)
+		on_ready(m, m->init);
+	return type != 0;
+}
+
 /* One packet of init; false if there is none now. */
 static bool hear_init(struct monitor *m)
 {
@@ -301,8 +316,11 @@ static bool hear_init(struct monitor *m)
 		            .msg_controllen = sizeof control };
 	struct ucred who = { 0 };
 	struct cmsghdr *c;
-	ssize_t n = m->link < 0 ? -1 : recvmsg(m->link, &h, MSG_CMSG_CLOEXEC);
+	ssize_t n;
 
+	if (m->is_swarm)
+		return hear_swarm(m);
+	n = m->link < 0 ? -1 : recvmsg(m->link, &h, MSG_CMSG_CLOEXEC);
 	if (n == 0 && m->link >= 0) {
 		close(m->link);
 		m->link = -1;
@@ -461,6 +479,8 @@ static void turn(struct monitor *m)
 
 static bool is_over(const struct monitor *m)
 {
+	if (m->swarm_over)
+		return true;
 	if (!m->childless)
 		return false;
 	return (m->pipes[0] < 0 && m->pipes[1] < 0) || now_us() >= m->drain_us;
@@ -476,7 +496,7 @@ static void tell_exit(struct monitor *m)
 	monitor_verdict(m, &f);
 	FAULT_POINT("exit_file", "before_rename");
 	while ((err = exit_file_write(MONITOR_FD_JOB, &f, m->setup.runner_gid)) && err != -ENOENT) {
-		if (!m->is_remote)
+		if (!m->is_remote && !m->is_swarm)
 			cgroup_destroy(m->setup.cgroup, m->setup.cgroup_v2, CLEAN_MS);
 		poll(NULL, 0, EXIT_RETRY_MS);
 	}
@@ -535,7 +555,8 @@ int main(void)
 	    prctl(PR_SET_CHILD_SUBREAPER, 1) || (m.signals = watch_signals()) < 0 ||
 	    read_all(MONITOR_FD_SETUP, &m.setup, sizeof m.setup) != (ssize_t)sizeof m.setup)
 		return 125;
-	m.is_remote = m.listens = m.setup.engine[0] != '\0';
+	m.is_swarm = m.setup.request.engine == LAUNCH_ENGINE_SWARM;
+	m.is_remote = m.listens = m.setup.engine[0] != '\0' && !m.is_swarm;
 	spool_init(&m.spool, MONITOR_FD_JOB, m.setup.runner_gid, m.setup.request.head_max,
 	           m.setup.request.tail_max);
 	if (lease_is_past(now_us())) {
@@ -547,7 +568,9 @@ int main(void)
 	}
 	end_starting(&m);
 	tell_exit(&m);
-	if (m.is_remote)
+	if (m.is_swarm)
+		swarm_finish(&m);
+	else if (m.is_remote)
 		docker_remove(&m);
 	else
 		cgroup_destroy(m.setup.cgroup, m.setup.cgroup_v2, CLEAN_MS);

@@ -11,6 +11,7 @@
 #include "worker/monitor/init_link.h"
 #include "worker/monitor/setup.h"
 #include "worker/monitor/spool_write.h"
+#include "worker/monitor/swarm.h"
 
 #define MONITOR_CONFIG_MAX 49152 /* bytes of config.json; fits into the pipe it comes through */
 #define MONITOR_TICK_MS 1000     /* longest time without a look at the lease */
@@ -72,6 +73,10 @@ struct monitor {
 	bool engine_answered, engine_lost;
 	char heard[1024];
 	size_t heard_n;
+	/* of a service (swarm.h): `init` is the agent, `link` leads to it */
+	bool is_swarm, swarm_over; /* over: nothing of the job is alive */
+	uint64_t swarm_kill_us;    /* when it was first to be killed */
+	char taken[200];           /* why the swarm ended it; "" if it did not */
 	struct {
 		uint8_t header[SPOOL_FRAME_BYTES]; /* room for spool_put */
 		uint8_t data[SPOOL_DATA_MAX];
@@ -93,6 +98,9 @@ bool monitor_is_node_fault(int err);
 
 /* Gives go: the job begins. */
 void monitor_go(struct monitor *m);
+
+/* It has begun, now: tells so. */
+void monitor_begun(struct monitor *m);
 
 /* What the attempt has come to, with the counters of its cgroup. */
 void monitor_verdict(const struct monitor *m, struct exit_file *out);

@@ -152,6 +152,14 @@ void spool_put(struct spool *s, int stream, uint8_t *data, size_t n, uint64_t no
 		done += put_tail(s, stream, data + done, n - done, now_us);
 }
 
+void spool_skip(struct spool *s, uint64_t bytes, uint64_t lines)
+{
+	s->head_closed = true;
+	tail_lost(s);
+	s->bytes += bytes;
+	s->lines += lines;
+}
+
 uint64_t spool_missing(const struct spool *s)
 {
 	uint64_t kept = s->tail_data[0] + s->tail_data[1];

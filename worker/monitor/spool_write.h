@@ -31,5 +31,8 @@ void spool_init(struct spool *s, int dir, unsigned gid, uint64_t head_max, uint6
  * front of `data` are overwritten, so that a frame goes out in one write. */
 void spool_put(struct spool *s, int stream, uint8_t *data, size_t n, uint64_t now_us);
 
+/* Counts output of which the bytes are gone: neither head nor tail goes on over the gap. */
+void spool_skip(struct spool *s, uint64_t bytes, uint64_t lines);
+
 /* Bytes that are neither in head nor among the last tail_max. */
 uint64_t spool_missing(const struct spool *s);

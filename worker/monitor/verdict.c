@@ -1,5 +1,6 @@
 #include <elf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -110,11 +111,18 @@ static void put_end(const struct monitor *m, struct exit_file *f)
 {
 	if (m->failed_step) {
 		put_not_begun(m, f);
+	} else if (m->is_swarm && m->engine_lost && !m->ending) {
+		put_status(f, SIGKILL);
+		f->engine_restarted = 1;
+		snprintf(f->message, sizeof f->message, "%s", m->taken[0] ? m->taken : "the swarm stopped it");
 	} else if (m->has_status) {
 		put_status(f, m->status);
-	} else if (m->init == -1 && WIFSIGNALED(m->init_status) && m->started_us) {
+	} else if (!m->is_swarm && m->init == -1 && WIFSIGNALED(m->init_status) && m->started_us) {
 		put_status(f, m->init_status); /* all were killed, init with them */
 		f->engine_restarted = m->is_remote && !m->ending && !f->oom_kills && docker_has_restarted(m);
+	} else if (m->is_swarm && m->started_us) {
+		f->verdict = EXIT_LOST;
+		snprintf(f->message, sizeof f->message, "the process that speaks with the swarm's manager was killed");
 	} else if (m->started_us) {
 		f->verdict = EXIT_LOST;
 		snprintf(f->message, sizeof f->message, "stoker-init ended without a word");
@@ -129,7 +137,7 @@ void monitor_verdict(const struct monitor *m, struct exit_file *f)
 {
 	struct cgroup_counts counts;
 
-	if (m->is_remote)
+	if (m->is_remote || m->is_swarm)
 		counts = m->counts;
 	else
 		cgroup_read(m->setup.cgroup, m->setup.cgroup_v2, &counts);

@@ -163,7 +163,8 @@ static void judge_signaled(struct verdict *v, const struct exit_file *end, const
 	char text[96];
 
 	if (end->engine_restarted) {
-		say(v, TASK_QUEUED, CAUSE_ENGINE_RESTARTED, "its engine restarted, and killed it");
+		say(v, TASK_QUEUED, CAUSE_ENGINE_RESTARTED,
+		    end->message[0] ? end->message : "its engine restarted, and killed it");
 		return;
 	}
 	v->exit_code = 128 + end->signal; /* as a shell would say it, and the engines of others do */

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""The contract of tests/engine/contract.py, kept by the engine swarm, with a manager of the test's own."""
+import signal
+import unittest
+
+from contract import DaemonContract, main
+from node import OK, SWEEP, Swarm, wait_for
+
+
+class SwarmTest(DaemonContract, unittest.TestCase):
+    engine = "swarm"
+    daemon_class = Swarm
+    lossy = ("/secrets/create", "/services/create", "/update?version=")
+
+    def test_daemon_hangs(self):
+        """a daemon that hangs: its jobs end, are cancelled and fenced all the same; the engine oci launches"""
+        node = self.new_node()
+        try:
+            ends = node.launch(self.engine, "echo up; sleep 0.5; echo late; exit 6")
+            cancelled = node.launch(self.engine, "echo up; sleep 3600", grace=100)
+            for job in (ends, cancelled):
+                job.wait_output("up")
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                cancelled.send(b"C")
+                waits = node.launch(self.engine, "echo never")
+                other = node.launch("oci", "echo beside")
+                self.assertEqual(OK, other.status, other.message)
+                self.assertEqual("exited", other.end()["verdict"])
+                waits.send(b"C")
+                self.assertEqual("cancelled", waits.wait_exit()["verdict"])
+                self.assertFalse(cancelled.has("exit"))  # not known to be dead
+            finally:
+                self.daemon.process.send_signal(signal.SIGCONT)
+            self.assertEqual("cancelled", cancelled.end()["verdict"])
+            end = ends.end()
+            self.assertEqual(("exited", 6, "up\nlate\n"), (end["verdict"], end["code"], ends.out()))
+            fenced = node.launch(self.engine, "echo up; sleep 3600")
+            fenced.wait_output("up")
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                node.set_lease(-1)
+                self.assertEqual("fenced", fenced.wait_exit()["verdict"])
+            finally:
+                self.daemon.process.send_signal(signal.SIGCONT)
+            for job in (fenced, waits):
+                job.wait_gone()
+            wait_for(lambda: node.ask(SWEEP) and not any(self.daemon.has(j) for j in (ends, cancelled, fenced, waits)),
+                     of="the removal of the services")
+            self.says("ends and cancels are told when it is back; fenced all the same; the engine oci launches")
+        finally:
+            node.close()
+
+    def test_zz_restart(self):
+        """the daemon restarts, or is killed: with live-restore no byte is lost; without, `killed`, cause engine restarted"""
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            job = self.running()
+            self.daemon.stop(how)
+            self.daemon.start()
+            end = job.end()
+            self.assertEqual(("signaled", 9, 1), (end["verdict"], end["signal"], end["engine_restarted"]), end)
+        self.says("`killed`, engine restarted: a swarm knows no live-restore")
+
+
+if __name__ == "__main__":
+    main(SwarmTest)
