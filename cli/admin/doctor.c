@@ -66,6 +66,7 @@ enum err admin_doctor_command(struct cli *c)
 	doctor_database(c, &set, &f);
 	doctor_galera(&set, &f);
 	doctor_host(&set, &f);
+	doctor_slots(&set, &f);
 	if (c->json)
 		print_json(c, &f);
 	else

@@ -30,7 +30,7 @@ static void cgroups(struct findings *f)
 		finding_add(f, FINDING_FAIL, "cgroups", "none is mounted at /sys/fs/cgroup: jobs cannot be limited");
 }
 
-static int64_t number_in_file(const char *path)
+int64_t number_in_file(const char *path)
 {
 	char text[64] = "";
 	int64_t value = -1;

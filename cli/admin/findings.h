@@ -26,3 +26,7 @@ void doctor_database(struct cli *c, const struct settings *set, struct findings 
 void doctor_galera(const struct settings *set, struct findings *f);
 /* This machine: kernel, cgroups, runtimes, packages, files. */
 void doctor_host(const struct settings *set, struct findings *f);
+/* Which limit of the kernel is short for as many jobs at once as this node has slots. */
+void doctor_slots(const struct settings *set, struct findings *f);
+/* The number that a file of /proc holds; -1 if there is none. */
+int64_t number_in_file(const char *path);

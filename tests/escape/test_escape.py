@@ -26,7 +26,7 @@ PIDS, MEMORY_MB, SCRATCH_MB, DISK_MB = 48, 96, 24, 160
 LIMITS = {"STOKER_NODE_PIDS": str(PIDS), "STOKER_NODE_MEMORY_MB": str(MEMORY_MB),
           "STOKER_NODE_SCRATCH_MB": str(SCRATCH_MB), "STOKER_NODE_DISK_MB": str(DISK_MB), "STOKER_NODE_GRACE_S": "1"}
 MARK = "a-secret-of-the-neighbour-%d" % os.getpid()
-VICTIM = "escape-victim"
+VICTIM = "victim-%d" % os.getpid()  # this test's own: the opened container of another may run beside it
 FOLDERS = ("proc", "sys", "dev", "tmp", "etc", "task")
 # a kernel without the thing that is attacked says so with one of these
 MISSING_IN_KERNEL = ("Function not implemented", "No such device", "Operation not supported",

@@ -339,6 +339,19 @@ class CommandLine(harness.FlowTest):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(json.loads(done.stdout)["checks"][0]["verdict"], "fail")
 
+    def test_the_doctor_says_which_limit_of_the_kernel_is_short(self):
+        with open("/proc/sys/kernel/pid_max") as file:
+            enough_for = int(file.read()) // 4
+        slots = 10000  # the most that may be set
+        said = subprocess.run([STOKER, "admin", "-c", os.path.join(self.stoker.var, "conf", "admin.conf"), "doctor"], timeout=60,
+                              stdout=subprocess.PIPE, text=True, env=dict(os.environ, STOKER_NODE_SLOTS=str(slots))).stdout
+        if enough_for < slots:
+            self.assertRegex(said, r"(?m)^warn +slots +10000 jobs at once take kernel.pid_max = 40000, which is \d+: enough for %d$" %
+                             enough_for)
+        else:
+            self.assertRegex(said, r"(?m)^(ok|warn) +slots ")
+        self.assertRegex(self.admin("doctor"), r"(?m)^ok +slots ")
+
     def test_verify_passes_what_was_done_and_finds_what_was_broken_and_what_was_left_on_the_node(self):
         self.register("verified", "true")
         self.cli("wait", self.cli("queue", "verified").strip())

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +19,7 @@
 
 enum { MMAP_FROM_BYTES = 256 << 10 };
 enum { HAND_OVER_MOST_US = 6 * SECOND_US, STOP_EXTRA_US = 12 * SECOND_US, DOORBELL_ROOM = 64 };
+enum { DESCRIPTORS_A_JOB = 4, DESCRIPTORS_BESIDE = 128 }; /* pidfd, spool, live tail, and the payload while it starts */
 
 /* --- what monitors and the API say ---------------------------------------------------------------- */
 
@@ -325,6 +327,17 @@ static enum err open_engine(struct ctx *cx, struct runner *r, int launcher, stru
 	return r->engine->probe(r->host, cx, runtime);
 }
 
+/* Its own limit is raised as far as it may (worker/main.c); beyond that somebody else has to. */
+static void tell_short_limit(const struct runner *r)
+{
+	long long wants = (long long)r->set->node.slots * DESCRIPTORS_A_JOB + DESCRIPTORS_BESIDE;
+	struct rlimit most;
+
+	if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < (rlim_t)wants)
+		log_warn("limit_short", "limit=RLIMIT_NOFILE is=%llu slots=%lld want=%lld", (unsigned long long)most.rlim_cur,
+		         (long long)r->set->node.slots, wants);
+}
+
 static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 {
 	static const int SIGNALS[] = { SIGTERM, SIGINT, SIGUSR1, 0 };
@@ -350,6 +363,7 @@ static enum err open_all(struct ctx *cx, struct runner *r, int launcher)
 	TRY(images_open(cx, r));
 	adopt_find(r);
 	loop_start(r->loop, &r->tick, SECOND_US, on_tick, r);
+	tell_short_limit(r);
 	log_info("ready", "node=%s slots=%lld doorbell=%s runtime=" STR_FMT, r->set->node.name,
 	         (long long)r->set->node.slots, r->doorbell, STR_ARG(runtime));
 	return OK;
