@@ -206,14 +206,16 @@ static struct str when_of(struct cli *c, const json_t *j)
 	return every ? str_of(arena_printf(&c->cx.arena, "every %lld s", every)) : STR_LIT("once");
 }
 
-static struct str state_of(const json_t *j)
-{
-	return json_is_true(json_object_get(j, "paused")) ? STR_LIT("paused") : schedule_text(j, "status");
-}
-
 static bool is_stopped(const json_t *j)
 {
 	return json_is_true(json_object_get(j, "paused")) || json_is_true(json_object_get(j, "code_paused"));
+}
+
+static struct str state_of(const json_t *j)
+{
+	if (!str_is(schedule_text(j, "status"), "scheduled") || !is_stopped(j))
+		return schedule_text(j, "status");
+	return json_is_true(json_object_get(j, "paused")) ? STR_LIT("paused") : STR_LIT("code paused");
 }
 
 static void print_schedules(struct cli *c, const json_t *answer)

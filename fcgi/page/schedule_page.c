@@ -241,7 +241,7 @@ void schedule_page_fill(struct page *p, const struct schedule_view *v)
 	html_text(p->main, "crumb", name);
 	html_text(p->main, "id", str_of(id_format(&s->id).s));
 	html_text(p->main, "name", name);
-	html_text(p->main, "state", str_of(schedule_state_name(s->state)));
+	html_text(p->main, "state", str_of(schedule_state_words(s)));
 	html_text(p->main, "words", str_of(schedule_words(p->html.arena, s)));
 	fill_notices(p, v);
 	fill_actions(p, s);

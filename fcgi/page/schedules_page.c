@@ -28,7 +28,7 @@ static void fill_row(struct page *p, struct html_at row, const struct schedule *
 	show_link(row, "name", name_of(p, s), page_printf(p, "%s/schedules/%s", p->project, id_format(&s->id).s));
 	html_text(row, "code", s->code_name);
 	html_text(row, "when", str_of(schedule_words(p->html.arena, s)));
-	html_text(row, "state", str_of(is_paused ? "paused" : schedule_state_name(s->state)));
+	html_text(row, "state", str_of(schedule_state_words(s)));
 	if (s->state == SCHEDULE_SCHEDULED && !schedule_is_stopped(s))
 		show_time(p, row, "next", s->next_at);
 	if (s->last_at != TIME_NONE)

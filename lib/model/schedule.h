@@ -81,6 +81,8 @@ static inline bool schedule_is_stopped(const struct schedule *s)
 {
 	return s->paused_at != TIME_NONE || s->is_held;
 }
+/* For people: its state, or "paused" and "code paused" of one that would go on. */
+const char *schedule_state_words(const struct schedule *s);
 /* Does the order change when it runs? */
 static inline bool schedule_is_retimed(const struct schedule_order *o)
 {

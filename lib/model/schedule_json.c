@@ -25,6 +25,13 @@ const char *schedule_state_name(enum schedule_state s)
 	return STATES[s];
 }
 
+const char *schedule_state_words(const struct schedule *s)
+{
+	if (s->state == SCHEDULE_SCHEDULED && schedule_is_stopped(s))
+		return s->paused_at != TIME_NONE ? "paused" : "code paused";
+	return schedule_state_name(s->state);
+}
+
 bool schedule_state_parse(struct str text, enum schedule_state *out)
 {
 	for (int i = 0; i < STATE_COUNT; i++)

@@ -367,7 +367,7 @@ enum err schedule_store_pauses(struct db *db, struct ctx *cx, const struct id *i
 /* --- preview ----------------------------------------------------------------------------------- */
 
 static const struct sql SCHEDULED = {
-	COLUMNS("NULL") "WHERE s.project_id = ? AND s.state = 'scheduled' AND s.paused_at IS NULL"
+	COLUMNS("NULL") "WHERE s.project_id = ? AND s.state = 'scheduled' AND s.paused_at IS NULL AND c.paused_at IS NULL"
 	" ORDER BY s.id DESC LIMIT ? ROWS EXAMINED 40000", "si" };
 
 enum err schedule_store_coming(struct db *db, struct ctx *cx, const struct id *project, const char *zones, int64_t most,

@@ -34,7 +34,8 @@ struct schedule_coming {
 	int64_t after;
 	bool is_broken; /* its zone or a calendar is gone: nothing can be said of it */
 };
-/* Those of the project that are scheduled and not paused, newest first, at most `most` of the newest 20,000 of all. */
+/* Those of the project that are scheduled and not paused, nor their code, newest first, at most `most` of the newest
+ * 20,000 of all. */
 enum err schedule_store_coming(struct db *db, struct ctx *cx, const struct id *project, const char *zones, int64_t most,
                                struct schedule_coming **out, size_t *n);
 

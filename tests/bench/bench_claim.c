@@ -1,6 +1,9 @@
 /* claim_1m/claim_1k, claim_conflicts, claim_burst/claim_calm and burst_10k on a throw-away MariaDB (docs/performance.md).
  *
- *   bench_claim [FINISHED]   (default 1,000,000) */
+ *   bench_claim [FINISHED]   (default 1,000,000)
+ *   bench_claim burst        only the burst
+ * Ends with 1 if a promise of schedules is broken: 10,000 that are due in one second fired within 5, claims at most twice
+ * as slow meanwhile. */
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "store/attempt_store.h"
@@ -239,7 +242,19 @@ enum { BURST = 10000 };
 struct scheduler {
 	struct bench *b;
 	atomic_bool ends;
+	atomic_llong slowest_us; /* transaction; whoever reads it sets it back */
 };
+
+static void fire_page(struct scheduler *s, struct db *db, struct ctx *cx)
+{
+	int64_t began = clock_boot_us(), us;
+	struct fired fired;
+
+	must(fire_store_due(db, cx, "/usr/share/zoneinfo", FIRE_ON_TIME, &fired), cx, "fire");
+	us = clock_boot_us() - began;
+	if (us > s->slowest_us)
+		s->slowest_us = us;
+}
 
 /* As worker/scheduler/firing.c does it. */
 static void *schedule(void *arg)
@@ -249,14 +264,13 @@ static void *schedule(void *arg)
 
 	while (!s->ends) {
 		auto_ctx cx = { 0 };
-		struct fired fired = { 0 };
 		int64_t wait_us;
 
 		must(fire_store_wait(db, &cx, &wait_us), &cx, "ask what is due");
 		if (wait_us > 0)
 			usleep(10000); /* no test's wait: the calm half has a scheduler, too */
 		else
-			must(fire_store_due(db, &cx, "/usr/share/zoneinfo", FIRE_ON_TIME, &fired), &cx, "fire");
+			fire_page(s, db, &cx);
 	}
 	db_free(db);
 	return NULL;
@@ -312,9 +326,16 @@ static double claims_until(struct bench *b, int64_t until)
 	return p50;
 }
 
-static void burst(struct bench *b)
+static void tell_round(int r, double took_s, double wall_s, double busy_s, int64_t slowest_us)
 {
-	struct figures calm, busy, took, queued;
+	printf("    round %d: %.2f s until the last is fired; the slowest transaction %.0f ms; processor: %.1f s in %.1f s, all programs\n",
+	       r + 1, took_s, (double)slowest_us / 1000, busy_s, wall_s);
+	fflush(stdout);
+}
+
+static bool burst(struct bench *b)
+{
+	struct figures calm, busy, took, queued, slower;
 	struct scheduler s = { .b = b };
 	auto_ctx keep = { 0 };
 	pthread_t t;
@@ -325,14 +346,20 @@ static void burst(struct bench *b)
 	for (int r = 0; r < ROUNDS; r++) {
 		auto_ctx cx = { 0 };
 		int64_t began = clock_boot_us();
+		double busy_s;
 
 		enqueue_many(b, BURST, 0);
 		queued.v[r] = (double)(clock_boot_us() - began) / 1e6;
 		calm.v[r] = claims_until(b, 0);
 		run(b, &cx, "UPDATE schedule SET start_at = NOW(6) + INTERVAL 1 SECOND + INTERVAL RAND() * 1000000 MICROSECOND,"
 		            " next_at = start_at, accounted_to = start_at - INTERVAL 1 MICROSECOND");
+		s.slowest_us = 0;
+		began = clock_boot_us();
+		busy_s = machine_busy_s();
 		busy.v[r] = claims_until(b, BURST);
+		slower.v[r] = busy.v[r] / calm.v[r];
 		took.v[r] = (double)number(b, &cx, "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due), MAX(at)) FROM fire") / 1e6;
+		tell_round(r, took.v[r], (double)(clock_boot_us() - began) / 1e6, machine_busy_s() - busy_s, s.slowest_us);
 		run(b, &cx, "DELETE FROM fire");
 	}
 	s.ends = true;
@@ -340,9 +367,9 @@ static void burst(struct bench *b)
 	run(b, &keep, "DELETE FROM schedule");
 	figures_print("claim_calm", &calm, "ms p50");
 	figures_print("claim_burst", &busy, "ms p50");
-	figures_ratio("claim_burst/claim_calm", &busy, &calm, "<= 2");
-	figures_print("burst_10k", &took, "s until the last is fired, floor <= 5");
 	figures_ratio("burst_10k/enqueue_10k", &took, &queued, "<= 6");
+	return figures_promise("burst_10k", &took, 5, "s until the last is fired") &
+	       figures_promise("claim_burst/claim_calm", &slower, 2, "times");
 }
 
 int main(int argc, char **argv)
@@ -351,12 +378,18 @@ int main(int argc, char **argv)
 	static struct bench b;
 	auto_ctx cx = { 0 };
 	struct figures small, large;
+	bool kept;
 
 	set_up(&b, &cx);
+	if (argc > 1 && strcmp(argv[1], "burst") == 0) {
+		kept = burst(&b);
+		db_free(b.db);
+		return !kept;
+	}
 	enqueue_many(&b, 1000, 0);
 	measure(&b, &small);
 	conflicts(&b, &cx);
-	burst(&b);
+	kept = burst(&b);
 	without_triggers(&b, &cx, load_finished, finished);
 	enqueue_many(&b, 200000, 86400);
 	enqueue_many(&b, 10000, 0);
@@ -365,5 +398,5 @@ int main(int argc, char **argv)
 	figures_print("claim_1m", &large, "ms p50");
 	figures_ratio("claim_1m/claim_1k", &large, &small, "<= 1.3");
 	db_free(b.db);
-	return 0;
+	return !kept;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { THREADS_MOST = 64 };
 
@@ -46,6 +47,32 @@ void figures_ratio(const char *name, const struct figures *a, const struct figur
 		printf("%s%.2f", i ? " " : "", r.v[i]);
 	printf(")  floor %s\n", floor);
 	fflush(stdout);
+}
+
+bool figures_promise(const char *name, const struct figures *f, double most, const char *unit)
+{
+	double best = f->v[0];
+
+	printf("%-28s", name);
+	for (int i = 0; i < ROUNDS; i++) {
+		best = f->v[i] < best ? f->v[i] : best;
+		printf(" %.2f", f->v[i]);
+	}
+	printf(" %s: the best %s the promise of %g\n", unit, best <= most ? "keeps" : "BREAKS", most);
+	fflush(stdout);
+	return best <= most;
+}
+
+double machine_busy_s(void)
+{
+	double user = 0, nice = 0, kernel = 0;
+	FILE *f = fopen("/proc/stat", "re");
+
+	if (!f || fscanf(f, "cpu %lf %lf %lf", &user, &nice, &kernel) != 3)
+		user = nice = kernel = 0;
+	if (f)
+		fclose(f);
+	return (user + nice + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
 struct lane {

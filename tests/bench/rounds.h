@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,11 @@ struct figures {
 void figures_print(const char *name, const struct figures *f, const char *unit);
 /* "name  median  (r1 r2 r3 r4 r5)  floor F" of a ÷ b by round. */
 void figures_ratio(const char *name, const struct figures *a, const struct figures *b, const char *floor);
+/* "name  r1 r2 r3 r4 r5 unit: the best keeps|BREAKS the promise of MOST": of a promise that a round in which somebody else had
+ * the machine says nothing about; all rounds are shown. True if the best is at most `most`. */
+bool figures_promise(const char *name, const struct figures *f, double most, const char *unit);
+/* Seconds of processor that this machine has spent on anything so far, all cores together. */
+double machine_busy_s(void);
 /* The p-th part (0 to 1) of n samples, which are sorted in place. */
 double part_of(double *samples, size_t n, double p);
 /* Runs fn(arg, thread number) on `threads` threads for about `seconds`; fn does one unit of work per

@@ -102,6 +102,7 @@ class Schedules(harness.FlowTest):
         self.assertEqual((coming["paused"], [t["runs"] for t in coming["times"]]), (True, [False, False]))
         said = self.stoker.cli("schedule", "show", schedule).stdout
         self.assertIn("note: it is paused since", said)
+        self.assertRegex(said, r"state +paused\n")
         self.assertEqual(self.stoker.cli("schedule", "resume", schedule, "--reason", "now it may").returncode, 0)
         shown = self.stoker.get("schedules/" + schedule).json
         self.assertEqual((shown["paused"], shown["resume_reason"], shown["resumed_by"]), (False, "now it may", shown["resumed_by"] or "somebody"))
