@@ -326,10 +326,49 @@ static double claims_until(struct bench *b, int64_t until)
 	return p50;
 }
 
-static void tell_round(int r, double took_s, double wall_s, double busy_s, int64_t slowest_us)
+/* All within the same second, which begins when that is committed and the server has written its pages: what was due
+ * before that would count the time that its own making took. */
+static void fall_due(struct bench *b, struct ctx *cx)
 {
-	printf("    round %d: %.2f s until the last is fired; the slowest transaction %.0f ms; processor: %.1f s in %.1f s, all programs\n",
-	       r + 1, took_s, (double)slowest_us / 1000, busy_s, wall_s);
+	run(b, cx, "UPDATE schedule SET start_at = NOW(6) + INTERVAL 8 SECOND + INTERVAL RAND() * 1000000 MICROSECOND,"
+	           " next_at = start_at, accounted_to = start_at - INTERVAL 1 MICROSECOND");
+	if (number(b, cx, "SELECT MIN(next_at) < NOW(6) + INTERVAL 1 SECOND FROM schedule"))
+		must(err_set(cx, ERR_BUSY, "the machine is too slow to say when"), cx, "make 10,000 schedules due");
+	while (number(b, cx, "SELECT MIN(next_at) > NOW(6) FROM schedule"))
+		usleep(5000); /* no test's wait: what is measured begins there */
+}
+
+/* Wall time, and the processor's: of all programs, and of this one and its database. */
+struct spent {
+	double wall_s, all_s, ours_s;
+};
+
+static struct spent spent_so_far(pid_t database)
+{
+	return (struct spent){ (double)clock_boot_us() / 1e6, machine_busy_s(), process_busy_s(database) + process_busy_s(getpid()) };
+}
+
+static pid_t database_pid(struct bench *b, struct ctx *cx)
+{
+	static const struct sql ASKED = { "SELECT @@pid_file", "" };
+	struct rows r;
+	FILE *f;
+	int pid = 0;
+
+	must(db_query(b->db, cx, &ASKED, NULL, 0, &r), cx, "ask for the database's process");
+	f = fopen(str_c(&cx->arena, val_str(&row(&r, 0)[0])), "re");
+	if (!f || fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+static void tell_round(int r, double took_s, int64_t slowest_us, const struct spent *from, const struct spent *to)
+{
+	printf("    round %d: %.2f s until the last is fired; slowest transaction %.0f ms; in %.1f s the processors spent"
+	       " %.1f s on this, %.1f s on other programs\n", r + 1, took_s, (double)slowest_us / 1000, to->wall_s - from->wall_s,
+	       to->ours_s - from->ours_s, to->all_s - from->all_s - (to->ours_s - from->ours_s));
 	fflush(stdout);
 }
 
@@ -338,7 +377,9 @@ static bool burst(struct bench *b)
 	struct figures calm, busy, took, queued, slower;
 	struct scheduler s = { .b = b };
 	auto_ctx keep = { 0 };
+	pid_t database = database_pid(b, &keep);
 	pthread_t t;
+	bool is_fast;
 
 	given_schedules(b, &keep);
 	if (pthread_create(&t, NULL, schedule, &s))
@@ -346,20 +387,19 @@ static bool burst(struct bench *b)
 	for (int r = 0; r < ROUNDS; r++) {
 		auto_ctx cx = { 0 };
 		int64_t began = clock_boot_us();
-		double busy_s;
+		struct spent from, to;
 
 		enqueue_many(b, BURST, 0);
 		queued.v[r] = (double)(clock_boot_us() - began) / 1e6;
 		calm.v[r] = claims_until(b, 0);
-		run(b, &cx, "UPDATE schedule SET start_at = NOW(6) + INTERVAL 1 SECOND + INTERVAL RAND() * 1000000 MICROSECOND,"
-		            " next_at = start_at, accounted_to = start_at - INTERVAL 1 MICROSECOND");
+		fall_due(b, &cx);
 		s.slowest_us = 0;
-		began = clock_boot_us();
-		busy_s = machine_busy_s();
+		from = spent_so_far(database);
 		busy.v[r] = claims_until(b, BURST);
 		slower.v[r] = busy.v[r] / calm.v[r];
 		took.v[r] = (double)number(b, &cx, "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due), MAX(at)) FROM fire") / 1e6;
-		tell_round(r, took.v[r], (double)(clock_boot_us() - began) / 1e6, machine_busy_s() - busy_s, s.slowest_us);
+		to = spent_so_far(database);
+		tell_round(r, took.v[r], s.slowest_us, &from, &to);
 		run(b, &cx, "DELETE FROM fire");
 	}
 	s.ends = true;
@@ -368,8 +408,8 @@ static bool burst(struct bench *b)
 	figures_print("claim_calm", &calm, "ms p50");
 	figures_print("claim_burst", &busy, "ms p50");
 	figures_ratio("burst_10k/enqueue_10k", &took, &queued, "<= 6");
-	return figures_promise("burst_10k", &took, 5, "s until the last is fired") &
-	       figures_promise("claim_burst/claim_calm", &slower, 2, "times");
+	is_fast = figures_promise("burst_10k", &took, 5, "s until the last is fired");
+	return figures_promise("claim_burst/claim_calm", &slower, 2, "times") && is_fast;
 }
 
 int main(int argc, char **argv)

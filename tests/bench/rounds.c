@@ -75,6 +75,21 @@ double machine_busy_s(void)
 	return (user + nice + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
+double process_busy_s(pid_t pid)
+{
+	double user = 0, kernel = 0;
+	char path[40];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lf %lf", &user, &kernel) != 2)
+		user = kernel = 0;
+	if (f)
+		fclose(f);
+	return (user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
 struct lane {
 	double (*fn)(void *, int);
 	void *arg;

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Figures of a benchmark: members of a ratio are measured in turn within each round, five rounds;
  * printed are least, median and most of each and the ratio of each round. Nothing here fails a
@@ -19,8 +20,9 @@ void figures_ratio(const char *name, const struct figures *a, const struct figur
 /* "name  r1 r2 r3 r4 r5 unit: the best keeps|BREAKS the promise of MOST": of a promise that a round in which somebody else had
  * the machine says nothing about; all rounds are shown. True if the best is at most `most`. */
 bool figures_promise(const char *name, const struct figures *f, double most, const char *unit);
-/* Seconds of processor that this machine has spent on anything so far, all cores together. */
+/* Seconds of processor spent so far: by this machine on anything, all cores together; by one process, 0 if it is not there. */
 double machine_busy_s(void);
+double process_busy_s(pid_t pid);
 /* The p-th part (0 to 1) of n samples, which are sorted in place. */
 double part_of(double *samples, size_t n, double p);
 /* Runs fn(arg, thread number) on `threads` threads for about `seconds`; fn does one unit of work per
