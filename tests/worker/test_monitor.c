@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1152,6 +1154,61 @@ START_TEST(a_monitor_that_may_still_come_is_waited_for)
 }
 END_TEST
 
+static void kill_child_of(pid_t parent)
+{
+	uint64_t until = boot_us() + WAIT_MS * 1000ull;
+	char path[64], pid[32] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	while (!*pid && boot_us() < until) {
+		FILE *f = fopen(path, "re");
+
+		ck_assert_ptr_nonnull(f);
+		if (fscanf(f, "%31s", pid) != 1)
+			sched_yield();
+		fclose(f);
+	}
+	ck_assert_int_eq(kill((pid_t)strtol(pid, NULL, 10), SIGKILL), 0);
+}
+
+static void *kill_first_child(void *arg)
+{
+	kill_child_of(*(pid_t *)arg);
+	return NULL;
+}
+
+/* What unpacks is another process, and the runner would wait for its answer. */
+START_TEST(a_killed_unpacking_is_answered_for)
+{
+	struct launch_request rq = request(LAUNCH_UNPACK);
+	char path[256], hex[2 * sizeof rq.digest + 1];
+	struct launch_probe out;
+	pthread_t killer;
+	struct node n;
+	int fd;
+
+	node_open(&n);
+	crypt_random(rq.digest, sizeof rq.digest);
+	hex_format(rq.digest, sizeof rq.digest, hex);
+	snprintf(path, sizeof path, "%s/pulls", n.dir);
+	ck_assert_int_eq(sweep(&n), 0); /* so that the node's folders are there */
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	snprintf(path, sizeof path, "%s/pulls/%s", n.dir, hex);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	snprintf(path, sizeof path, "%s/pulls/%s/manifest.json", n.dir, hex);
+	ck_assert_int_eq(mkfifo(path, 0644), 0); /* whoever reads it waits */
+	ck_assert_int_eq(pthread_create(&killer, NULL, kill_first_child, &n.launcher), 0);
+	ask(&n, &rq, NULL, 0, &out);
+	pthread_join(killer, NULL);
+	ck_assert_uint_eq(out.reply.status, LAUNCH_NODE);
+	ck_assert_ptr_nonnull(strstr(out.reply.message, "killed"));
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC); /* who still waits, ends */
+	if (fd >= 0)
+		close(fd);
+	node_close(&n);
+}
+END_TEST
+
 START_TEST(with_its_monitor_a_container_dies_and_a_sweep_tells_it)
 {
 	struct node n;
@@ -1439,6 +1496,7 @@ int main(void)
 	tcase_add_test(t, a_job_outlives_its_launcher);
 	tcase_add_test(t, a_stopped_launcher_holds_no_job_up);
 	tcase_add_test(t, a_monitor_that_may_still_come_is_waited_for);
+	tcase_add_test(t, a_killed_unpacking_is_answered_for);
 	tcase_add_test(t, with_its_monitor_a_container_dies_and_a_sweep_tells_it);
 	tcase_add_test(t, requests_out_of_bounds_are_refused);
 	tcase_add_test(t, an_attempt_is_launched_once_and_removed_only_when_it_is_over);

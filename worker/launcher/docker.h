@@ -20,9 +20,9 @@ enum err docker_format(struct ctx *cx, const struct launcher *l, const struct mo
 /* The socket that stoker-init will connect to, in the job's folder, listening. */
 enum err docker_listen(struct ctx *cx, int dir, int *out);
 
-/* LAUNCH_IMAGE: a child answers to the socket `runner`. An error: there is none. */
+/* LAUNCH_IMAGE: *child answers to the socket `runner`, and ends with 0 then. An error: there is none. */
 enum err docker_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
-                      const struct launch_fds *fds, int runner);
+                      const struct launch_fds *fds, int runner, pid_t *child);
 
 /* Its limits of files and processes, as the API has them; the caller's. */
 json_t *docker_limits(const struct host *host, const struct launch_request *rq);

@@ -252,13 +252,11 @@ static _Noreturn void image_child(const struct launcher *l, const struct launch_
 }
 
 enum err docker_image(struct ctx *cx, const struct launcher *l, const struct launch_request *rq,
-                      const struct launch_fds *fds, int runner)
+                      const struct launch_fds *fds, int runner, pid_t *child)
 {
-	pid_t pid;
-
 	TRY(request_check_image(cx, l, rq, fds));
-	pid = fork();
-	if (pid == 0)
+	*child = fork();
+	if (*child == 0)
 		image_child(l, rq, fds->fd[0], runner);
-	return pid > 0 ? OK : err_errno(cx, "start the question for an image");
+	return *child > 0 ? OK : err_errno(cx, "start the question for an image");
 }

@@ -15,6 +15,13 @@ struct owner {
 
 /* The launcher's state: what it opened once. All descriptors close on exec and are at least 16, so
  * that those a monitor inherits can be put at their numbers. */
+/* A child that answers a request by itself; 0 = none. */
+enum { LAUNCH_ANSWERING_MOST = 64 };
+struct answering {
+	pid_t pid;
+	struct launch_request request;
+};
+
 struct launcher {
 	struct launcher_options opt;
 	struct host host;
@@ -27,6 +34,7 @@ struct launcher {
 	char swarm_init[64]; /* name of the config that holds stoker-init */
 	char swarm_label[HOST_NAME_MAX + PATH_MAX + 2]; /* this node, in a swarm */
 	int64_t sweep_us; /* when to look for strays again */
+	struct answering answering[LAUNCH_ANSWERING_MOST];
 	pid_t sweeper[LAUNCH_ENGINE_END]; /* the child that looks for strays; 0 = none */
 	int *userns;            /* per slot, -1 = not made yet */
 	struct owner *owners;   /* per slot, of the package mounted there last */
@@ -99,8 +107,8 @@ enum err attempt_remove(struct ctx *cx, struct launcher *l, int parent, const ch
 /* Ends every attempt nobody watches any more (see LAUNCH_SWEEP); *lost gets how many. */
 enum err attempt_sweep(struct ctx *cx, struct launcher *l, int *lost);
 
-/* LAUNCH_UNPACK: a child answers to the socket `runner` when it is done. An error: there is none. */
-enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner);
+/* LAUNCH_UNPACK: *child answers to the socket `runner` when it is done, and ends with 0 then. An error: there is none. */
+enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner, pid_t *child);
 
 /* Starts a real container per installed runtime and fills l->probe and l->chosen. */
 void probe_host(struct ctx *cx, struct launcher *l);

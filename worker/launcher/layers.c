@@ -80,14 +80,14 @@ static _Noreturn void unpack_child(const struct launcher *l, const struct launch
 	_exit(!launcher_answer(runner, &r, sizeof r));
 }
 
-enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner)
+enum err layers_unpack(struct ctx *cx, const struct launcher *l, const struct launch_request *rq, int runner, pid_t *child)
 {
 	int high = fcntl(runner, F_DUPFD_CLOEXEC, FD_FIRST_FREE); /* 3 becomes another */
-	pid_t pid = high < 0 ? -1 : fork();
 
-	if (pid == 0)
+	*child = high < 0 ? -1 : fork();
+	if (*child == 0)
 		unpack_child(l, rq, high);
 	if (high >= 0)
 		close(high);
-	return pid > 0 ? OK : err_errno(cx, "start the unpacking of an image");
+	return *child > 0 ? OK : err_errno(cx, "start the unpacking of an image");
 }

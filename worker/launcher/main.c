@@ -264,6 +264,43 @@ static void put_reply(const struct ctx *cx, const struct launch_request *rq, enu
 		snprintf(r->message, sizeof r->message, "%.*s", (int)sizeof r->message - 1, cx->message);
 }
 
+static struct answering *answering_find(struct launcher *l, pid_t pid)
+{
+	for (size_t i = 0; i < LAUNCH_ANSWERING_MOST; i++)
+		if (l->answering[i].pid == pid)
+			return &l->answering[i];
+	return NULL;
+}
+
+/* Asks a child, which answers by itself. */
+static enum err ask_child(struct ctx *cx, struct launcher *l, const struct launch_request *rq, const struct launch_fds *fds)
+{
+	struct answering *a = answering_find(l, 0);
+	pid_t pid;
+
+	if (!a)
+		return err_set(cx, ERR_INTERNAL, "make an image ready: %d are being made ready", LAUNCH_ANSWERING_MOST);
+	TRY(rq->op == LAUNCH_UNPACK ? layers_unpack(cx, l, rq, RUNNER_FD, &pid) : docker_image(cx, l, rq, fds, RUNNER_FD, &pid));
+	*a = (struct answering){ pid, *rq };
+	return OK;
+}
+
+/* One that was killed has not answered, or has at the last moment: the runner takes the first. */
+static void answer_for(struct ctx *cx, struct launcher *l, pid_t pid, int status)
+{
+	struct answering *a = answering_find(l, pid);
+	struct launch_reply r = { 0 };
+
+	if (!a)
+		return;
+	a->pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	put_reply(cx, &a->request, err_set(cx, ERR_INTERNAL, "make an image ready: killed (status 0x%x)", (unsigned)status), &r);
+	r.status = LAUNCH_NODE;
+	launcher_answer(RUNNER_FD, &r, sizeof r);
+}
+
 static void answer(struct ctx *cx, struct launcher *l, const struct launch_request *rq,
                    const struct launch_fds *fds)
 {
@@ -284,14 +321,10 @@ static void answer(struct ctx *cx, struct launcher *l, const struct launch_reque
 		e = do_remove(cx, l, rq);
 		break;
 	case LAUNCH_UNPACK:
-		e = layers_unpack(cx, l, rq, RUNNER_FD);
-		if (!e)
-			return; /* the child answers */
-		break;
 	case LAUNCH_IMAGE:
-		e = docker_image(cx, l, rq, fds, RUNNER_FD);
+		e = ask_child(cx, l, rq, fds);
 		if (!e)
-			return; /* the child answers */
+			return;
 		break;
 	case LAUNCH_SWEEP:
 		docker_sweep(l);
@@ -376,14 +409,17 @@ static bool has_daemons(const struct launcher *l)
 	return false;
 }
 
-static void reap(struct launcher *l)
+static void reap(struct ctx *cx, struct launcher *l)
 {
+	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (int i = 0; i < LAUNCH_ENGINE_END; i++)
 			if (l->sweeper[i] == pid)
 				l->sweeper[i] = 0;
+		answer_for(cx, l, pid, status);
+	}
 }
 
 /* False when it is time to end. */
@@ -409,7 +445,7 @@ static bool turn(struct ctx *cx, struct launcher *l, int signals)
 		while (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
 			if (info.ssi_signo != SIGCHLD)
 				return false;
-		reap(l);
+		reap(cx, l);
 	}
 	return !p[1].revents || serve(cx, l);
 }
