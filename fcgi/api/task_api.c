@@ -372,13 +372,15 @@ enum err task_api_cancel(struct request *rq, struct reply *rp)
 enum err task_api_progress(struct request *rq, struct reply *rp)
 {
 	struct str msg = { 0 };
-	int64_t percent = -1;
+	int64_t percent = INT64_MIN;
 	struct id id;
 
 	TRY(request_id(rq, "id", "task", &id));
 	TRY(json_get_int(&rq->cx, rq->json, "percent", &percent));
 	TRY(json_get_text(&rq->cx, rq->json, "msg", &msg));
-	if (percent > 100 || percent < -1)
+	if (percent == INT64_MIN)
+		percent = -1; /* as it is */
+	else if (percent < 0 || percent > 100)
 		return err_set(&rq->cx, ERR_INPUT, "field percent: must be 0 to 100");
 	if (msg.n > MSG_BYTES)
 		return err_set(&rq->cx, ERR_INPUT, "field msg: is longer than %d bytes", MSG_BYTES);

@@ -364,6 +364,7 @@ START_TEST(progress_is_set_in_any_state)
 	auto_asked again = post(task_path(&id, "/progress"), "{\"percent\":30}");
 	auto_asked got = get(task_path(&id, ""));
 	auto_asked wrong = post(task_path(&id, "/progress"), "{\"percent\":101}");
+	auto_asked negative = post(task_path(&id, "/progress"), "{\"percent\":-1}");
 
 	ck_assert_str_eq(asked_msg(&set_it), "Progress set");
 	ck_assert_int_eq(cancelled.status, 200);
@@ -371,6 +372,7 @@ START_TEST(progress_is_set_in_any_state)
 	ck_assert_int_eq(json_integer_value(json_object_get(got.json, "percent")), 30);
 	ck_assert_str_eq(asked_msg(&got), "a quarter");
 	ck_assert_int_eq(wrong.status, 400);
+	ck_assert_int_eq(negative.status, 400);
 }
 END_TEST
 
