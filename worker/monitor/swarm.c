@@ -13,7 +13,7 @@
 #include "worker/monitor/monitor.h"
 
 enum { FINISH_MS = 15000, STEP_MS = 20, AGENT_KILL_AGAIN_US = 500000 };
-#define NOT_WAITED_US 5000000u
+#define NOT_WAITED_US 2000000u
 
 bool swarm_launch(struct monitor *m, const char *what, size_t n)
 {

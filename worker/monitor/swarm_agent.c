@@ -72,23 +72,14 @@ static void say(struct agent *a, char type, uint64_t n, const char *format, ...)
 	send(a->link, &f, offsetof(struct swarm_frame, data) + f.length, MSG_NOSIGNAL);
 }
 
-static bool has_ours(const struct agent *a)
-{
-	for (size_t i = 0; i < a->task_count; i++)
-		if (a->tasks[i].is_ours)
-			return true;
-	return false;
-}
-
-/* Service and secrets go; what cannot be removed now the launcher's sweep removes. */
+/* Nothing of the job is alive. Service and secrets go, and the swarm takes the container away; what cannot be
+ * removed now the launcher's sweep removes. */
 static _Noreturn void leave(struct agent *a)
 {
 	uint64_t until = now_us() + CLEAN_S * 1000000ull;
 
 	while (swarm_remove(&a->api) != 200 && now_us() < until)
 		poll(NULL, 0, LOOK_SOON_MS);
-	while (swarm_tasks(&a->api, a->tasks, &a->task_count) == 200 && has_ours(a) && now_us() < until)
-		poll(NULL, 0, LOOK_SOON_MS / 3);
 	_exit(0);
 }
 
