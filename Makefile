@@ -126,7 +126,7 @@ $O/tests/store/%: $O/tests/store/%.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A
 	$(LINK) -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
 $O/tests/fcgi/%: $O/tests/fcgi/%.o $(filter-out $O/fcgi/main.o $O/fcgi/tail/main.o,$(call objs,fcgi fcgi/api fcgi/page fcgi/tail)) $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -lfcgi -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_BASE)
-$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/export worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $O/worker/monitor/spool_write.o $O/worker/launcher/userns.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
+$O/tests/worker/%: $O/tests/worker/%.o $(filter-out $O/worker/main.o,$(call objs,worker worker/runner worker/scheduler worker/courier worker/export worker/image worker/package worker/engine)) $O/worker/monitor/exit_file.o $(addprefix $O/worker/monitor/,spool_write.o swarm_frame.o init_ring.o engine_json.o) $O/worker/launcher/userns.o $(SUPPORT_O) $(STORE_A) $(MODEL_A) $(BASE_A)
 	$(LINK) -larchive -lcheck -lsubunit -lrt -lm $(LIBS_STORE) $(LIBS_TLS) $(LIBS_BASE)
 # a hostile job, static as it must run in an image without anything
 $O/tests/escape/hostile: $(wildcard tests/escape/*.[ch])

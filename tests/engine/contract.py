@@ -117,6 +117,8 @@ class Contract:
         job.wait_output("up")
         job.send(b"K")
         self.assertEqual("cancelled", job.end()["verdict"])
+        if self.engine == "swarm":
+            self.says("on the manager's own node; elsewhere it has its grace")
 
     def test_timeout(self):
         """timeout"""
@@ -157,6 +159,8 @@ class Contract:
         end, _ = self.run_job(["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"])
         self.assertEqual(("signaled", 9), (end["verdict"], end["signal"]), end)
         self.assertGreater(end["oom_kills"], 0)
+        if self.engine == "swarm":
+            self.says("told; of swap, where its node has some, it may use as much again")
 
     def test_child_out_of_memory(self):
         """out of memory of a child only: told beside the exit status"""
@@ -274,7 +278,10 @@ class Contract:
             if name not in ("head", "ctl"):
                 self.assertNotIn(secret.encode(), job.file(name))
         if self.daemon:
-            self.assertNotIn(secret, str(self.daemon.ask("GET", "/containers/stoker-%s/json" % job.id)))
+            self.assertNotIn(secret, str(self.daemon.ask("GET", "/containers/%s/json" % self.daemon.container_of(job))))
+        if self.engine == "swarm":
+            self.assertNotIn(secret, str(self.daemon.services()))
+            self.says("its user's alone; managers keep it on disk, encrypted, as secrets of a swarm are")
         job.send(b"K")
         job.end()
 
