@@ -453,8 +453,8 @@ static enum err check_cron(struct ctx *cx, const struct settings *set, const str
 	if (cron_parse(cx, s->cron, &s->id, &c))
 		return err_wrap(cx, "field cron");
 	if (cron_least_gap(&c) < set->limits.run_every_min)
-		return err_set(cx, ERR_INPUT, "field cron: two of its times are %" PRId64 " seconds apart; at least %" PRId64
-		               " must lie between", cron_least_gap(&c), set->limits.run_every_min);
+		return err_set(cx, ERR_INPUT, "field cron: two of its times are only %" PRId64 " s apart; at least %" PRId64
+		               " s must lie between", cron_least_gap(&c), set->limits.run_every_min);
 	return OK;
 }
 
