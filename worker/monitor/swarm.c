@@ -77,7 +77,7 @@ static void take(struct monitor *m, const struct swarm_frame *f)
 		m->failed_step = (int)f->n[1];
 		if (f->n[1] == INIT_STEP_ORDERS)
 			fail_orders(m, f);
-		/* fall through */
+		__attribute__((fallthrough));
 	case SWARM_BEGUN:
 		if (!m->started_us)
 			monitor_begun(m);

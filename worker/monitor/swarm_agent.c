@@ -60,6 +60,7 @@ static void hand_on(void *arg, const struct swarm_frame *f)
 	send(a->link, &copy, offsetof(struct swarm_frame, data) + f->length, MSG_NOSIGNAL);
 }
 
+__attribute__((format(printf, 4, 5)))
 static void say(struct agent *a, char type, uint64_t n, const char *format, ...)
 {
 	struct swarm_frame f = { .type = type, .n = { n } };
@@ -85,7 +86,7 @@ static _Noreturn void leave(struct agent *a)
 
 static _Noreturn void over(struct agent *a)
 {
-	say(a, SWARM_END, 0, "");
+	say(a, SWARM_END, 0, "%s", "");
 	leave(a);
 }
 
@@ -489,7 +490,7 @@ _Noreturn void swarm_agent(const struct monitor *m, int link, const char *what, 
 	a->log.fd = -1;
 	take_text(a, text);
 	prepare(a);
-	say(a, SWARM_READY, 0, "");
+	say(a, SWARM_READY, 0, "%s", "");
 	for (;;)
 		turn(a);
 }
