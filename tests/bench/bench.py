@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints the lines of docs/performance.md: ratios measured side by side in one run. Only a broken promise about
-schedules ends it with 1. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim callback idle rss
+schedules ends it with 1. `bench.py NAME ...` runs only the parts named: machine enqueue start noop claim callback watch idle rss
 floods sleepers."""
 import glob
 import json
@@ -15,6 +15,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "flow"))
 import harness  # noqa: E402
 import scale  # noqa: E402
+import watch  # noqa: E402
 
 ROUNDS = 5
 JOBS = int(os.environ.get("BENCH_JOBS", "1000"))
@@ -257,7 +258,16 @@ def callback(stoker, _bundles):
     ratio("callback_dead", with_dead, ours, "0.8")
 
 
-PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "callback": callback, "idle": idle, "rss": rss,
+def watching(stoker, _bundles):
+    alone, together = watch.watch(stoker, harness.wait_for, ROUNDS)
+    for what, i in (("queued_a_second", 0), ("get_ms", 1), ("watch_statements", 2)):
+        spread(what + "/one", [found[i] for found in alone], "")
+        spread("%s/%d" % (what, watch.READERS), [found[i] for found in together], "")
+    ratio("watch_cost", [found[0] for found in together], [found[0] for found in alone], "0.85")
+    ratio("watch_latency", [found[1] for found in together], [found[1] for found in alone], "<= 1.15")
+
+
+PARTS = {"machine": machine, "enqueue": enqueue, "start": start, "noop": noop, "claim": claim, "callback": callback, "watch": watching, "idle": idle, "rss": rss,
          "floods": scale.floods, "sleepers": scale.sleepers}
 
 

@@ -474,6 +474,20 @@ class Client(threading.Thread):
             self.page("deliveries/%d" % one["id"])
             self.form("deliveries/%d/redeliver" % one["id"])
 
+    def do_settings_pages(self):
+        self.page(self.random.choice(("settings", "logs/search", "logs/search?q=hello")))
+        self.ask("PATCH", "/2/projects/" + self.soak.stoker.project, {"payload_keys": ["soak", "word-%d" % self.number]})
+        self.form("settings/payload_keys", payload_keys="soak")
+        if self.number >= 3:  # with those of do_log_destination no more than a project has room for
+            return
+        name = "page-%d" % self.number
+        self.form("settings/destinations", address=self.soak.receiver.url("/logs"), name=name)
+        for one in self.ask("GET", "log_destinations")["log_destinations"]:
+            if one["name"] == name:
+                for action in ("pause", "resume", "ping"):
+                    self.form("settings/destinations/%s/%s" % (one["id"], action))
+                self.form("settings/destinations/%s/delete" % one["id"], confirm="yes")
+
     def do_front_pages(self):
         project = self.soak.stoker.project
         self.page("/ui", allowed=(200, 303))
