@@ -144,6 +144,8 @@ GRANT SELECT, INSERT, UPDATE ON receiver TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT ON delivery TO stoker_worker@localhost
 ;;
+GRANT EXECUTE ON PROCEDURE delivery_purge TO stoker_worker@localhost
+;;
 GRANT SELECT, INSERT, UPDATE, DELETE ON callback TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE, DELETE ON callback_key TO stoker_api@localhost

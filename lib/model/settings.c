@@ -90,6 +90,7 @@ static const struct conf_key KEYS[] = {
 	INT("scheduler", "poll_ms", "1000", 10, 60000, scheduler.poll_ms, "wait between rounds, in milliseconds"),
 	INT("scheduler", "log_days", "30", 1, 3650, scheduler.log_days, "days that logs are kept; older partitions are dropped"),
 	INT("scheduler", "fire_days", "400", 1, 36500, scheduler.fire_days, "days that the ledger of schedules is kept"),
+	INT("scheduler", "delivery_days", "90", 1, 36500, scheduler.delivery_days, "days that deliveries of callbacks that are over are kept, with their tries"),
 	TEXT("zones", "folder", "/usr/share/zoneinfo", zones.folder, "time zones of schedules (TZif files of tzdata); a file that is exchanged is picked up"),
 	TEXT("courier", "user", "", courier.user, "numeric uid, or name, of the courier when started by root"),
 	TEXT("courier", "retry_s", "5,300,1800,7200,18000,36000,50400,72000,86400", courier.retry_s, "seconds between tries of a callback, each plus or minus a fifth"),

@@ -41,7 +41,7 @@ struct settings {
 	} runner;
 	struct {
 		char *user;
-		int64_t poll_ms, log_days, fire_days;
+		int64_t poll_ms, log_days, fire_days, delivery_days;
 	} scheduler;
 	struct {
 		char *folder;

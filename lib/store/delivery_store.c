@@ -108,3 +108,44 @@ enum err delivery_store_again(struct db *db, struct ctx *cx, const struct id *pr
 	*changed = a.changed;
 	return OK;
 }
+
+/* --- by the scheduler ------------------------------------------------------------------------------- */
+
+enum { FORGET_MOST = 1000 };
+static const struct sql OLD = {
+	"SELECT MAX(id), COUNT(*), COALESCE(MAX(at), UTC_TIMESTAMP(6)) < UTC_TIMESTAMP(6) - INTERVAL ? DAY"
+	" FROM (SELECT id, at FROM outbox FORCE INDEX (PRIMARY) WHERE id > ? ORDER BY id LIMIT ?) o", "iii" };
+static const struct sql PURGE = { "CALL delivery_purge(?, ?, ?)", "iii" };
+
+struct forgetting {
+	int64_t days, after;
+	bool more;
+};
+
+static enum err forget_work(struct db *db, struct ctx *cx, void *arg)
+{
+	struct forgetting *f = arg;
+	struct rows r;
+	int64_t last;
+
+	f->more = false;
+	TRY(db_query(db, cx, &OLD, VALS(v_i(f->days), v_i(f->after), v_i(FORGET_MOST)), &r));
+	if (!val_int(&row(&r, 0)[1]))
+		return OK;
+	last = val_int(&row(&r, 0)[0]);
+	TRY(db_exec(db, cx, &PURGE, VALS(v_i(f->days), v_i(f->after), v_i(last))));
+	f->more = val_int(&row(&r, 0)[2]) != 0 && val_int(&row(&r, 0)[1]) == FORGET_MOST;
+	f->after = last;
+	return OK;
+}
+
+enum err delivery_store_forget(struct db *db, struct ctx *cx, int64_t days, int64_t *after, bool *more)
+{
+	static const struct txn FORGETTING = { "forget_deliveries", forget_work, NULL };
+	struct forgetting f = { .days = days, .after = *after };
+
+	TRY(txn_run(db, cx, &FORGETTING, &f));
+	*after = f.after;
+	*more = f.more;
+	return OK;
+}

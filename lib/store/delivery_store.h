@@ -27,5 +27,8 @@ enum err delivery_store_list(struct db *db, struct ctx *cx, const struct id *pro
                              struct delivery_entry **out, size_t *n, int64_t *searched_to);
 enum err delivery_store_get(struct db *db, struct ctx *cx, const struct id *project, int64_t id, struct delivery_entry *out,
                             struct delivery_try **tries, size_t *n);
+/* Forgets deliveries that are over and older than `days`, oldest first: a page of numbers above *after, in a
+ * transaction. *after moves on; *more: there is another page of old ones. */
+enum err delivery_store_forget(struct db *db, struct ctx *cx, int64_t days, int64_t *after, bool *more);
 /* Due at once, with the whole plan before it, whatever its state. *changed: how many there were. */
 enum err delivery_store_again(struct db *db, struct ctx *cx, const struct id *project, const int64_t *ids, size_t n, int64_t *changed);

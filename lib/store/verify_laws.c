@@ -126,7 +126,8 @@ static const struct verify_law TASK_LAWS[] = {
 	{ "I8", "each change that is called back has its row in outbox",
 	  { "SELECT CONCAT('event ', e.number, ' (', e.state, ') of ', " TASK("t.id") ", ' has no row in outbox') FROM task t"
 	    " FORCE INDEX (PRIMARY) JOIN event e ON e.task_id = t.id JOIN event p ON p.task_id = t.id AND p.number = e.number - 1"
-	    " WHERE " RANGE("t.id") " AND t.notify AND e.state <> p.state AND t.notify & (1 << (e.state - 1)) AND NOT EXISTS"
+	    " WHERE " RANGE("t.id") " AND t.notify AND e.state <> p.state AND t.notify & (1 << (e.state - 1))"
+	    " AND e.at >= (SELECT `before` FROM delivery_horizon WHERE id = 1) AND NOT EXISTS"
 	    " (SELECT 1 FROM outbox o WHERE o.task_id = t.id AND o.number = e.number AND CONCAT(o.task_state) = CONCAT(e.state))", "ss" }, NULL },
 	{ "I11", "nothing is claimed while its code, project or cluster is paused",
 	  { "SELECT CONCAT('attempt ', a.number, ' of ', " TASK("a.task_id") ", ' was claimed at ', a.claimed_at,"

@@ -1,3 +1,4 @@
+#include "store/delivery_store.h"
 #include "store/outbox_store.h"
 
 #include "base/clock.h"
@@ -220,6 +221,36 @@ static void given_due(const struct id *task, const struct id *project, const cha
 	number += n;
 }
 
+START_TEST(old_deliveries_that_are_over_go_page_by_page_with_their_tries)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	int64_t after = 0, pages = 1;
+	bool more;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://x.example/", 2500);
+	run_in(&f, f.db, "UPDATE outbox SET at = NOW(6) - INTERVAL 31 DAY, state = IF(id % 10 = 0, 'waiting', 'delivered')");
+	run_in(&f, f.db, "INSERT INTO delivery (outbox_id, number, at) SELECT id, 1, at FROM outbox");
+	given_due(&task, &project, "http://x.example/", 100);
+	run_in(&f, f.db, "UPDATE outbox SET state = 'exhausted' WHERE at > NOW(6) - INTERVAL 1 DAY");
+	run_in(&f, f.db, "UPDATE outbox SET delivered_at = NOW(6) WHERE id % 10 = 1 AND state = 'delivered'"); /* lately, at last */
+	fine(delivery_store_forget(f.db, &f.cx, 30, &after, &more));
+	ck_assert(more);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox"), 2600 - 800); /* of a thousand */
+	while (more) {
+		fine(delivery_store_forget(f.db, &f.cx, 30, &after, &more));
+		pages++;
+	}
+	ck_assert_int_le(pages, 4);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox"), 250 + 250 + 100);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM delivery"), 250 + 250);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox WHERE state = 'waiting'"), 250);
+	after = 0;
+	fine(delivery_store_forget(f.db, &f.cx, 0, &after, &more)); /* never less than a day */
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox"), 600);
+}
+END_TEST
+
 START_TEST(a_receiver_with_ten_thousand_rows_keeps_no_other_waiting)
 {
 	struct id project = given_project(&f), task = given_ended_task(&project);
@@ -331,6 +362,7 @@ int main(void)
 	tcase_add_test(t, taking_reads_by_the_index_and_sorts_nothing);
 	tcase_add_test(t, a_delivered_row_never_comes_back);
 	tcase_add_test(t, a_failed_row_is_tried_again_later_and_given_up_at_last);
+	tcase_add_test(t, old_deliveries_that_are_over_go_page_by_page_with_their_tries);
 	tcase_add_test(t, a_receiver_with_ten_thousand_rows_keeps_no_other_waiting);
 	tcase_add_test(t, rows_without_room_are_taken_when_their_lane_has_some_and_by_others_later);
 	tcase_add_test(t, ordered_rows_wait_for_the_one_before);

@@ -4,6 +4,7 @@
 #include "base/crypt.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "store/delivery_store.h"
 #include "store/event_store.h"
 #include "store/expiry_store.h"
 #include "store/log_cursor_store.h"
@@ -21,7 +22,7 @@
 static const int64_t PLACE_SOON_US = 200000, PLACE_REST_US = 2000000;
 enum { PLACE_SHARE = 9 };
 
-enum { PROMOTE_MOST = 1000, EXPIRE_MOST = 200, EXPIRE_S = 2, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60 };
+enum { PROMOTE_MOST = 1000, EXPIRE_MOST = 200, EXPIRE_S = 2, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60, FORGET_S = 3600 };
 
 struct scheduler {
 	const struct settings *set;
@@ -29,8 +30,9 @@ struct scheduler {
 	struct db *tasks, *logs;
 	bool knows_schema; /* it was asked once */
 	struct loop_timer round, placing;
-	int64_t expire_at_us, partitions_at_us, packages_at_us, close_at_us;
-	enum err last, last_logs, last_packages, last_places, last_close; /* what the round before gave: a fault is told once */
+	int64_t expire_at_us, partitions_at_us, packages_at_us, close_at_us, forget_at_us;
+	int64_t forgotten; /* number of the last delivery that was looked at */
+	enum err last, last_logs, last_packages, last_places, last_close, last_forget; /* what the round before gave: a fault is told once */
 };
 
 static enum err take_back(struct scheduler *s, struct ctx *cx)
@@ -181,6 +183,23 @@ static void packages(struct scheduler *s)
 	tell(e, &s->last_packages, "packages_failed", &cx);
 }
 
+/* A page a round; those that stay are looked at again an hour later. */
+static void deliveries(struct scheduler *s)
+{
+	auto_ctx cx = { 0 };
+	bool more = false;
+	enum err e;
+
+	if (!s->knows_schema || clock_boot_us() < s->forget_at_us)
+		return;
+	e = delivery_store_forget(s->tasks, &cx, s->set->scheduler.delivery_days, &s->forgotten, &more);
+	if (!more) {
+		s->forgotten = 0;
+		s->forget_at_us = clock_boot_us() + FORGET_S * 1000000LL;
+	}
+	tell(e, &s->last_forget, "deliveries_not_forgotten", &cx);
+}
+
 static enum err place_events(struct scheduler *s, struct ctx *cx, int64_t *pause)
 {
 	int64_t begun = clock_boot_us(), gently;
@@ -219,6 +238,7 @@ static void on_round(void *arg)
 	partitions(s);
 	abandoned_logs(s);
 	packages(s);
+	deliveries(s);
 	crypt_random(&random, sizeof random); /* several schedulers must not fall into step */
 	loop_start(s->loop, &s->round, pause - pause * (random % 100) / 1000, on_round, s);
 }
