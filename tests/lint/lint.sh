@@ -249,7 +249,8 @@ check_elf() {
 	for file in "$O"/bin/stoker-{api,worker,launcher}; do
 		readelf -dW "$file" | grep -q 'NEEDED.*libarchive' && echo "$file links libarchive"
 	done | report "binaries: nothing that meets jobs or the network links libarchive"
-	find "$O/bin/stoker-monitor" -size +1024k | report "binaries: the monitor is under 1 MiB"
+	# what is loaded of it, one a container: without what only a debugger reads
+	size "$O/bin/stoker-monitor" | awk 'NR == 2 && $4 >= 1048576 { print $6 ": " $4 " bytes" }' | report "binaries: the monitor is under 1 MiB"
 }
 
 checks=("$@")
