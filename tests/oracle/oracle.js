@@ -239,8 +239,15 @@ answer();
 /** What each library that knows it says of a zone within a stretch of time. */
 function askLibraries(zone, spans, entry, from, to) {
   if (entry[1].includes('c')) compareOwn(zone, spans, entry, 'croner', from, to, byCroner(entry[0], zone, from, to));
-  if (entry[1].includes('p')) compareOwn(zone, spans, entry, 'cron-parser', from, to, byParser(entry[0], zone, from, to));
+  if (!entry[1].includes('p')) return;
+  try {
+    compareOwn(zone, spans, entry, 'cron-parser', from, to, byParser(entry[0], zone, from, to));
+  } catch (gaveUp) { // in some zones it goes round in a gap until it has enough: it says nothing there
+    if (!/loop limit exceeded/.test(gaveUp.message)) throw gaveUp;
+    silences.push(`${zone} "${entry[0]}" from ${new Date(from * 1000).toISOString()}`);
+  }
 }
+const silences = [];
 const CALM = Date.UTC(2026, 5, 15) / 1000;
 zones.forEach((zone, i) => {
   const spans = spansOf(zone), changes = spans.slice(1).map((s) => s.from).filter((at) => at >= YEAR && at <= END);
@@ -258,6 +265,7 @@ for (const [kind, { n, zones: where, first }] of differences) {
   console.log(`by choice: ${kind}: ${n} times in ${where.size} zones (${[...where].slice(0, 4).join(', ')}), as ${first}`);
   if (!NAMED.includes(kind)) fail('docs/schedules.md does not name: ' + kind);
 }
+if (silences.length) console.log(`cron-parser gives up ${silences.length} times, as ${silences[0]}`);
 console.log(`${own} times asked for a zone itself`);
 console.log(`${zones.length} zones, ${MINUTES.length + SECONDS.length} expressions, ${compared} comparisons, ${failures} differ`);
 process.exit(failures ? 1 : 0);
