@@ -498,6 +498,23 @@ static enum err pause_schedule(struct scene *s)
 	return schedule_store_pause(f.db, &f.cx, &s->w.project, &s->id, true, STR_LIT("ana"), STR_LIT("why"), &changed);
 }
 
+static void an_old_delivery(struct scene *s)
+{
+	taken(s);
+	run_in(&f, f.db, "INSERT INTO outbox (task_id, number, task_state, project_id, url, at, state)"
+	                 " SELECT task_id, 99, 'test', project_id, url, at - INTERVAL 40 DAY, 'exhausted' FROM outbox LIMIT 1");
+	run_in(&f, f.db, "INSERT INTO delivery (outbox_id, number, at) SELECT id, 1, at FROM outbox WHERE task_state = 'test'");
+}
+
+static enum err forget_deliveries(struct scene *s)
+{
+	int64_t after = 0;
+	bool more;
+
+	(void)s;
+	return delivery_store_forget(f.db, &f.cx, 30, &after, &more);
+}
+
 static enum err begin_log(struct scene *s)
 {
 	return log_store_begin(f.logs, &f.cx, &s->w.project, &s->id, 2, 700000);
@@ -716,6 +733,7 @@ static const struct function {
 	{ "code_store_pause", queued, pause_code, WHOLE },
 	{ "code_store_put", a_code, put_code, WHOLE },
 	{ "delivery_store_again", taken, redeliver, WHOLE },
+	{ "delivery_store_forget", an_old_delivery, forget_deliveries, WHOLE },
 	{ "event_store_place", queued, place_events, WHOLE },
 	{ "expiry_store_end", out_of_time, expire, STEPS },
 	{ "fire_store_backfill", scheduled, backfill, WHOLE },
