@@ -488,6 +488,20 @@ class Client(threading.Thread):
                     self.form("settings/destinations/%s/%s" % (one["id"], action))
                 self.form("settings/destinations/%s/delete" % one["id"], confirm="yes")
 
+    def do_settings_pages(self):
+        self.ask("PATCH", "/2/projects/" + self.soak.stoker.project, {"payload_keys": ["soakword"]})
+        self.page("settings")
+        self.page("logs/search?q=hello")
+        self.form("settings/payload_keys", payload_keys="soakword")
+        if self.number not in (16, 17) and self.number < 64:  # a project has room for twenty destinations
+            return
+        name = "page-%d" % self.number
+        self.form("settings/destinations", address=self.soak.receiver.url("/logs"), name=name, template="ndjson")
+        for one in self.ask("GET", "log_destinations")["log_destinations"]:
+            if one["name"] == name:
+                for what in ("pause", "resume", "ping", "delete"):
+                    self.form("settings/destinations/%s/%s" % (one["id"], what), confirm="yes")
+
     def do_front_pages(self):
         project = self.soak.stoker.project
         self.page("/ui", allowed=(200, 303))

@@ -115,6 +115,7 @@ class Soak(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual([line for client in clients for line in client.wrong], [])
+        self.answered = set().union(*[client.answered for client in clients])
 
     def check_clients(self, clients):
         wrong = [line for client in clients for line in client.wrong]
@@ -125,7 +126,7 @@ class Soak(unittest.TestCase):
         print("%d requests, %d operations: %s" % (sum(client.asked for client in clients), sum(done.values()), done))
         kinds = collections.Counter(re.sub("[0-9a-f]{24}|[0-9]+@", "…", line) for line in wrong)
         self.assertEqual(wrong[:1], [], "%d of them: %s" % (len(wrong), kinds.most_common(30)))
-        answered = set().union(*[client.answered for client in clients])
+        answered = self.answered.union(*[client.answered for client in clients])
         self.assertEqual(soak_client.unanswered(answered), [], "rows of the table of routes that nobody has had an answer of")
 
 
