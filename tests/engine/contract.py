@@ -171,6 +171,12 @@ class Contract:
         self.assertEqual(("exited", 0), (end["verdict"], end["code"]))
         self.assertGreater(end["oom_kills"], 0)
 
+    def test_job_goes_first(self):
+        """when memory runs out the job goes, not who tells of it"""
+        job = self.check("cat /proc/self/oom_score_adj /proc/1/oom_score_adj", 0)
+        ours, init = (int(line) for line in job.out().split())
+        self.assertGreater(ours, init)
+
     def test_scratch_is_memory(self):
         """files in scratch count as memory"""
         end, _ = self.run_job("dd if=/dev/zero of=/tmp/x bs=1M count=40 || exit 9", memory=16 * MB, scratch=64 * MB)
