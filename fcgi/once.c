@@ -3,10 +3,23 @@
 #include "base/buf.h"
 #include "base/crypt.h"
 
+/* What is asked is the same whichever way the token came. */
+static void add_query(const struct request *rq, struct buf *out)
+{
+	for (size_t i = 0; i < rq->query_count; i++) {
+		if (str_is(rq->query[i].name, "oauth"))
+			continue;
+		buf_str(out, rq->query[i].name);
+		buf_char(out, '=');
+		buf_str(out, rq->query[i].value);
+		buf_char(out, 0);
+	}
+}
+
 enum err once_read(struct request *rq, struct idempotency *once, bool *has)
 {
 	struct str key = request_header(rq, "Idempotency-Key");
-	auto_buf all = { 0 };
+	auto_buf all = { 0 }, asked = { 0 };
 
 	*has = key.n > 0;
 	if (key.n > ONCE_KEY_BYTES)
@@ -14,10 +27,10 @@ enum err once_read(struct request *rq, struct idempotency *once, bool *has)
 	buf_str(&all, id_view(&rq->who.user_id));
 	buf_str(&all, rq->path);
 	buf_char(&all, 0);
-	buf_str(&all, rq->query_text);
-	buf_char(&all, 0);
 	buf_str(&all, key);
 	crypt_sha256(buf_view(&all), once->key);
-	crypt_sha256(rq->body, once->body);
+	add_query(rq, &asked);
+	buf_str(&asked, rq->body);
+	crypt_sha256(buf_view(&asked), once->body);
 	return OK;
 }

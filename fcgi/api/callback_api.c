@@ -363,6 +363,7 @@ enum err callback_api_redeliver(struct request *rq, struct reply *rp)
 /* At most a thousand a request: `next_before` says where to go on. */
 enum err callback_api_redeliver_some(struct request *rq, struct reply *rp)
 {
+	static const char *const NAMES[] = { "state", "callback", "task", "from", "to", "before", NULL };
 	struct delivery_filter f = { .from = TIME_NONE, .to = TIME_NONE, .most = REDELIVER_MOST };
 	struct str callback = STR_LIT(""), task = STR_LIT(""), from = STR_LIT(""), to = STR_LIT("");
 	struct ctx *cx = &rq->cx;
@@ -371,6 +372,7 @@ enum err callback_api_redeliver_some(struct request *rq, struct reply *rp)
 	json_t *j;
 	size_t n;
 
+	TRY(json_only(cx, rq->json, NAMES)); /* one that is misspelt would be no filter at all */
 	TRY(json_get_text(cx, rq->json, "state", &f.state));
 	TRY(json_get_text(cx, rq->json, "callback", &callback));
 	TRY(json_get_text(cx, rq->json, "task", &task));

@@ -64,6 +64,8 @@ static enum err read_verify(struct request *rq, struct trigger *t, struct str *s
 	TRY(json_get_text(&rq->cx, rq->json, "secret", secret));
 	if (word.n && !trigger_kind_parse(word, &t->kind))
 		return err_set(&rq->cx, ERR_INPUT, "field verify: must be none, github, gitlab, stripe, slack, standard, hmac or basic");
+	if (t->kind == TRIGGER_NONE && secret->n)
+		return err_set(&rq->cx, ERR_INPUT, "field secret: is given, and field verify does not say for what");
 	if (secret->n > TRIGGER_SECRET_BYTES)
 		return err_set(&rq->cx, ERR_INPUT, "field secret: is longer than %d bytes", TRIGGER_SECRET_BYTES);
 	if (t->kind != TRIGGER_NONE && !secret->n && (word.n || !t->sealed.n))
@@ -80,6 +82,8 @@ static enum err seal_key(struct request *rq, struct str secret, struct seal_key 
 
 enum err trigger_api_add(struct request *rq, struct reply *rp)
 {
+	static const char *const NAMES[] = { "code_name", "name", "verify", "secret", "header", "prefix", "encoding", "ips",
+		                             "delivery", "filter", "map", NULL };
 	struct trigger t = { .id = id_make(clock_wall_us()), .project_id = rq->project_id, .name = STR_LIT("default") };
 	unsigned char hash[SHA256_BYTES];
 	struct str code_name = STR_LIT(""), secret = STR_LIT("");
@@ -87,6 +91,7 @@ enum err trigger_api_add(struct request *rq, struct reply *rp)
 	struct code code;
 	const char *token;
 
+	TRY(json_only(&rq->cx, rq->json, NAMES)); /* a misspelt "verify" would leave it open to everybody */
 	TRY(json_get_text(&rq->cx, rq->json, "code_name", &code_name));
 	if (!code_name.n)
 		return err_set(&rq->cx, ERR_REQUIRED, "field code_name: is missing");

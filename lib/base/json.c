@@ -103,6 +103,22 @@ static json_t *field(const json_t *object, const char *name)
 	return json_is_null(j) ? NULL : j;
 }
 
+enum err json_only(struct ctx *cx, const json_t *object, const char *const *names)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+		const char *const *name = names;
+
+		while (*name && strcmp(*name, key) != 0)
+			name++;
+		if (!*name && strcmp(key, "oauth") != 0)
+			return err_set(cx, ERR_INPUT, "field %s: is not known here", key);
+	}
+	return OK;
+}
+
 enum err json_get_text(struct ctx *cx, const json_t *object, const char *name, struct str *out)
 {
 	json_t *j = field(object, name);

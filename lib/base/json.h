@@ -33,6 +33,9 @@ enum err json_get_int(struct ctx *cx, const json_t *object, const char *name, in
  * int64_t holds is its end, for the caller to clamp or refuse. */
 enum err json_get_amount(struct ctx *cx, const json_t *object, const char *name, int64_t *out);
 enum err json_get_bool(struct ctx *cx, const json_t *object, const char *name, bool *out);
+/* ERR_INPUT that names a key of the object which is not among `names` (ended by NULL): where what is not understood
+ * would do more than was asked for. The body's token may always be there. */
+enum err json_only(struct ctx *cx, const json_t *object, const char *const *names);
 /* An object or array; *out is a borrowed reference or stays NULL. */
 enum err json_get_object(struct ctx *cx, const json_t *object, const char *name, json_t **out);
 enum err json_get_array(struct ctx *cx, const json_t *object, const char *name, json_t **out);

@@ -544,6 +544,8 @@ START_TEST(the_same_key_and_body_is_done_once)
 	auto_asked other = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"once\"}]}", KEY);
 	auto_asked elsewhere = asked_with("POST", "P/tasks/webhook?code_name=once", BODY, KEY);
 	auto_asked again = asked_with("POST", "P/tasks/webhook?code_name=once", BODY, KEY);
+	auto_asked later = asked_with("POST", "P/tasks/webhook?code_name=once&delay=9", BODY, KEY);
+	auto_asked by_query = asked_with("POST", "P/tasks/webhook?oauth=another&code_name=once", BODY, KEY);
 
 	ck_assert_int_eq(first.status, 200);
 	ck_assert(json_equal(first.json, second.json));
@@ -552,6 +554,8 @@ START_TEST(the_same_key_and_body_is_done_once)
 	ck_assert_int_eq(other.status, 422);
 	ck_assert_str_eq(asked_msg(&elsewhere), "Queued up.");
 	ck_assert(json_equal(elsewhere.json, again.json));
+	ck_assert_int_eq(later.status, 422);
+	ck_assert(json_equal(elsewhere.json, by_query.json)); /* a token is no part of what is asked */
 	auto_asked list = get("P/tasks?code_name=once");
 	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "tasks")), 3);
 }

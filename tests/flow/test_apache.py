@@ -209,7 +209,7 @@ class BehindApache(harness.FlowTest):
         self.apache.code("paid", "true")
         task = self.apache.run_task("paid")["id"]
         harness.wait_for(lambda: good.got, 20, "the callback")
-        delivery = harness.wait_for(lambda: [d for d in self.apache.get("deliveries?task_id=" + task).json["deliveries"]
+        delivery = harness.wait_for(lambda: [d for d in self.apache.get("deliveries?task=" + task).json["deliveries"]
                                              if d["state"] == "delivered"], 20, "its delivery to be written down")[0]
         again = self.apache.post("deliveries/%s/redeliver" % delivery["id"])
         self.assertEqual(again.status, 200, again)

@@ -263,6 +263,9 @@ class Registered(harness.FlowTest):
         self.assertEqual(self.stoker.post("deliveries/%d/redeliver" % entry["id"]).status, 200)
         self.wait_sent("/bad", n + 1)
         harness.wait_for(lambda: self.stoker.get("deliveries/%d" % entry["id"]).json["tries"] == 5, 15, "that to be noted")
+        refused = self.stoker.post("deliveries/redeliver", {"callback_id": callback["id"], "state": "failing"})
+        self.assertEqual(refused.status, 400)  # what is no filter must not mean all
+        self.assertIn("callback_id", refused.json["msg"])
         self.assertEqual(self.stoker.post("deliveries/redeliver", {"callback": callback["id"]}).json["count"], 0)
         reply = self.stoker.post("deliveries/redeliver", {"callback": callback["id"], "state": "failing"})
         self.assertEqual(reply.json["count"], 1)

@@ -93,7 +93,8 @@ class Triggers(harness.FlowTest):
 
     def test_what_is_wrong_is_refused_by_name(self):
         for body, field in (({"code_name": ""}, "code_name"), ({"code_name": "none"}, "none"), ({"verify": "sha1"}, "verify"),
-                            ({"verify": "github"}, "secret"), ({"verify": "basic", "secret": "x"}, "secret"), ({"name": ""}, "name"),
+                            ({"verify": "github"}, "secret"), ({"verfy": "github"}, "verfy"), ({"secret": "s3cret"}, "secret"),
+                            ({"verify": "basic", "secret": "x"}, "secret"), ({"name": ""}, "name"),
                             ({"map": {"x": "/y"}}, "map"), ({"ips": "nowhere.example"}, "ips")):
             reply = self.stoker.post("triggers", dict({"code_name": "deploy", "name": "wrong"}, **body))
             self.assertIn(reply.status, (400, 404, 406), reply)
