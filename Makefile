@@ -83,6 +83,11 @@ $O/%.a:
 $O/%.o: %.c
 	@mkdir -p $(@D); echo "cc $<"; $(CC) $(CPPFLAGS) $(ALLFLAGS) -c $< -o $@
 
+# who adds a route says in the authorisation matrix who may ask for it: without, nothing is built
+$O/fcgi/routes.o: $O/fcgi/routes.lawful
+$O/fcgi/routes.lawful: tests/fcgi/test_matrix.c fcgi/routes.c tests/fcgi/matrix.awk
+	@mkdir -p $(@D); awk -f tests/fcgi/matrix.awk tests/fcgi/test_matrix.c fcgi/routes.c && touch $@
+
 LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) $^ -o $@ $(LDALL)
 
 # --- programs: they never include each other and meet only in tables -------------------------------
@@ -142,7 +147,7 @@ $O/tests/fuzz/%: $O/tests/fuzz/%.o $(FCGI_A) $(STORE_A) $(MODEL_A) $(BASE_A)
 	@mkdir -p $(@D); echo "link $@"; $(CC) $(ALLFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDALL) -lfcgi $(LIBS_STORE) $(LIBS_BASE)
 FUZZ_C := $(patsubst %.c,$O/%,$(wildcard tests/fuzz/fuzz_*.c))
 .PHONY: fuzz fuzz-built fuzz-programs
-fuzz-programs: $(FUZZ_C) $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker)
+fuzz-programs: $(FUZZ_C) $(addprefix $O/bin/,stoker-api stoker-tail stoker-worker stoker-launcher)
 fuzz-built:
 	@$(MAKE) --no-print-directory O=$(FUZZ_O) CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
 fuzz:

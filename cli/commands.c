@@ -14,6 +14,7 @@ const struct command COMMANDS[] = {
 	{ "code register", CLI_HTTP, 1, 1, "NAME", "Register a code, or give it a new revision", code_register_command },
 	{ "code list", CLI_HTTP, 0, 0, "", "List codes", code_list_command },
 	{ "schedule add", CLI_HTTP, 1, 1, "CODE", "Make a schedule and print its id", schedule_add_command },
+	{ "schedule update", CLI_HTTP, 1, 1, "ID", "Change what its options say and leave the rest as it is", schedule_update_command },
 	{ "schedule list", CLI_HTTP, 0, 0, "", "List schedules, newest first", schedule_list_command },
 	{ "schedule show", CLI_HTTP, 1, 1, "ID", "Show a schedule and its next times", schedule_show_command },
 	{ "schedule preview", CLI_HTTP, 0, 0, "", "Show the times that options mean, and make nothing", schedule_preview_command },

@@ -13,6 +13,7 @@ enum err search_command(struct cli *c);
 enum err code_register_command(struct cli *c);
 enum err code_list_command(struct cli *c);
 enum err schedule_add_command(struct cli *c);
+enum err schedule_update_command(struct cli *c);
 enum err schedule_list_command(struct cli *c);
 enum err schedule_show_command(struct cli *c);
 enum err schedule_preview_command(struct cli *c);

@@ -83,23 +83,45 @@ static enum err register_code(struct cli *c, struct importing *m, const char *na
 	return client_call(c, &m->to, "POST", "/codes", code, NULL);
 }
 
+/* In words, what there is to know of all of its times, and the first of them. */
+static const char *times_of(struct cli *c, const json_t *preview, bool has_id)
+{
+	bool is_settled = has_id || !json_is_true(json_object_get(preview, "spread_by_id"));
+	const json_t *first = json_array_get(json_object_get(preview, "times"), 0);
+	struct str words = schedule_text(preview, "words"), note = schedule_text(preview, "note");
+	const char *said = arena_printf(&c->cx.arena, STR_FMT "%s" STR_FMT, STR_ARG(words), note.n ? "; " : "", STR_ARG(note));
+
+	if (!is_settled)
+		return said;
+	return arena_printf(&c->cx.arena, "%s; first at " STR_FMT, said, STR_ARG(schedule_text(first, "local_time")));
+}
+
+/* Asked for before anything is made, so that a line which is refused leaves no code behind; and once more of what was
+ * made, since only that has the times which come. */
 static enum err make(struct cli *c, struct importing *m, json_t *schedule, struct str command, const char **said)
 {
-	auto_json *preview = NULL;
+	auto_json *preview = NULL, *made = NULL;
 	struct id_text id;
-	const json_t *first;
 
 	TRY(schedule_preview(c, &m->to, schedule, 1, &preview));
-	first = json_array_get(json_object_get(preview, "times"), 0);
-	*said = arena_printf(&c->cx.arena, STR_FMT "; first at " STR_FMT, STR_ARG(schedule_text(preview, "words")),
-	                     STR_ARG(schedule_text(first, "local_time")));
+	*said = times_of(c, preview, false);
 	if (m->is_dry)
 		return OK;
 	if (m->image)
 		TRY(register_code(c, m, json_string_value(json_object_get(schedule, "code_name")), command));
 	TRY(schedule_make(c, &m->to, schedule, &id));
-	*said = arena_printf(&c->cx.arena, "%s; schedule %s", *said, id.s);
+	TRY(client_call(c, &m->to, "GET", arena_printf(&c->cx.arena, "/schedules/%s/preview?n=1", id.s), NULL, &made));
+	*said = arena_printf(&c->cx.arena, "%s; schedule %s", times_of(c, made, true), id.s);
 	return OK;
+}
+
+/* The user of /etc/crontab: no job's user, but it is not lost. */
+static const char *with_user(struct cli *c, const struct crontab_line *line, const char *said)
+{
+	if (!line->user.n)
+		return said;
+	return arena_printf(&c->cx.arena, "%s; user " STR_FMT ": kept as the label, the job runs as its image's user", said,
+	                    STR_ARG(line->user));
 }
 
 static enum err import_job(struct cli *c, struct importing *m, const struct crontab_line *line)
@@ -111,12 +133,20 @@ static enum err import_job(struct cli *c, struct importing *m, const struct cron
 	const char *said = "";
 	enum err e;
 
+	if (m->image && crontab_runs_parts(line->command)) {
+		tell(c, m, "refused", line->expression, "run-parts runs the scripts of a folder of this host, which an image has not:"
+		     " make a line of each of them");
+		return OK;
+	}
 	if (m->code)
 		json_object_set_new(schedule, "payload", json_text(line->command));
+	if (line->user.n)
+		json_object_set_new(schedule, "label", json_text(line->user));
 	e = make(c, m, schedule, line->command, &said);
 	if (e != OK && e != ERR_INPUT)
 		return e;
-	tell(c, m, e != OK ? "refused" : m->is_dry ? "would do" : "done", line->expression, e == OK ? said : c->cx.message);
+	tell(c, m, e != OK ? "refused" : m->is_dry ? "would do" : "done", line->expression,
+	     e == OK ? with_user(c, line, said) : c->cx.message);
 	return OK;
 }
 

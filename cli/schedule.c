@@ -29,50 +29,70 @@ enum err schedule_preview(struct cli *c, const struct client *to, const json_t *
 	return client_call(c, to, "POST", "/schedules/preview", body, out);
 }
 
+/* What the server did otherwise than it was asked to. */
+static void say_warnings(struct cli *c, const json_t *answer)
+{
+	const json_t *warnings = json_object_get(answer, "warnings");
+
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		cli_say(c, "note: %s", json_string_value(json_array_get(warnings, i)));
+}
+
 enum err schedule_make(struct cli *c, const struct client *to, json_t *schedule, struct id_text *id)
 {
 	auto_json *body = json_pack("{s:[O]}", "schedules", schedule), *answer = NULL;
 	const json_t *made;
 
 	TRY(client_call(c, to, "POST", "/schedules", body, &answer));
+	say_warnings(c, answer);
 	made = json_array_get(json_object_get(answer, "schedules"), 0);
 	return client_id(c, str_c(&c->cx.arena, schedule_text(made, "id")), id);
 }
 
 /* --- what it is -------------------------------------------------------------------------------- */
 
-enum { UNSET = -1, SECONDS_MOST = 2000000000, OPTION_COUNT = 20 };
+enum { UNSET = INT32_MIN, SECONDS_MOST = 2000000000, SHARED_OPTIONS = 26, OPTIONS_MOST = SHARED_OPTIONS + 2 };
 struct schedule_options {
-	const char *cron, *zone, *start, *end, *payload, *label, *cluster, *misfire, *overlap, *gap, *repeat;
-	int64_t every, times, priority, timeout_s, jitter_s, retries, count;
+	const char *code, *cron, *zone, *start, *end, *payload, *label, *cluster, *misfire, *overlap, *gap, *repeat;
+	int64_t every, times, delay_s, priority, timeout_s, jitter_s, task_delay_s, retries, retries_delay_s, count;
+	int64_t misfire_window_s, misfire_limit, misfire_after_s;
+	bool payload_times, no_payload_times;
 	struct cli_list dates, calendars;
 };
 
-static void list_options(struct schedule_options *o, struct cli_option out[OPTION_COUNT])
+/* Those of every command that says what a schedule is. */
+static void list_options(struct schedule_options *o, struct cli_option out[OPTIONS_MOST])
 {
-	const struct cli_option rows[OPTION_COUNT] = {
+	const struct cli_option rows[] = {
 		{ "cron", 0, OPTION_TEXT, &o->cron, "EXPR", "5 or 6 fields, or @daily ...", 0, 0 },
 		{ "zone", 0, OPTION_TEXT, &o->zone, "NAME", "its time zone, such as Europe/Berlin; default: UTC", 0, 0 },
 		{ "every", 0, OPTION_INT, &o->every, "S", "seconds from one run to the next, instead of --cron", 1, SECONDS_MOST },
 		{ "start", 0, OPTION_TEXT, &o->start, "TIME", "the first run, or not before; default: now", 0, 0 },
 		{ "end", 0, OPTION_TEXT, &o->end, "TIME", "nothing after it", 0, 0 },
-		{ "times", 0, OPTION_INT, &o->times, "N", "so many runs in all", 1, SECONDS_MOST },
+		{ "times", 0, OPTION_INT, &o->times, "N", "so many runs in all; 0: no limit", 0, SECONDS_MOST },
 		{ "payload", 'p', OPTION_TEXT, &o->payload, "TEXT", "of each of its tasks", 0, 0 },
+		{ "payload-times", 0, OPTION_FLAG, &o->payload_times, NULL, "fill {{nominal_time}} ... into the payload", 0, 0 },
+		{ "no-payload-times", 0, OPTION_FLAG, &o->no_payload_times, NULL, "leave the payload as it is (the default)", 0, 0 },
 		{ "label", 0, OPTION_TEXT, &o->label, "TEXT", "of each of its tasks", 0, 0 },
 		{ "cluster", 0, OPTION_TEXT, &o->cluster, "NAME", "where they run", 0, 0 },
 		{ "priority", 0, OPTION_INT, &o->priority, "N", "of its tasks", 0, 2 },
 		{ "timeout", 0, OPTION_INT, &o->timeout_s, "S", "seconds that a task may run", 1, SECONDS_MOST },
-		{ "retries", 0, OPTION_INT, &o->retries, "N", "new tasks after a failed one", 0, 1000 },
+		{ "task-delay", 0, OPTION_INT, &o->task_delay_s, "S", "seconds that each task waits in the queue", 0, SECONDS_MOST },
+		{ "retries", 0, OPTION_INT, &o->retries, "N", "new tasks after a failed one; -1: as its code says", -1, 1000 },
+		{ "retries-delay", 0, OPTION_INT, &o->retries_delay_s, "S", "seconds before each; -1: as its code says", -1, 31536000 },
 		{ "overlap", 0, OPTION_TEXT, &o->overlap, "RULE", "allow, skip, queue_one, queue_all or replace", 0, 0 },
 		{ "misfire", 0, OPTION_TEXT, &o->misfire, "RULE", "after an outage: one, skip or all", 0, 0 },
+		{ "misfire-window", 0, OPTION_INT, &o->misfire_window_s, "S", "all: those of the last S seconds", 0, SECONDS_MOST },
+		{ "misfire-limit", 0, OPTION_INT, &o->misfire_limit, "N", "all: at most the newest N of them", 1, 1000 },
+		{ "misfire-after", 0, OPTION_INT, &o->misfire_after_s, "S", "seconds from which on a time is missed", 1, 86400 },
 		{ "dst-gap", 0, OPTION_TEXT, &o->gap, "RULE", "auto, end or skip", 0, 0 },
 		{ "dst-repeat", 0, OPTION_TEXT, &o->repeat, "RULE", "auto, first, second or both", 0, 0 },
 		{ "jitter", 0, OPTION_INT, &o->jitter_s, "S", "due up to so many seconds later", 0, 86400 },
 		{ "exclude", 0, OPTION_LIST, &o->dates, "DATE", "not on 2031-12-25, or 12-25; may be given several times", 0, 0 },
 		{ "calendar", 0, OPTION_LIST, &o->calendars, "NAME", "not on its dates; may be given several times", 0, 0 },
-		{ "count", 'n', OPTION_INT, &o->count, "N", "times that preview shows", 1, 1000 },
 	};
 
+	_Static_assert(sizeof rows / sizeof *rows == SHARED_OPTIONS, "as many as read_options counts");
 	memcpy(out, rows, sizeof rows);
 }
 
@@ -88,65 +108,76 @@ static void set_int(json_t *j, const char *key, int64_t value)
 		json_object_set_new(j, key, json_integer(value));
 }
 
+/* "" is none of them, so that an update can take all away. */
 static void set_list(json_t *j, const char *key, const struct cli_list *list)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < list->n; i++)
-		json_array_append_new(array, json_text(str_of(list->text[i])));
+		if (*list->text[i])
+			json_array_append_new(array, json_text(str_of(list->text[i])));
 	if (list->n)
 		json_object_set_new(j, key, array);
 	else
 		json_decref(array);
 }
 
-static json_t *schedule_of(const struct schedule_options *o, const char *code)
+static void set_options(json_t *j, const struct schedule_options *o)
 {
-	json_t *j = json_object();
+	const struct {
+		const char *key, *value;
+	} texts[] = { { "code_name", o->code }, { "cron", o->cron }, { "time_zone", o->zone }, { "start_at", o->start },
+		      { "end_at", o->end }, { "payload", o->payload }, { "label", o->label }, { "cluster", o->cluster },
+		      { "overlap", o->overlap }, { "misfire", o->misfire }, { "dst_gap", o->gap }, { "dst_repeat", o->repeat } };
+	const struct {
+		const char *key;
+		int64_t value;
+	} numbers[] = { { "run_every", o->every }, { "run_times", o->times }, { "delay", o->delay_s },
+		        { "priority", o->priority }, { "timeout", o->timeout_s }, { "task_delay", o->task_delay_s },
+		        { "retries", o->retries }, { "retries_delay", o->retries_delay_s }, { "jitter", o->jitter_s },
+		        { "misfire_window", o->misfire_window_s }, { "misfire_limit", o->misfire_limit },
+		        { "misfire_after", o->misfire_after_s } };
 
-	set_text(j, "code_name", code);
-	set_text(j, "cron", o->cron);
-	set_text(j, "time_zone", o->zone);
-	set_int(j, "run_every", o->every);
-	set_text(j, "start_at", o->start);
-	set_text(j, "end_at", o->end);
-	set_int(j, "run_times", o->times);
-	set_text(j, "payload", o->payload);
-	set_text(j, "label", o->label);
-	set_text(j, "cluster", o->cluster);
-	set_int(j, "priority", o->priority);
-	set_int(j, "timeout", o->timeout_s);
-	set_int(j, "retries", o->retries);
-	set_text(j, "overlap", o->overlap);
-	set_text(j, "misfire", o->misfire);
-	set_text(j, "dst_gap", o->gap);
-	set_text(j, "dst_repeat", o->repeat);
-	set_int(j, "jitter", o->jitter_s);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		set_text(j, texts[i].key, texts[i].value);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		set_int(j, numbers[i].key, numbers[i].value);
+	if (o->payload_times || o->no_payload_times)
+		json_object_set_new(j, "payload_times", json_boolean(!o->no_payload_times));
 	set_list(j, "exclude_dates", &o->dates);
 	set_list(j, "exclude_calendars", &o->calendars);
-	return j;
 }
 
-static enum err read_options(struct cli *c, struct schedule_options *o)
+/* The command's arguments as a schedule, by the shared options and those of `own` besides, which point into *o. */
+static enum err read_options(struct cli *c, struct schedule_options *o, const struct cli_option *own, size_t n, json_t *out)
 {
-	struct cli_option options[OPTION_COUNT];
+	struct cli_option options[OPTIONS_MOST];
 
-	*o = (struct schedule_options){ .every = UNSET, .times = UNSET, .priority = UNSET, .timeout_s = UNSET, .jitter_s = UNSET,
-		                        .retries = UNSET, .count = 10 };
+	*o = (struct schedule_options){ .every = UNSET, .times = UNSET, .delay_s = UNSET, .priority = UNSET, .timeout_s = UNSET,
+		                        .jitter_s = UNSET, .task_delay_s = UNSET, .retries = UNSET, .retries_delay_s = UNSET,
+		                        .misfire_window_s = UNSET, .misfire_limit = UNSET, .misfire_after_s = UNSET, .count = 10 };
 	list_options(o, options);
-	return cli_options(c, options, OPTION_COUNT);
+	memcpy(options + SHARED_OPTIONS, own, n * sizeof *own);
+	TRY(cli_options(c, options, SHARED_OPTIONS + n));
+	if (o->payload_times && o->no_payload_times)
+		return cli_usage(c, "--payload-times and --no-payload-times exclude each other");
+	set_options(out, o);
+	return OK;
 }
+
+#define DELAY_OPTION(o) { "delay", 0, OPTION_INT, &(o)->delay_s, "S", "the first run in so many seconds, instead of --start", 0, SECONDS_MOST }
 
 enum err schedule_add_command(struct cli *c)
 {
 	struct schedule_options o;
-	auto_json *schedule = NULL;
+	const struct cli_option own[] = { DELAY_OPTION(&o) };
+	auto_json *schedule = json_object();
 	struct client to;
 	struct id_text id;
 
-	TRY(read_options(c, &o));
+	TRY(read_options(c, &o, own, 1, schedule));
+	set_text(schedule, "code_name", c->args[0]);
 	TRY(client_open(c, &to));
-	schedule = schedule_of(&o, c->args[0]);
 	TRY(schedule_make(c, &to, schedule, &id));
 	if (c->json) {
 		auto_json *answer = json_pack("{s:s}", "id", id.s);
@@ -155,6 +186,28 @@ enum err schedule_add_command(struct cli *c)
 		return OK;
 	}
 	output_text(&c->cx, str_of(arena_printf(&c->cx.arena, "%s\n", id.s)));
+	return OK;
+}
+
+/* What is not given stays as it is. */
+enum err schedule_update_command(struct cli *c)
+{
+	struct schedule_options o;
+	const struct cli_option own[] = { { "code", 0, OPTION_TEXT, &o.code, "NAME", "another code", 0, 0 } };
+	auto_json *changes = json_object(), *answer = NULL;
+	struct client to;
+	struct id_text id;
+
+	TRY(read_options(c, &o, own, 1, changes));
+	if (!json_object_size(changes))
+		return cli_usage(c, "no option says what to change");
+	TRY(client_id(c, c->args[0], &id));
+	TRY(client_open(c, &to));
+	TRY(client_call(c, &to, "PUT", arena_printf(&c->cx.arena, "/schedules/%s", id.s), changes, &answer));
+	if (c->json)
+		output_json(&c->cx, answer);
+	say_warnings(c, answer);
+	cli_say(c, "schedule %s is changed", id.s);
 	return OK;
 }
 
@@ -180,12 +233,15 @@ static void print_times(struct cli *c, const json_t *preview)
 enum err schedule_preview_command(struct cli *c)
 {
 	struct schedule_options o;
-	auto_json *schedule = NULL, *preview = NULL;
+	const struct cli_option own[] = {
+		DELAY_OPTION(&o),
+		{ "count", 'n', OPTION_INT, &o.count, "N", "so many times", 1, 1000 },
+	};
+	auto_json *schedule = json_object(), *preview = NULL;
 	struct client to;
 
-	TRY(read_options(c, &o));
+	TRY(read_options(c, &o, own, 2, schedule));
 	TRY(client_open(c, &to));
-	schedule = schedule_of(&o, NULL);
 	TRY(schedule_preview(c, &to, schedule, o.count, &preview));
 	if (c->json)
 		output_json(&c->cx, preview);

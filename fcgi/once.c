@@ -34,3 +34,25 @@ enum err once_read(struct request *rq, struct idempotency *once, bool *has)
 	crypt_sha256(buf_view(&asked), once->body);
 	return OK;
 }
+
+enum err once_replay(struct request *rq, struct reply *rp, const struct idempotency *once, bool *found)
+{
+	struct str answer;
+
+	TRY(idempotency_store_find(rq->db, &rq->cx, &rq->project_id, once, found, &answer));
+	if (!*found)
+		return OK;
+	reply_header(rp, "Idempotency-Replayed", STR_LIT("true"));
+	reply_text(rp, 200, answer);
+	rp->type = "application/json";
+	return OK;
+}
+
+enum err once_end(struct request *rq, struct reply *rp, const struct idempotency *once, bool taken, enum err e, bool *replayed)
+{
+	*replayed = false;
+	if (!taken)
+		return e;
+	TRY(once_replay(rq, rp, once, replayed));
+	return *replayed ? OK : err_set(&rq->cx, ERR_BUSY, "the same request is being done");
+}

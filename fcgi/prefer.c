@@ -3,7 +3,7 @@
 /* One of `respond-async, wait=30; why="x"`: its name and value, without its parameters. */
 static bool is_wait(struct str one, int *seconds)
 {
-	struct str name, value;
+	struct str name = STR_LIT(""), value = STR_LIT("");
 	int64_t n;
 
 	str_cut(&one, ';', &value);

@@ -49,27 +49,28 @@ static struct waiting *find_limited(struct request *rq)
 	return q && rq->set->limits.waiting ? find(q, &rq->project_id) : NULL;
 }
 
-static void say(struct request *rq, struct reply *rp, int64_t left)
+void quota_say(struct request *rq, struct reply *rp, const char *name, int64_t most, int64_t left)
 {
 	struct arena *a = &rq->cx.arena;
 
-	reply_lasting_header(rp, "RateLimit-Policy", str_of(arena_printf(a, "\"waiting\";q=%" PRId64, rq->set->limits.waiting)));
-	reply_lasting_header(rp, "RateLimit", str_of(arena_printf(a, "\"waiting\";r=%" PRId64, left > 0 ? left : 0)));
+	reply_lasting_header(rp, "RateLimit-Policy", str_of(arena_printf(a, "\"%s\";q=%" PRId64, name, most)));
+	reply_lasting_header(rp, "RateLimit", str_of(arena_printf(a, "\"%s\";r=%" PRId64, name, left > 0 ? left : 0)));
 }
 
 enum err quota_check(struct request *rq, struct reply *rp, size_t n)
 {
 	struct waiting *w = find_limited(rq);
+	const int64_t most = rq->set->limits.waiting;
 	int64_t left;
 
 	if (!w)
 		return OK;
 	w->is_asked = true;
-	left = rq->set->limits.waiting - w->count - (int64_t)n;
-	say(rq, rp, w->counted_us && left < 0 ? rq->set->limits.waiting - w->count : left);
+	left = most - w->count - (int64_t)n;
+	quota_say(rq, rp, "waiting", most, w->counted_us && left < 0 ? most - w->count : left);
 	if (w->counted_us && left < 0)
 		return err_set(&rq->cx, ERR_LIMIT, "the project has %" PRId64 " waiting tasks; it may have %" PRId64, w->count,
-		               rq->set->limits.waiting);
+		               most);
 	return OK;
 }
 

@@ -145,11 +145,11 @@ static enum err reply_problem(struct request *rq, struct reply *rp, int status, 
 	return OK;
 }
 
-/* By the text: a path or query that is too long has not been split. */
+/* By the text: a path or query that is too long has not been split. /1/ is a service of its own, which none of
+ * IronWorker's clients asks (section 7): it has problems, too. */
 static bool is_ironworkers(const struct request *rq)
 {
-	return str_starts(rq->path, "/2/") || str_starts(rq->path, "/1/") || str_is(rq->path, "/2") ||
-	       str_is(rq->path, "/1");
+	return str_starts(rq->path, "/2/") || str_is(rq->path, "/2");
 }
 
 void reply_error(struct request *rq, struct reply *rp)

@@ -193,16 +193,21 @@ static enum err read_body(struct request *rq)
 	}
 }
 
-/* For a client that says who it is in the body alone (the oldest Ruby library): it gets 1 MiB of
- * patience, and what cannot be read says nothing about who asks. */
+/* For a client that says who it is in the body alone (the oldest Ruby library): of somebody nobody knows yet the
+ * token is looked for, and no tree is made. */
 static enum err admit_by_body(struct request *rq)
 {
-	if (request_read_body(rq, SMALL_BODY_BYTES) == OK && rq->route->body != BODY_PAYLOAD &&
-	    parse_json(rq, rq->body, JSON_NODES) == OK)
-		return admit(rq);
+	const bool is_json = rq->route->body != BODY_PAYLOAD;
+	const size_t most = rq->route->body == BODY_TASKS ? (size_t)rq->set->limits.request_bytes : SMALL_BODY_BYTES;
+	struct str token;
+	enum err e;
+
+	if (is_json && request_read_body(rq, most) == OK && json_peek_text(&rq->cx.arena, rq->body, "oauth", &token))
+		rq->json = json_pack("{s:o}", "oauth", json_text(token));
+	e = admit(rq);
 	json_decref(rq->json);
 	rq->json = NULL;
-	return admit(rq);
+	return e;
 }
 
 static enum err admit_and_read(struct request *rq)
@@ -216,8 +221,6 @@ static enum err admit_and_read(struct request *rq)
 	if (rq->route->body == BODY_CODE)
 		return read_code(rq, false);
 	TRY(admit_by_body(rq));
-	json_decref(rq->json);
-	rq->json = NULL;
 	return read_body(rq); /* by the row's own rules; the bytes are there */
 }
 
@@ -300,7 +303,8 @@ static void say_methods(struct request *rq, struct reply *rp, unsigned allowed)
 	if (rq->method != METHOD_OPTIONS || surface_of(rq) != &API)
 		return;
 	reply_header(rp, "Access-Control-Allow-Methods", methods);
-	reply_header(rp, "Access-Control-Allow-Headers", STR_LIT("Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, traceparent"));
+	reply_header(rp, "Access-Control-Allow-Headers",
+	             STR_LIT("Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, traceparent, X-Request-Id"));
 	reply_header(rp, "Access-Control-Max-Age", STR_LIT("86400"));
 }
 
@@ -348,6 +352,10 @@ static void finish(struct request *rq, struct reply *rp, enum err e, unsigned al
 		say_methods(rq, rp, allowed);
 	if (surface_of(rq) == &API) {
 		reply_header(rp, "Access-Control-Allow-Origin", STR_LIT("*"));
+		if (rq->method != METHOD_OPTIONS) /* of a preflight nobody reads any */
+			reply_header(rp, "Access-Control-Expose-Headers",
+			             STR_LIT("Allow, Content-Disposition, Content-Range, ETag, Idempotency-Replayed, Preference-Applied, "
+			                     "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Log-Next, X-Request-Id, X-Task-Status"));
 		reply_header(rp, "X-Content-Type-Options", STR_LIT("nosniff"));
 		reply_header(rp, "Cache-Control", tagged ? STR_LIT("private, no-cache") : STR_LIT("no-store"));
 	}

@@ -66,6 +66,7 @@ const struct route ROUTES[] = {
 	API_ROW(POST, P "/codes/{id}/cancel_all", AUTH_DEVELOPER, BODY_NONE, code_api_cancel_all),
 	API_ROW(POST, P "/codes/{id}/pause_task_queue", AUTH_DEVELOPER, BODY_NONE, code_api_pause),
 	API_ROW(POST, P "/codes/{id}/resume_task_queue", AUTH_DEVELOPER, BODY_NONE, code_api_resume),
+	API_ROW(POST, P "/codes/{id}/resume_callback", AUTH_DEVELOPER, BODY_NONE, code_api_resume_callback),
 
 	API_ROW(GET, P "/tasks", AUTH_VIEWER, BODY_NONE, task_api_list),
 	API_ROW(POST, P "/tasks", AUTH_DEVELOPER, BODY_TASKS, task_api_queue),

@@ -2,9 +2,8 @@
 
 #include <inttypes.h>
 
+#include "fcgi/warning.h"
 #include "store/project_store.h"
-
-enum { WARNINGS_MOST = 10 };
 
 int64_t timeout_most(const struct request *rq, int64_t quota_s)
 {
@@ -22,20 +21,9 @@ enum err timeout_most_of_project(struct request *rq, int64_t *most_s)
 
 void timeout_cut(struct request *rq, json_t *warnings, const char *array, size_t i, int64_t most_s, int64_t *timeout_s)
 {
-	const char *where;
-
 	if (*timeout_s <= most_s)
 		return;
 	*timeout_s = most_s;
-	if (!warnings || json_array_size(warnings) >= WARNINGS_MOST)
-		return;
-	where = array ? arena_printf(&rq->cx.arena, "%s[%zu]: ", array, i) : "";
-	json_array_append_new(warnings, json_string(arena_printf(&rq->cx.arena, "%stimeout is cut to %" PRId64 " s, the most that this project"
-	                                                         " may have", where, most_s)));
-}
-
-void timeout_say(json_t *answer, json_t *warnings)
-{
-	if (json_array_size(warnings))
-		json_object_set(answer, "warnings", warnings);
+	warning_add(rq, warnings, array, i, arena_printf(&rq->cx.arena, "timeout is cut to %" PRId64 " s, the most that this project may have",
+	                                                 most_s));
 }

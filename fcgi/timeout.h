@@ -11,5 +11,3 @@ enum err timeout_most_of_project(struct request *rq, int64_t *most_s);
 /* Cuts *timeout_s; then a sentence about it goes to the array `warnings` (NULL = nowhere; at most ten). Of
  * a request for several `array` is the name of its field and `i` the place in it; NULL = a single one. */
 void timeout_cut(struct request *rq, json_t *warnings, const char *array, size_t i, int64_t most_s, int64_t *timeout_s);
-/* The answer gets the key `warnings` when there is one. */
-void timeout_say(json_t *answer, json_t *warnings);

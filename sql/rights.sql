@@ -60,7 +60,9 @@ GRANT SELECT ON event TO stoker_api@localhost
 ;;
 GRANT SELECT, UPDATE (asked_at) ON event_turn TO stoker_api@localhost
 ;;
-GRANT SELECT, INSERT, UPDATE (state, next_at, lane, plan_from, delivered_at) ON outbox TO stoker_api@localhost
+GRANT SELECT, INSERT, UPDATE (state, next_at, lane, plan_from, delivered_at, waits, by_hand) ON outbox TO stoker_api@localhost
+;;
+GRANT SELECT, DELETE ON url_hold TO stoker_api@localhost
 ;;
 GRANT SELECT, INSERT, UPDATE ON schedule TO stoker_api@localhost
 ;;
@@ -143,6 +145,8 @@ GRANT SELECT ON callback_key TO stoker_worker@localhost
 GRANT SELECT, INSERT, UPDATE ON receiver TO stoker_worker@localhost
 ;;
 GRANT SELECT, INSERT ON delivery TO stoker_worker@localhost
+;;
+GRANT SELECT, INSERT, UPDATE, DELETE ON url_hold TO stoker_worker@localhost
 ;;
 GRANT EXECUTE ON PROCEDURE delivery_purge TO stoker_worker@localhost
 ;;

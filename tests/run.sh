@@ -22,7 +22,7 @@ FUZZ_O=build-fuzz
 
 run_program() { # PROGRAM, with its output in $results/NAME
 	case $1 in
-		*.py) python3 -B "$1" ;;
+		*.py) python3 -B tests/support/run_program.py "$1" $((SECONDS_MAX - 15)) ;;
 		*/fuzz_*) tests/fuzz/fuzz.sh --short "$1" ;;
 		*) "$1" ;;
 	esac
@@ -51,11 +51,18 @@ count_cases() { # OUTPUT STATUS
 		}' "$1"
 }
 
+# What a failed program's output comes to, ahead of all of it: whoever keeps only some of a long record reads this first.
+verdict() { # OUTPUT
+	grep -E ':[FE]:|^(FAIL|ERROR): |^[A-Za-z.]*(Error|Exception): |^(FAILED|Timeout) |ERROR: .*Sanitizer' "$1" | cut -c1-600 | head -n 12
+	echo "its last lines:"
+	grep -v 'txn.retry' "$1" | cut -c1-300 | tail -n 30
+}
+
 if [[ ${1:-} == --one ]]; then
 	name=${2#tests/} name=${name#"$O"/tests/} name=${name#"$FUZZ_O"/tests/}
 	output=$STOKER_TEST_RESULTS/${name//\//-}
 	began=$EPOCHREALTIME
-	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); run_program $2" >"$output.out" 2>&1 </dev/null
+	timeout -k 20 "$SECONDS_MAX" bash -c "$(declare -f run_program); SECONDS_MAX=$SECONDS_MAX run_program $2" >"$output.out" 2>&1 </dev/null
 	status=$?
 	read -r passed failed < <(count_cases "$output.out" $status)
 	ms=$(((${EPOCHREALTIME/./} - ${began/./}) / 1000))
@@ -64,6 +71,7 @@ if [[ ${1:-} == --one ]]; then
 	printf '%-4s %-34s %4d passed, %d failed  %6d ms\n' "$( ((failed)) && echo FAIL || echo ok)" "$name" "$passed" "$failed" "$ms"
 	((failed)) && {
 		((status == 124)) && echo "$name did not end within $SECONDS_MAX s"
+		verdict "$output.out" | sed 's/^/  ! /'
 		sed 's/^/    /' "$output.out"
 	}
 	exit 0

@@ -76,9 +76,11 @@ static char *closed_addresses(struct arena *a, const struct settings *set)
 	return list;
 }
 
-static char **add_daemon(const struct settings *set, const char *name, const char *option, char *socket, char **end)
+static char **add_daemon(const struct settings *set, const char *option, char **end)
 {
-	if (!settings_has_engine(set, str_of(name)))
+	char *socket = settings_engine_socket(set, option + strlen("--"));
+
+	if (!socket)
 		return end;
 	*end++ = (char *)option;
 	*end++ = socket;
@@ -109,9 +111,9 @@ enum err launcher_start(struct ctx *cx, const struct settings *set, const struct
 
 	while (*end)
 		end++;
-	end = add_daemon(set, "docker", "--docker", set->node.docker_socket, end);
-	end = add_daemon(set, "podman", "--podman", set->node.podman_socket, end);
-	add_daemon(set, "swarm", "--swarm", set->node.swarm_socket, end);
+	end = add_daemon(set, "--docker", end);
+	end = add_daemon(set, "--podman", end);
+	add_daemon(set, "--swarm", end);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(cx, "make the launcher's channel");
 	pid = fork();

@@ -101,10 +101,10 @@ static bool runtime(struct findings *f, char *name)
 		return false;
 	text[strcspn(text, "\n")] = 0;
 	if (strcmp(name, "runc") == 0 && version_of(text, v) && !runc_is_fixed(v))
-		finding_add(f, FINDING_WARN, name, "%s: below 1.2.8 and 1.3.3, which mend ways out of containers; jobs run in user namespaces",
-		            text);
+		finding_add(f, FINDING_WARN, arena_text(&f->cx->arena, name),
+		            "%s: below 1.2.8 and 1.3.3, which mend ways out of containers; jobs run in user namespaces", text);
 	else
-		finding_add(f, FINDING_OK, name, "%s", text);
+		finding_add(f, FINDING_OK, arena_text(&f->cx->arena, name), "%s", text);
 	return true;
 }
 
@@ -137,11 +137,13 @@ static void isolation(const struct settings *set, struct findings *f)
 {
 	char text[4096];
 	struct str rest, line;
-	char *argv[] = {
+	char daemons[][sizeof "--docker"] = { "--docker", "--podman", "--swarm" };
+	enum { DAEMONS = sizeof daemons / sizeof *daemons, WORDS = 10 };
+	char *argv[WORDS + 2 * DAEMONS + 1] = {
 		launcher_path(f->cx, set), (char[]){ "--probe" }, (char[]){ "--node" }, set->node.dir, (char[]){ "--cgroup" },
-		set->node.cgroup, (char[]){ "--runtime" }, set->node.runtime, (char[]){ "--isolation" },
-		set->node.isolation, NULL,
+		set->node.cgroup, (char[]){ "--runtime" }, set->node.runtime, (char[]){ "--isolation" }, set->node.isolation,
 	};
+	size_t n = WORDS;
 
 	if (geteuid() != 0) {
 		finding_add(f, FINDING_WARN, "isolation", "only root can try containers: run this as root on each node");
@@ -149,6 +151,12 @@ static void isolation(const struct settings *set, struct findings *f)
 	}
 	if (access(set->node.dir, F_OK) != 0 || access(argv[0], X_OK) != 0)
 		return; /* no node here */
+	for (size_t i = 0; i < DAEMONS; i++) {
+		argv[n] = daemons[i];
+		argv[n + 1] = settings_engine_socket(set, daemons[i] + strlen("--"));
+		n += argv[n + 1] ? 2 : 0;
+	}
+	argv[n] = NULL;
 	if (!program_output(argv, text, sizeof text))
 		finding_add(f, FINDING_FAIL, "isolation", "no job can run here: see the lines below");
 	rest = str_of(text);

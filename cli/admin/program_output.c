@@ -9,7 +9,7 @@
 
 extern char **environ;
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 20000 }; /* the launcher's probe says all at its end, and gives each daemon 3 s */
 
 static bool spawn(char *const argv[], int output, pid_t *pid)
 {

@@ -169,6 +169,7 @@ note_death() { # ROLE STATUS
 	((SECONDS - started_at[$1] > 30)) && wait=0
 	backoff_of[$1]=$((wait ? (wait < 8 ? wait * 2 : 10) : 1))
 	[[ $1 == runner ]] && ((wait > 2)) && wait=2 # its jobs die when their lease, 8 s, is over
+	[[ $1 == scheduler ]] && ((wait > 1)) && wait=1 # so late are all schedules
 	due_at[$1]=$((SECONDS + wait))
 	unset "pid_of[$1]"
 	rm -f "$run/pid/$1"

@@ -14,6 +14,8 @@ _Static_assert(TASK_COMPLETE == 3 && TASK_STATE_COUNT == 9, "ENDS has the bits o
 
 /* --- registered ------------------------------------------------------------------------------------------------ */
 
+static const char *const CALLBACK_FIELDS[] = { "url", "name", "code_name", "states", "ordered", "payload", "secret", "signature", NULL };
+
 static enum err find_code(struct request *rq, struct str name, struct id *out)
 {
 	struct code code = { 0 };
@@ -106,6 +108,7 @@ enum err callback_api_add(struct request *rq, struct reply *rp)
 	const char *text;
 	struct str key;
 
+	TRY(json_only(&rq->cx, rq->json, CALLBACK_FIELDS)); /* a misspelt "states" would tell of other ones */
 	TRY(callback_order_from_json(&rq->cx, rq->json, &order));
 	if (!order.has_url)
 		return err_set(&rq->cx, ERR_REQUIRED, "field url: is missing");
@@ -151,6 +154,7 @@ enum err callback_api_change(struct request *rq, struct reply *rp)
 	struct callback_order order;
 	struct callback c;
 
+	TRY(json_only(&rq->cx, rq->json, CALLBACK_FIELDS));
 	TRY(the_callback(rq, &c));
 	TRY(callback_order_from_json(&rq->cx, rq->json, &order));
 	TRY(apply(rq, &order, &c));
@@ -173,7 +177,7 @@ static enum err set_paused(struct request *rq, struct reply *rp, bool paused)
 	struct callback c;
 
 	TRY(the_callback(rq, &c));
-	TRY(callback_store_pause(rq->db, &rq->cx, &rq->project_id, &c.id, paused));
+	TRY(callback_store_pause(rq->db, &rq->cx, &c, paused));
 	targets_outlast(rq->process->targets);
 	return reply_msg(rp, 200, paused ? "Paused" : "Resumed", NULL);
 }
@@ -202,12 +206,14 @@ enum err callback_api_test(struct request *rq, struct reply *rp)
 
 static enum err rotate(struct request *rq, struct reply *rp, const struct id *owner)
 {
+	static const char *const FIELDS[] = { "keep", "secret", "signature", NULL };
 	int64_t keep_s = KEEP_S;
 	struct seal_key seal;
 	const char *text;
 	struct str key;
 	json_t *j;
 
+	TRY(json_only(&rq->cx, rq->json, FIELDS));
 	TRY(json_get_int(&rq->cx, rq->json, "keep", &keep_s));
 	if (keep_s < 0 || keep_s > KEEP_S_MOST)
 		return err_set(&rq->cx, ERR_INPUT, "field keep: must be 0 to %d seconds", KEEP_S_MOST);
@@ -234,11 +240,19 @@ enum err callback_api_rotate_project(struct request *rq, struct reply *rp)
 
 /* --- deliveries ----------------------------------------------------------------------------------------------------- */
 
-static json_t *entry_json(const struct delivery_entry *e)
+static const char *webhook_id(struct arena *a, const struct delivery_entry *e)
+{
+	if (!e->is_named)
+		return arena_printf(a, "%lld", (long long)e->id);
+	return callback_message_id(a, &e->task_id, e->number, e->kind, &e->callback_id);
+}
+
+static json_t *entry_json(struct arena *a, const struct delivery_entry *e)
 {
 	json_t *j = json_pack("{s:I, s:I}", "id", (json_int_t)e->id, "tries", (json_int_t)e->tries);
 	bool is_test = str_is(e->kind, "test");
 
+	json_object_set_new(j, "webhook_id", json_string(webhook_id(a, e)));
 	json_object_set_new(j, "event", json_text(e->kind));
 	json_object_set_new(j, "state", json_text(e->state));
 	json_object_set_new(j, "url", json_text(e->url));
@@ -251,6 +265,10 @@ static json_t *entry_json(const struct delivery_entry *e)
 		json_object_set_new(j, "status", json_integer((json_int_t)e->status));
 	if (e->error.n)
 		json_object_set_new(j, "error", json_text(e->error));
+	if (e->waiting_for.n)
+		json_object_set_new(j, "waiting_for", json_text(e->waiting_for));
+	if (e->waiting_until != TIME_NONE)
+		json_object_set_new(j, "waiting_until", json_time(e->waiting_until));
 	if (e->next_at != TIME_NONE)
 		json_object_set_new(j, "next_try_at", json_time(e->next_at));
 	if (e->delivered_at != TIME_NONE)
@@ -258,6 +276,17 @@ static json_t *entry_json(const struct delivery_entry *e)
 	if (!id_is_zero(&e->queued_task_id))
 		json_object_set_new(j, "queued_task_id", json_string(id_format(&e->queued_task_id).s));
 	return j;
+}
+
+static json_t *lines_json(struct str text)
+{
+	json_t *array = json_array();
+	struct str line;
+
+	while (str_cut(&text, '\n', &line))
+		if (line.n)
+			json_array_append_new(array, json_text(line));
+	return array;
 }
 
 static json_t *try_json(const struct delivery_try *t)
@@ -272,6 +301,13 @@ static json_t *try_json(const struct delivery_try *t)
 	json_object_set_new(j, "address", json_text(t->address));
 	if (t->error.n)
 		json_object_set_new(j, "error", json_text(t->error));
+	if (t->request.n) {
+		json_object_set_new(j, "request_headers", lines_json(t->request));
+		json_object_set_new(j, "request_body", json_text(t->body));
+		json_object_set_new(j, "request_bytes", json_integer((json_int_t)t->body_bytes));
+	}
+	if (t->answer_headers.n)
+		json_object_set_new(j, "answer_headers", lines_json(t->answer_headers));
 	json_object_set_new(j, "answer", json_text(t->answer));
 	return j;
 }
@@ -315,7 +351,7 @@ enum err callback_api_deliveries(struct request *rq, struct reply *rp)
 	TRY(delivery_store_list(rq->db, &rq->cx, &rq->project_id, &f, &all, &n, &searched_to));
 	array = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, entry_json(&all[i]));
+		json_array_append_new(array, entry_json(&rq->cx.arena, &all[i]));
 	j = json_pack("{s:o}", "deliveries", array);
 	if (searched_to)
 		json_object_set_new(j, "next_before", json_integer((json_int_t)searched_to));
@@ -344,7 +380,7 @@ enum err callback_api_delivery(struct request *rq, struct reply *rp)
 	array = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(array, try_json(&tries[i]));
-	j = entry_json(&entry);
+	j = entry_json(&rq->cx.arena, &entry);
 	json_object_set_new(j, "log", array);
 	return reply_json(rp, 200, j);
 }

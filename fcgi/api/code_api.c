@@ -6,6 +6,7 @@
 #include "fcgi/doorbell.h"
 #include "fcgi/targets.h"
 #include "fcgi/timeout.h"
+#include "fcgi/warning.h"
 #include "model/code_json.h"
 #include "store/code_store.h"
 #include "store/task_store.h"
@@ -28,7 +29,7 @@ enum err code_api_put(struct request *rq, struct reply *rp)
 		targets_outlast(rq->process->targets);
 	j = code_to_json(&code);
 	json_object_set_new(j, "msg", json_string("Upload successful.")); /* with the id: rule 12 */
-	timeout_say(j, warnings);
+	warning_say(j, warnings);
 	return reply_json(rp, 200, j);
 }
 
@@ -87,6 +88,17 @@ enum err code_api_pause(struct request *rq, struct reply *rp)
 enum err code_api_resume(struct request *rq, struct reply *rp)
 {
 	return set_paused(rq, rp, false, "Resumed", "Already resumed");
+}
+
+enum err code_api_resume_callback(struct request *rq, struct reply *rp)
+{
+	struct code code;
+	struct id id;
+
+	TRY(request_id(rq, "id", "code", &id));
+	TRY(code_store_get(rq->db, &rq->cx, &rq->project_id, &id, &code));
+	TRY(code_store_resume_callback(rq->db, &rq->cx, &rq->project_id, &id));
+	return reply_msg(rp, 200, code.callback_gone_at > 0 ? "Resumed" : "Already resumed", NULL);
 }
 
 /* --- its end, its past, its figures ------------------------------------------------------------ */

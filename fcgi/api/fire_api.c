@@ -1,6 +1,7 @@
 #include "fcgi/api/fire_api.h"
 
 #include "base/json.h"
+#include "fcgi/once.h"
 #include "model/fire_json.h"
 #include "model/schedule_json.h"
 #include "store/fire_store.h"
@@ -71,7 +72,7 @@ static enum err reply_preview(struct request *rq, struct reply *rp, const struct
 	                                     schedule_words(&rq->cx.arena, &p->schedule), "spread_by_id",
 	                                     p->timetable.has_cron && p->timetable.cron.is_spread, "paused",
 	                                     schedule_is_stopped(&p->schedule), "note",
-	                                     coming_note(&rq->cx.arena, &p->schedule, &p->timetable), "times", times));
+	                                     coming_note(&rq->cx.arena, &p->schedule, &p->timetable, p->unowed), "times", times));
 }
 
 static enum err read_count(struct request *rq, int64_t *n)
@@ -91,6 +92,7 @@ enum err fire_api_preview(struct request *rq, struct reply *rp)
 
 	TRY(json_get_int(&rq->cx, rq->json, "n", &n));
 	TRY(read_count(rq, &n));
+	json_object_del(rq->json, "n"); /* it is no field of a schedule */
 	TRY(schedule_order_from_json(&rq->cx, rq->set, rq->json, NULL, &order));
 	TRY(schedule_store_preview(rq->db, &rq->cx, &rq->project_id, rq->set->zones.folder, NULL, &order, (size_t)n, &p));
 	return reply_preview(rq, rp, &p);
@@ -139,13 +141,32 @@ enum err fire_api_resume(struct request *rq, struct reply *rp)
 	return pause_or_resume(rq, rp, false);
 }
 
+/* As reply_msg says it. */
+static struct str say_queued(struct ctx *cx, void *arg, const struct id *task)
+{
+	struct id_text text = id_format(task);
+	auto_json *j = json_pack("{s:s, s:s}", "id", text.s, "msg", "Queued up");
+
+	(void)arg;
+	return json_write(&cx->arena, j);
+}
+
 enum err fire_api_run(struct request *rq, struct reply *rp)
 {
+	struct idempotency_guard guard = { .say = say_queued };
+	bool has_key, replayed = false;
 	struct id id, task;
+	enum err e;
 
 	TRY(request_id(rq, "id", "schedule", &id));
-	TRY(fire_store_run_now(rq->db, &rq->cx, rq->set->zones.folder, &rq->project_id, &id, asker(rq), &task));
-	return reply_msg(rp, 200, "Queued up", &task);
+	TRY(once_read(rq, &guard.once, &has_key));
+	if (has_key)
+		TRY(once_replay(rq, rp, &guard.once, &replayed));
+	if (replayed)
+		return OK;
+	e = fire_store_run_now(rq->db, &rq->cx, rq->set->zones.folder, &rq->project_id, &id, asker(rq), has_key ? &guard : NULL, &task);
+	TRY(once_end(rq, rp, &guard.once, guard.taken, e, &replayed));
+	return replayed ? OK : reply_msg(rp, 200, "Queued up", &task);
 }
 
 static enum err read_moment(struct request *rq, const char *key, int64_t *out)

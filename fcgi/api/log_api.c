@@ -9,6 +9,7 @@
 enum {
 	STREAM_ALL = 0,
 	STREAM_OUT = 1,
+	STREAM_ERR = 2,
 	CHUNKS_A_ROUND = 64,
 	LIVE_MOST = 2 * LOG_LIVE_CHUNKS,
 	PIECE_BYTES = 1 << 20, /* about so much is sent before more is read */
@@ -84,6 +85,7 @@ static enum err seek(struct log_reader *r, struct request *rq, struct ctx *cx)
 	if (r->skip >= head->kept) {
 		r->skip -= head->kept;
 		r->chunk = head->next;
+		r->next_byte = head->bytes; /* what is live begins behind that */
 		return OK;
 	}
 	TRY(log_store_seek(rq->logs, cx, &r->task, head, r->skip, &number));
@@ -174,6 +176,22 @@ static enum err choose_attempt(struct request *rq, struct log_reader *r)
 	return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log of attempt %lld", (long long)attempt);
 }
 
+/* What is live makes an answer so much longer, with the notices of what is missing before it and within: as add_chunk adds it. */
+static int64_t live_size(struct request *rq, const struct log_reader *r)
+{
+	int64_t bytes = 0, next = r->live_count ? r->heads[r->head_count - 1].bytes : 0;
+
+	for (size_t i = 0; i < r->live_count; i++) {
+		int64_t first = r->live[i].first_byte, end = first + (int64_t)r->live[i].plain.n;
+
+		bytes += (int64_t)log_notice(&rq->cx.arena, next, first).n;
+		first = next > first ? next : first;
+		bytes += end > first ? end - first : 0;
+		next = end > next ? end : next;
+	}
+	return bytes;
+}
+
 /* --- which bytes ------------------------------------------------------------------------------------ */
 static enum err read_tail(struct request *rq, struct log_reader *r)
 {
@@ -182,9 +200,10 @@ static enum err read_tail(struct request *rq, struct log_reader *r)
 	TRY(request_query_int(rq, "tail", &tail));
 	if (tail < 0)
 		return OK;
-	if (r->stream != STREAM_ALL || r->skip)
-		return err_set(&rq->cx, ERR_INPUT, "query field tail: goes with /log alone, and without offset");
+	if (r->stream != STREAM_ALL || r->skip || r->after_attempt)
+		return err_set(&rq->cx, ERR_INPUT, "query field tail: goes with /log alone, and without offset, stream and after");
 	TRY(log_store_size_of(rq->logs, &rq->cx, &r->task, r->heads, r->head_count, &size));
+	size += live_size(rq, r);
 	r->skip = tail < size ? size - tail : 0;
 	return OK;
 }
@@ -242,7 +261,7 @@ static enum err heed_after(struct request *rq, struct log_reader *r)
 	if (!request_query(rq, "after", &text))
 		return OK;
 	if (r->stream != STREAM_ALL || r->skip)
-		return err_set(&rq->cx, ERR_INPUT, "query field after: goes with /log alone, and without offset and tail");
+		return err_set(&rq->cx, ERR_INPUT, "query field after: goes with /log alone, and without offset, stream and tail");
 	if (!stream_place_parse(text, &r->after_attempt, &r->after_byte))
 		return err_set(&rq->cx, ERR_INPUT, "query field after: must be the id of an event or X-Log-Next, such as 1-4096");
 	while (r->head_count && r->heads->attempt < r->after_attempt) {
@@ -252,14 +271,25 @@ static enum err heed_after(struct request *rq, struct log_reader *r)
 	return OK;
 }
 
+/* IronWorker's /log, whole and by offset or Range, only grows, and waits for the end. */
+static bool wants_live(const struct request *rq)
+{
+	static const char *const FIELDS[] = { "after", "tail", "download", "stream" };
+	struct str text;
+
+	for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++)
+		if (request_query(rq, FIELDS[i], &text))
+			return true;
+	return false;
+}
+
 /* Who asks for what is new gets what is new while the job runs, too: read here and now, since it goes when what is
  * kept of it comes. */
 static enum err read_live(struct request *rq, struct log_reader *r)
 {
 	const struct log_head *last = r->head_count ? &r->heads[r->head_count - 1] : NULL;
-	struct str text;
 
-	if (!last || !request_query(rq, "after", &text))
+	if (!last || !wants_live(rq))
 		return OK;
 	return log_live_read(rq->logs, &rq->cx, &r->task, last, last->attempt == r->after_attempt ? r->after_byte : 0, LIVE_MOST, &r->live,
 	                     &r->live_count);
@@ -276,6 +306,18 @@ static void tell_next(struct request *rq, struct reply *rp, const struct log_rea
 	if (attempt == r->after_attempt && byte < r->after_byte)
 		byte = r->after_byte;
 	reply_header(rp, "X-Log-Next", str_of(arena_printf(&rq->cx.arena, "%lld-%lld", (long long)attempt, (long long)byte)));
+}
+
+static enum err read_stream(struct request *rq, struct log_reader *r)
+{
+	struct str name;
+
+	if (!request_query(rq, "stream", &name))
+		return OK;
+	if (!str_is(name, "stdout") && !str_is(name, "stderr"))
+		return err_set(&rq->cx, ERR_INPUT, "query field stream: must be stdout or stderr");
+	r->stream = str_is(name, "stderr") ? STREAM_ERR : STREAM_OUT;
+	return OK;
 }
 
 static enum err read_form(struct request *rq, struct reply *rp, struct log_reader *r)
@@ -314,6 +356,7 @@ static enum err serve(struct request *rq, struct reply *rp, int stream)
 
 	r->stream = stream;
 	TRY(request_id(rq, "id", "task", &r->task));
+	TRY(read_stream(rq, r));
 	TRY(read_range(rq, r));
 	/* state first: if it is final, the log read after it is complete */
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &r->task, &task));
@@ -321,9 +364,9 @@ static enum err serve(struct request *rq, struct reply *rp, int stream)
 	if (!r->head_count && !task_state_is_settled(task.state))
 		return err_set(&rq->cx, ERR_NOT_FOUND, "there is no log yet: the task is %s", task_state_wire(task.state));
 	TRY(choose_attempt(rq, r));
-	TRY(read_tail(rq, r));
 	TRY(heed_after(rq, r));
 	TRY(read_live(rq, r));
+	TRY(read_tail(rq, r));
 	reply_text(rp, 200, STR_LIT(""));
 	if (stream == STREAM_ALL)
 		reply_header(rp, "Accept-Ranges", STR_LIT("bytes"));

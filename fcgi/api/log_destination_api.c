@@ -13,28 +13,27 @@ static enum err the_destination(struct request *rq, struct log_destination *out)
 	return log_destination_store_get(rq->logs, &rq->cx, &rq->project_id, &id, out);
 }
 
-static enum err to_json(struct request *rq, const struct log_destination *d, json_t **out)
+static json_t *to_json(const struct log_destination *d, const struct log_lag *lag, int64_t now)
 {
-	struct log_lag lag;
-	int64_t now;
+	json_t *j = log_destination_to_json(d);
 
-	TRY(log_destination_store_lag(rq->logs, &rq->cx, &d->id, &lag));
-	TRY(db_now(rq->logs, &rq->cx, &now));
-	*out = log_destination_to_json(d);
-	json_object_set_new(*out, "waiting_logs", json_integer((json_int_t)lag.logs));
-	json_object_set_new(*out, "waiting_bytes", json_integer((json_int_t)lag.bytes));
-	json_object_set_new(*out, "lag", json_integer(lag.since == TIME_NONE || lag.since > now ? 0 : (json_int_t)((now - lag.since) / 1000000)));
-	return OK;
+	json_object_set_new(j, "waiting_logs", json_integer((json_int_t)lag->logs));
+	json_object_set_new(j, "waiting_bytes", json_integer((json_int_t)lag->bytes));
+	json_object_set_new(j, "lag", json_integer(lag->since == TIME_NONE || lag->since > now ? 0 : (json_int_t)((now - lag->since) / 1000000)));
+	return j;
 }
 
+/* What waits is read before what was sent: whoever sees nothing wait sees all of it counted. */
 static enum err show(struct request *rq, struct reply *rp, const struct id *id)
 {
 	struct log_destination d;
-	json_t *j;
+	struct log_lag lag;
+	int64_t now;
 
+	TRY(log_destination_store_lag(rq->logs, &rq->cx, id, &lag));
+	TRY(db_now(rq->logs, &rq->cx, &now));
 	TRY(log_destination_store_get(rq->logs, &rq->cx, &rq->project_id, id, &d));
-	TRY(to_json(rq, &d, &j));
-	return reply_json(rp, 200, j);
+	return reply_json(rp, 200, to_json(&d, &lag, now));
 }
 
 /* What was sealed for one receiver goes to no other without having been said again: whoever may change an
@@ -101,14 +100,16 @@ enum err log_destination_api_list(struct request *rq, struct reply *rp)
 {
 	struct log_destination *all;
 	auto_json *array = json_array();
+	int64_t now;
 	size_t n;
 
 	TRY(log_destination_store_list(rq->logs, &rq->cx, &rq->project_id, &all, &n));
+	TRY(db_now(rq->logs, &rq->cx, &now));
 	for (size_t i = 0; i < n; i++) {
-		json_t *j;
+		struct log_lag lag;
 
-		TRY(to_json(rq, &all[i], &j));
-		json_array_append_new(array, j);
+		TRY(log_destination_store_lag(rq->logs, &rq->cx, &all[i].id, &lag));
+		json_array_append_new(array, to_json(&all[i], &lag, now));
 	}
 	return reply_json(rp, 200, json_pack("{s:O}", "log_destinations", array));
 }

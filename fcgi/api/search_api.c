@@ -25,7 +25,7 @@ struct search {
 /* "TASK-ATTEMPT-BYTE"; *has = there was one. */
 static enum err read_next(struct search *s, bool *has)
 {
-	struct str text, id;
+	struct str text, id = STR_LIT("");
 
 	*has = request_query(s->rq, "next", &text);
 	if (!*has)

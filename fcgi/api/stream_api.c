@@ -5,7 +5,7 @@
 
 bool stream_place_parse(struct str text, int64_t *attempt, int64_t *byte)
 {
-	struct str first;
+	struct str first = STR_LIT("");
 
 	str_cut(&text, '-', &first);
 	return str_int(first, attempt) && str_int(text, byte) && *attempt >= 0 && *byte >= 0;
@@ -22,19 +22,39 @@ static enum err read_place(struct request *rq, struct stream_place *place)
 	return OK;
 }
 
-/* The chunk to go on with; of an attempt without a log the first. */
-static enum err find_chunk(struct request *rq, struct stream_place *place)
+/* Behind all that there is: a mistake, or a log that was lost meanwhile. It goes on at the end, and is told. */
+static const char *go_to_end(struct request *rq, struct stream_place *place, const struct log_head *last)
 {
-	struct log_head head;
-	enum err e;
+	struct stream_place asked = *place;
 
-	if (!place->byte)
+	place->attempt = last ? last->attempt : 0;
+	place->byte = !last ? 0 : last->live > last->bytes ? last->live : last->bytes;
+	place->chunk = last ? last->next : 0;
+	return arena_printf(&rq->cx.arena, "id: %lld-%lld\nevent: reset\ndata: {\"asked\":\"%lld-%lld\",\"attempt\":%lld,\"byte\":%lld}\n\n",
+	                    (long long)place->attempt, (long long)place->byte, (long long)asked.attempt, (long long)asked.byte,
+	                    (long long)place->attempt, (long long)place->byte);
+}
+
+/* The chunk to go on with; of an attempt without a log the first. */
+static enum err find_chunk(struct request *rq, struct stream_place *place, const char **said)
+{
+	const struct log_head *last;
+	struct log_head *heads;
+	size_t n;
+
+	if (!place->attempt && !place->byte)
 		return OK;
-	e = log_store_head(rq->logs, &rq->cx, &place->task, place->attempt, &head);
-	if (e == ERR_NOT_FOUND)
+	TRY(log_store_heads(rq->logs, &rq->cx, &place->task, &heads, &n));
+	last = n ? &heads[n - 1] : NULL;
+	if (!last || place->attempt > last->attempt ||
+	    (place->attempt == last->attempt && place->byte > last->bytes && place->byte > last->live)) {
+		*said = go_to_end(rq, place, last);
 		return OK;
-	TRY(e);
-	return log_store_seek(rq->logs, &rq->cx, &place->task, &head, place->byte, &place->chunk);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (heads[i].attempt == place->attempt)
+			return log_store_seek(rq->logs, &rq->cx, &place->task, &heads[i], place->byte, &place->chunk);
+	return OK;
 }
 
 void stream_api_begin(struct request *rq, struct reply *rp, const struct stream_place *at)
@@ -49,6 +69,7 @@ void stream_api_begin(struct request *rq, struct reply *rp, const struct stream_
 static enum err serve(struct request *rq, struct reply *rp, bool is_news)
 {
 	struct stream_place *place = arena_take(&rq->cx.arena, sizeof *place);
+	const char *said = "";
 	struct task task;
 
 	place->kind = is_news ? STREAM_NEWS : STREAM_LOG;
@@ -57,8 +78,10 @@ static enum err serve(struct request *rq, struct reply *rp, bool is_news)
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &place->task, &task));
 	if (!rq->process->may_wait)
 		return err_set(&rq->cx, ERR_BUSY, "this log is not streamed at the moment, read /log?after=ID instead");
-	TRY(find_chunk(rq, place));
+	TRY(find_chunk(rq, place, &said));
 	stream_api_begin(rq, rp, place);
+	if (!is_news)
+		buf_text(&rp->body, said);
 	return OK;
 }
 

@@ -10,6 +10,7 @@
 #include "fcgi/quota.h"
 #include "fcgi/targets.h"
 #include "fcgi/timeout.h"
+#include "fcgi/warning.h"
 #include "model/order_json.h"
 #include "model/task_json.h"
 #include "model/trace.h"
@@ -54,20 +55,6 @@ static enum err prepare(struct request *rq, struct task_order *orders, struct co
 }
 
 /* --- once ------------------------------------------------------------------------------------------- */
-/* The first answer again, if the key has one. */
-static enum err replay(struct request *rq, struct reply *rp, const struct idempotency *once, bool *found)
-{
-	struct str answer;
-
-	TRY(idempotency_store_find(rq->db, &rq->cx, &rq->project_id, once, found, &answer));
-	if (!*found)
-		return OK;
-	reply_header(rp, "Idempotency-Replayed", STR_LIT("true"));
-	reply_text(rp, 200, answer);
-	rp->type = "application/json";
-	return OK;
-}
-
 static enum err add_once(struct request *rq, struct reply *rp, const struct task_order *orders,
                          const struct code_target *targets, size_t n, struct idempotency *once, bool *replayed)
 {
@@ -76,10 +63,7 @@ static enum err add_once(struct request *rq, struct reply *rp, const struct task
 
 	once->answer = str_bytes(arena_copy(&rq->cx.arena, rp->body.p, rp->body.n), rp->body.n);
 	e = task_store_add_once(rq->db, &rq->cx, &rq->project_id, orders, targets, n, once, &taken);
-	if (!taken)
-		return e;
-	TRY(replay(rq, rp, once, replayed));
-	return *replayed ? OK : err_set(&rq->cx, ERR_BUSY, "the same request is being done");
+	return once_end(rq, rp, once, taken, e, replayed);
 }
 
 static enum err add(struct request *rq, struct reply *rp, const struct task_order *orders,
@@ -101,7 +85,7 @@ static enum err queue(struct request *rq, struct reply *rp, struct task_order *o
 
 	TRY(once_read(rq, &once, &has_key));
 	if (has_key)
-		TRY(replay(rq, rp, &once, &replayed));
+		TRY(once_replay(rq, rp, &once, &replayed));
 	if (replayed)
 		return OK;
 	TRY(quota_check(rq, rp, n));
@@ -188,7 +172,7 @@ static void say_queued(struct reply *rp, const struct task_order *orders, size_t
 	}
 	json_object_set_new(j, "msg", json_string("Queued up"));
 	json_object_set_new(j, "tasks", tasks);
-	timeout_say(j, warnings);
+	warning_say(j, warnings);
 	reply_json(rp, 200, j);
 }
 
@@ -198,7 +182,7 @@ static void say_hooked(struct reply *rp, const struct task_order *orders, size_t
 	struct id_text text = id_format(&orders[n - 1].id);
 	json_t *j = json_pack("{s:s, s:s}", "id", text.s, "msg", "Queued up.");
 
-	timeout_say(j, warnings);
+	warning_say(j, warnings);
 	reply_json(rp, 200, j);
 }
 
@@ -222,7 +206,7 @@ enum err task_api_webhook(struct request *rq, struct reply *rp)
 	request_query(rq, "label", &order.label);
 	TRY(request_query_int(rq, "priority", &order.priority));
 	TRY(request_query_amount(rq, "timeout", &order.timeout_s));
-	TRY(request_query_int(rq, "delay", &order.delay_s));
+	TRY(request_query_amount(rq, "delay", &order.delay_s));
 	TRY(request_query_amount(rq, "expires_in", &order.expires_in_s));
 	TRY(order_check(&rq->cx, rq->set, &order));
 	order.id = id_make(clock_wall_us());
@@ -396,7 +380,7 @@ enum err task_api_retry(struct request *rq, struct reply *rp)
 	struct id id;
 
 	TRY(request_id(rq, "id", "task", &id));
-	TRY(json_get_int(&rq->cx, rq->json, "delay", &order.delay_s));
+	TRY(json_get_amount(&rq->cx, rq->json, "delay", &order.delay_s));
 	TRY(task_store_get(rq->db, &rq->cx, &rq->project_id, &id, &was));
 	order.id = id_make(clock_wall_us());
 	order.code_name = was.code_name;

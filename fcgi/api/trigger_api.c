@@ -1,4 +1,5 @@
 #include "fcgi/api/trigger_api.h"
+#include "fcgi/api/trigger_body.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -223,7 +224,8 @@ enum err trigger_api_requests(struct request *rq, struct reply *rp)
 struct receiving {
 	struct trigger trigger;
 	struct trigger_request in;
-	json_t *options, *body; /* body {} when it is no JSON */
+	json_t *options, *body;
+	const char *unread; /* why `body` is only {}; NULL: it was read */
 	struct trigger_note note;
 };
 
@@ -254,14 +256,15 @@ static enum err find(struct request *rq, struct receiving *r)
 {
 	struct str token = request_param(rq, "token");
 	unsigned char hash[SHA256_BYTES];
-	auto_ctx other = { 0 };
 
 	crypt_sha256(token, hash);
 	TRY(trigger_store_of_token(rq->db, &rq->cx, hash, &r->trigger));
 	rq->project_id = r->trigger.project_id;
 	r->options = json_loadb(r->trigger.options.p, r->trigger.options.n, 0, NULL);
-	if (json_read(&other, rq->body, (struct json_limits){ (int)rq->set->limits.json_depth, 100000 }, &r->body))
+	if (trigger_body_read(rq, &r->body)) { /* nothing to blame, where neither filter nor map look into it */
+		r->unread = arena_text(&rq->cx.arena, rq->cx.message);
 		r->body = json_object();
+	}
 	r->in = (struct trigger_request){ header_of, rq, str_c(&rq->cx.arena, request_env(rq, "REMOTE_ADDR")), rq->body,
 		                          clock_wall_us() / 1000000 };
 	r->note = (struct trigger_note){ .address = str_of(r->in.address), .body = rq->body };
@@ -386,6 +389,10 @@ enum err trigger_api_receive(struct request *rq, struct reply *rp)
 	if (is_challenge(&r))
 		return reply_json(rp, 200, json_pack("{s:O}", "challenge", json_object_get(r.body, "challenge")));
 	r.note.delivery = trigger_delivery(&rq->cx, r.trigger.kind, r.options, &r.in, r.body);
+	if (r.unread && (json_object_get(r.options, "filter") || json_object_get(r.options, "map"))) {
+		note(rq, &r, "refused", r.unread);
+		return err_set(&rq->cx, ERR_INPUT, "%s", r.unread);
+	}
 	if (!trigger_passes(r.options, r.body)) {
 		note(rq, &r, "filtered", "the body does not pass the filter");
 		return reply_msg(rp, 200, "Filtered", NULL);

@@ -236,6 +236,20 @@ static void time_fact(struct page *p, const char *word, int64_t us)
 		fact(p, word, str_of(time_rfc3339(p->html.arena, us)));
 }
 
+static struct str waiting_words(const struct delivery_entry *e)
+{
+	static const char *const WORDS[][2] = {
+		{ "retry", "its next try" }, { "retry_after", "its receiver, which asked for patience (Retry-After)" },
+		{ "receiver", "its receiver, which fails and is left alone" }, { "paused", "its callback, which is paused" },
+		{ "order", "the one before it" }, { "call", "a call under way" }, { "turn", "its turn" },
+	};
+
+	for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+		if (str_is(e->waiting_for, WORDS[i][0]))
+			return str_of(WORDS[i][1]);
+	return e->waiting_for;
+}
+
 static void fill_try(struct page *p, struct html_at row, const struct delivery_try *t)
 {
 	html_text(row, "number", str_of(page_printf(p, "%lld", (long long)t->number)));
@@ -244,6 +258,13 @@ static void fill_try(struct page *p, struct html_at row, const struct delivery_t
 	html_text(row, "answer", t->error.n ? t->error : str_of(page_printf(p, "%lld", (long long)t->status)));
 	if (t->answer.n)
 		html_put(html_piece(row, "bytes"), t->answer);
+	if (t->request.n) {
+		struct html_at sent = html_piece(row, "sent");
+
+		html_text(sent, "lines", t->request);
+		html_text(sent, "body", t->body);
+		html_text(sent, "headers", t->answer_headers);
+	}
 	html_text(row, "lookup", str_of(milliseconds(p, t->lookup_ms)));
 	html_text(row, "connect", str_of(milliseconds(p, t->connect_ms)));
 	html_text(row, "first", str_of(milliseconds(p, t->first_byte_ms)));
@@ -275,6 +296,8 @@ void delivery_page_fill(struct page *p, const struct delivery_view *v)
 	time_fact(p, "Happened", e->at);
 	time_fact(p, "Delivered", e->delivered_at);
 	time_fact(p, "Next try", e->next_at);
+	fact(p, "Waits for", waiting_words(e));
+	time_fact(p, "Until", e->waiting_until);
 	fact(p, "Last error", e->error);
 	if (!v->n) {
 		html_piece(p->main, "no-tries");

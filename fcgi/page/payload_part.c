@@ -115,7 +115,7 @@ void payload_part_fill(struct page *p, struct str payload)
 		return;
 	}
 	html_text(p->main, "payload-size", str_of(words_bytes(p->html.arena, (int64_t)payload.n)));
-	if ((*trimmed.p == '{' || *trimmed.p == '[') && json_read(&cx, payload, limits, &j) == OK)
+	if ((*trimmed.p == '{' || *trimmed.p == '[') && json_read_unique(&cx, payload, limits, &j) == OK)
 		fill_tree(p, box, j);
 	else
 		fill_text(p, box, payload);

@@ -218,7 +218,7 @@ static enum err save(struct request *rq, const struct schedule_form *f, struct s
 	timeout_cut(rq, NULL, NULL, 0, timeout_most(rq, target.timeout_most_s), &o->value.timeout_s);
 	if (!f->is_new)
 		return schedule_store_change(rq->db, &rq->cx, &rq->project_id, zones, &f->id, o, &target.code_id);
-	return schedule_store_add(rq->db, &rq->cx, &rq->project_id, zones, o, &target, 1, rq->set->limits.schedules);
+	return schedule_store_add(rq->db, &rq->cx, &rq->project_id, zones, o, &target, 1, rq->set->limits.schedules, NULL, NULL);
 }
 
 /* A start that was left as it stood is no new start. */

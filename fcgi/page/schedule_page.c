@@ -13,7 +13,7 @@ void schedule_page_times(struct page *p, struct html_at in, const struct schedul
 {
 	struct arena *a = p->html.arena;
 
-	const char *holds = coming_note(a, &coming->schedule, &coming->timetable);
+	const char *holds = coming_note(a, &coming->schedule, &coming->timetable, coming->unowed);
 
 	if (*holds)
 		html_text(html_piece(in, "holds"), "text", str_of(holds));
@@ -324,7 +324,7 @@ enum err schedule_page_run(struct request *rq, struct reply *rp)
 	struct id id, task;
 
 	TRY(request_id(rq, "id", "schedule", &id));
-	TRY(fire_store_run_now(rq->db, &rq->cx, rq->set->zones.folder, &rq->project_id, &id, rq->who.user_name, &task));
+	TRY(fire_store_run_now(rq->db, &rq->cx, rq->set->zones.folder, &rq->project_id, &id, rq->who.user_name, NULL, &task));
 	return back(rq, rp, &id, "run");
 }
 

@@ -21,6 +21,8 @@ struct exchange {
 	bool refused;    /* by the egress guard */
 	bool cut;        /* as much of the answer was read as we want */
 	char error[CURL_ERROR_SIZE];
+	size_t lines_n;
+	char lines[HTTP_POOL_LINES_BYTES]; /* of its headers */
 	size_t kept;     /* bytes of room in `first` */
 	char first[];    /* bytes of the answer */
 };
@@ -83,6 +85,7 @@ static void finish(struct exchange *x, CURLcode rc)
 	else
 		how.error = reason(x, rc);
 	how.answer = str_bytes(x->first, x->answered < x->kept ? x->answered : x->kept);
+	how.headers = str_bytes(x->lines, x->lines_n);
 	how.lookup_ms = milliseconds(x, CURLINFO_NAMELOOKUP_TIME_T);
 	how.connect_ms = milliseconds(x, CURLINFO_CONNECT_TIME_T);
 	how.first_byte_ms = milliseconds(x, CURLINFO_STARTTRANSFER_TIME_T);
@@ -187,6 +190,19 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 	return x->cut ? 0 : got;
 }
 
+/* Whole lines, as long as there is room. Cookies are the receiver's own. */
+static void keep_line(struct exchange *x, struct str line)
+{
+	struct str name, rest = line;
+	size_t n = str_trim(line).n;
+
+	if (!str_cut(&rest, ':', &name) || !rest.n || str_is_nocase(name, "set-cookie") || n + 1 > sizeof x->lines - x->lines_n)
+		return;
+	memcpy(x->lines + x->lines_n, str_trim(line).p, n);
+	x->lines_n += n;
+	x->lines[x->lines_n++] = '\n';
+}
+
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
@@ -196,7 +212,9 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 	if (x->headers_read > HTTP_POOL_HEADER_BYTES)
 		return 0;
 	if (str_starts(line, "HTTP/"))
-		x->retry_after_s = 0; /* what counts is said by the last of redirected answers */
+		x->retry_after_s = 0, x->lines_n = 0; /* what counts is said by the last of redirected answers */
+	else
+		keep_line(x, line);
 	if (str_cut(&line, ':', &name) && str_is_nocase(name, "retry-after"))
 		x->retry_after_s = http_retry_after_s(str_trim(line));
 	return size * n;

@@ -27,9 +27,10 @@ struct http_outcome {
 	/* good during the call only */
 	const char *address; /* that was connected to, "" if none */
 	struct str answer;   /* first bytes of its body */
+	struct str headers;  /* its first header lines, each with its newline, without status and cookies */
 	struct str error;    /* why there was no answer, "" otherwise */
 };
-enum { HTTP_POOL_ANSWER_BYTES = 1024, HTTP_POOL_HEADER_BYTES = 16384 };
+enum { HTTP_POOL_ANSWER_BYTES = 1024, HTTP_POOL_HEADER_BYTES = 16384, HTTP_POOL_LINES_BYTES = 4096 };
 typedef void http_pool_done(void *arg, const struct http_outcome *how);
 
 /* The options' texts must outlive it. NULL if libcurl fails. */

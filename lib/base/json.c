@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <math.h>
 
 static const double REAL_MOST = 9e15; /* below, a double still knows whole numbers */
@@ -44,19 +45,76 @@ static enum err check_size(struct ctx *cx, struct str s, struct json_limits limi
 	return OK;
 }
 
-enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
+/* The unit of a \uXXXX that begins at p[at]; -1 if none does. */
+static int unit_at(struct str s, size_t at)
+{
+	int unit = 0;
+
+	if (at + 6 > s.n || s.p[at] != '\\' || s.p[at + 1] != 'u')
+		return -1;
+	for (size_t i = at + 2; i < at + 6; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (!isxdigit(c))
+			return -1;
+		unit = unit * 16 + (isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
+	}
+	return unit;
+}
+
+/* Where the next half of a character is written without its other half; s.n if nowhere. Backslashes stand
+ * in texts alone, so these need not be told apart from the rest. */
+static size_t lone_half(struct str s, size_t from)
+{
+	for (size_t i = from; i < s.n; i++) {
+		int unit, low;
+
+		if (s.p[i] != '\\')
+			continue;
+		unit = unit_at(s, i);
+		low = unit >= 0xd800 && unit < 0xdc00 ? unit_at(s, i + 6) : -1;
+		if (low >= 0xdc00 && low < 0xe000)
+			i += 11; /* both halves */
+		else if (unit >= 0xd800 && unit < 0xe000)
+			return i;
+		else
+			i++; /* what is escaped begins no escape */
+	}
+	return s.n;
+}
+
+/* U+FFFD for each, as the decoder of IronWorker's service has it; the text is as long as before. */
+static struct str mend_halves(struct arena *a, struct str s)
+{
+	size_t at = lone_half(s, 0);
+	char *p;
+
+	if (at == s.n)
+		return s;
+	p = arena_copy(a, s.p, s.n);
+	for (s.p = p; at < s.n; at = lone_half(s, at + 6))
+		memcpy(p + at, "\\ufffd", 6);
+	return s;
+}
+
+static struct str without_mark(struct str s)
+{
+	return str_starts(s, "\xef\xbb\xbf") ? str_bytes(s.p + 3, s.n - 3) : s;
+}
+
+static enum err read_document(struct ctx *cx, struct str text, struct json_limits limits, size_t how, json_t **out)
 {
 	struct arena scratch = { 0 }; /* of the mended text, which is not needed beside the tree */
-	const size_t how = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
 	json_error_t e;
 	json_t *j;
 
+	text = without_mark(text);
 	if (!str_trim(text).n) {
 		*out = json_object();
 		return OK;
 	}
 	TRY(check_size(cx, text, limits));
-	text = text_utf8(&scratch, text);
+	text = mend_halves(&scratch, text_utf8(&scratch, text));
 	j = json_loadb(text.p, text.n, how, &e);
 	if (!j && json_error_code(&e) == json_error_numeric_overflow) /* an integer over 64 bits is a number all the same */
 		j = json_loadb(text.p, text.n, how | JSON_DECODE_INT_AS_REAL, &e);
@@ -66,6 +124,73 @@ enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, j
 		               e.column, e.text);
 	*out = j;
 	return OK;
+}
+
+enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
+{
+	return read_document(cx, text, limits, JSON_DECODE_ANY | JSON_ALLOW_NUL, out);
+}
+
+enum err json_read_unique(struct ctx *cx, struct str text, struct json_limits limits, json_t **out)
+{
+	return read_document(cx, text, limits, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, out);
+}
+
+/* --- one text of a document that is not believed yet -------------------------------------------- */
+
+/* Behind the text that begins with the quote at p[at]; s.n if it has no end. */
+static size_t text_end(struct str s, size_t at)
+{
+	for (size_t i = at + 1; i < s.n; i++)
+		if (s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			return i + 1;
+	return s.n;
+}
+
+static size_t skip_blanks(struct str s, size_t at)
+{
+	while (at < s.n && strchr(" \t\r\n", s.p[at]) && s.p[at])
+		at++;
+	return at;
+}
+
+static bool decode_text(struct arena *a, struct str quoted, struct str *out)
+{
+	auto_json *j = json_loadb(quoted.p, quoted.n, JSON_DECODE_ANY, NULL);
+	size_t n = json_string_length(j);
+
+	if (json_is_string(j))
+		*out = str_bytes(arena_copy(a, json_string_value(j), n), n);
+	return json_is_string(j);
+}
+
+bool json_peek_text(struct arena *a, struct str text, const char *key, struct str *out)
+{
+	struct str found = { 0 }, name;
+	int64_t depth = 0;
+
+	for (size_t i = 0, end; i < text.n; i = end) {
+		char c = text.p[i];
+
+		end = i + 1;
+		depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+		if (c != '"')
+			continue;
+		end = text_end(text, i);
+		name = str_bytes(text.p + i, end - i);
+		i = skip_blanks(text, end);
+		if (depth != 1 || i >= text.n || text.p[i] != ':' || name.n < 2 || !str_is(str_bytes(name.p + 1, name.n - 2), key))
+			continue;
+		end = skip_blanks(text, i + 1);
+		if (end < text.n && text.p[end] == '"') {
+			i = end;
+			end = text_end(text, i);
+			found = str_bytes(text.p + i, end - i);
+		}
+	}
+	return found.p && decode_text(a, found, out);
 }
 
 struct str json_write(struct arena *a, const json_t *j)

@@ -3,9 +3,10 @@
 
 #include "base/ctx.h"
 
-/* Face of jansson. Documents that come in are strict: one value, no duplicate keys, no trailing
- * data, bounded depth and nodes; bytes that are not UTF-8 become U+FFFD first (Java's IronWorker
- * client sends ISO-8859-1). */
+/* Face of jansson. Documents that come in are strict: one value, no trailing data, bounded depth and
+ * nodes. What the decoder of IronWorker's service took is taken: of a key given twice the last value, bytes
+ * that are not UTF-8 (Java's client sends ISO-8859-1) and lone halves of \ud83d\ude00 as U+FFFD; and a
+ * byte order mark, which other programs write (RFC 8259, 8.1). */
 #define auto_json __attribute__((cleanup(json_unref))) json_t
 void json_unref(json_t **j);
 
@@ -17,6 +18,11 @@ struct json_limits {
 /* Reads a whole document; an empty or blank one is {}. *out is a new reference (auto_json).
  * ERR_INPUT says where it stopped making sense. */
 enum err json_read(struct ctx *cx, struct str text, struct json_limits limits, json_t **out);
+/* The same, but a key given twice is ERR_INPUT: for who shows the text itself, and must have seen all of it. */
+enum err json_read_unique(struct ctx *cx, struct str text, struct json_limits limits, json_t **out);
+/* The text under `key` in the outermost object, the last one if it is there twice; false if there is none. Reads over the
+ * rest, which may be large and anything: nothing is said about it. *out is in the arena. */
+bool json_peek_text(struct arena *a, struct str text, const char *key, struct str *out);
 /* The value as compact UTF-8 text in the arena; control bytes escaped. */
 struct str json_write(struct arena *a, const json_t *j);
 /* A new JSON string; bytes that are not UTF-8 become U+FFFD. */

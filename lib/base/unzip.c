@@ -118,7 +118,7 @@ static enum err check_sizes(struct reading *r, const struct item *item, const zi
 		return refuse(r, item->path, "is a link without a target, or with one over 1024 bytes");
 	if (st->size > (zip_uint64_t)UNZIP_BYTES_MOST || r->unpacked + (int64_t)st->size > UNZIP_BYTES_MOST)
 		return refuse(r, item->path, "is more than can be unpacked: 1 GiB in all");
-	if (st->size > UNZIP_RATIO_FROM && st->size / UNZIP_RATIO_MOST > st->comp_size)
+	if (st->size > UNZIP_RATIO_FROM && (st->size - 1) / UNZIP_RATIO_MOST >= st->comp_size)
 		return refuse(r, item->path, "unpacks to over 100 times its size");
 	if (st->comp_size > (zip_uint64_t)(r->size - r->packed)) /* entries that share bytes, or lie */
 		return refuse(r, item->path, "is larger, with those before it, than the package");
@@ -156,7 +156,7 @@ static enum err take_items(struct reading *r, struct unzip_directory *d)
 		TRY(unzip_directory_next(r->cx, d, name, &record));
 		TRY(take_item(r, i, &record, &r->items[i]));
 	}
-	if (r->unpacked > UNZIP_RATIO_FROM_ALL && r->unpacked / UNZIP_RATIO_MOST > r->size)
+	if (r->unpacked > UNZIP_RATIO_MOST * r->size)
 		return err_set(r->cx, ERR_INPUT, "the package unpacks to over %d times its size", UNZIP_RATIO_MOST);
 	return OK;
 }

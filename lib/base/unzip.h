@@ -8,15 +8,14 @@
  * Refused (ERR_INPUT; the sentence names the entry): what is no zip, or can be read in two ways; paths
  * that are absolute, climb out (..), hold a NUL or a backslash; names that come twice, "a" beside "a/"
  * or below a file; links out of the package; devices, pipes, sockets, setuid and setgid files; encrypted
- * entries; methods other than stored and deflated; entries over 64 KiB, and packages over
- * 1 MiB, that unpack to more than a hundred times their size; sizes and checksums that do not hold; more than the limits below. */
+ * entries; methods other than stored and deflated; packages, and entries over 64 KiB, that
+ * unpack to more than a hundred times their size; sizes and checksums that do not hold; more than the limits below. */
 enum {
 	UNZIP_ENTRIES_MOST = 20000,
 	UNZIP_PATH_BYTES = 1024,
 	UNZIP_TARGET_BYTES = 1024,
 	UNZIP_RATIO_MOST = 100,
-	UNZIP_RATIO_FROM = 64 << 10,      /* up to so many bytes the ratio of an entry does not matter */
-	UNZIP_RATIO_FROM_ALL = 1 << 20,   /* nor of all of them up to so many */
+	UNZIP_RATIO_FROM = 64 << 10,      /* up to so many bytes that of an entry by itself does not matter: a page of blanks */
 	UNZIP_DIRECTORY_BYTES = 8 << 20,  /* of the zip's list of entries: it is held in memory */
 	UNZIP_PIECE_BYTES = 64 << 10,
 };

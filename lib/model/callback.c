@@ -1,8 +1,9 @@
 #include "model/callback.h"
 
+#include "base/clock.h"
 #include "base/crypt.h"
 
-enum { LANE_BYTES = 8 };
+enum { LANE_BYTES = 8, MESSAGE_ID_BYTES = 16 };
 static const char CODE_SCHEME[] = "code:";
 
 static bool is_printable(struct str s)
@@ -96,4 +97,37 @@ int64_t callback_lane(const struct id *project, struct str origin)
 		lane = (int64_t)((uint64_t)lane << 8 | hash[i]);
 	lane &= INT64_MAX;
 	return lane ? lane : 1;
+}
+
+char *callback_message_id(struct arena *a, const struct id *task, int64_t number, struct str kind, const struct id *callback)
+{
+	const char *text = arena_printf(a, "%s %lld " STR_FMT " %s", id_format(task).s, (long long)number, STR_ARG(kind),
+	                                id_format(callback).s);
+	unsigned char hash[SHA256_BYTES];
+	char hex[2 * MESSAGE_ID_BYTES + 1];
+
+	crypt_sha256(str_of(text), hash);
+	hex_format(hash, MESSAGE_ID_BYTES, hex);
+	return arena_printf(a, "msg_%s", hex);
+}
+
+void callback_task_then(struct task *t, struct str kind, int64_t at, int64_t attempt)
+{
+	bool is_queued = str_is(kind, task_state_name(TASK_QUEUED)), is_same = attempt < 0 || attempt == t->attempt;
+
+	if (!is_queued && !str_is(kind, task_state_name(TASK_RUNNING)))
+		return;
+	t->state = is_queued ? TASK_QUEUED : TASK_RUNNING;
+	t->attempt = attempt < 0 ? t->attempt : attempt;
+	t->updated_at = at;
+	if (is_queued)
+		t->started_at = TIME_NONE;
+	else if (!is_same || t->started_at == TIME_NONE)
+		t->started_at = at;
+	t->ended_at = TIME_NONE;
+	t->exit_code = -1;
+	t->percent = 0;
+	t->cause = t->note = t->msg = STR_LIT("");
+	t->retry_task_id = (struct id){ { 0 } };
+	t->cancel_asked = false;
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/ctx.h"
 #include "base/id.h"
+#include "model/task.h"
 
 /* A URL that is told of a task's changes; or code:NAME, and a task of that code is queued. */
 enum { CALLBACK_URL_BYTES = 2048, CALLBACK_ORIGIN_BYTES = 300 };
@@ -35,5 +36,11 @@ enum err callback_check(struct ctx *cx, struct str url);
 bool callback_code(struct str url, struct str *name);
 /* The receiver of a checked URL in lower case: "https://host:8443", "code:". In the arena. */
 struct str callback_origin(struct arena *a, struct str url);
+/* The webhook-id of what a receiver (callback zero: the task's own URL) is told of a task's n-th change: "msg_" and 32
+ * hexadecimal digits, a hash of them. The same for every try and in every copy of the database; nobody else's. */
+char *callback_message_id(struct arena *a, const struct id *task, int64_t number, struct str kind, const struct id *callback);
+/* Turns a task back to what it was as this was told: what began, ended or was said later is taken out. Ends stay
+ * as they are. `attempt` -1: not known any more. */
+void callback_task_then(struct task *t, struct str kind, int64_t at, int64_t attempt);
 /* The lane of a project's receiver: a hash, never 0, so that one project cannot fill another's. */
 int64_t callback_lane(const struct id *project, struct str origin);

@@ -17,6 +17,7 @@ struct code {
 	int64_t package_bytes;
 	struct str runtime, stack, file_name; /* how the zip is run; in `image`, else in theirs (runtime.h) */
 	struct str callback;      /* URL or "" */
+	int64_t callback_gone_at; /* it answered 410: not called for its tasks; not above 0 = it is */
 	struct str engine;        /* oci, docker, podman or swarm; "" = the first of its node */
 	int64_t max_concurrency;  /* 0 = no limit */
 	int64_t retries, retries_delay_s;

@@ -80,6 +80,8 @@ static void set_policy(json_t *j, const struct code *c)
 		set_int(j, "grace", c->grace_s);
 	if (c->callback.n)
 		set_text(j, "callback", c->callback);
+	if (c->callback_gone_at > 0)
+		json_object_set_new(j, "callback_disabled_at", json_time(c->callback_gone_at));
 	if (c->engine.n)
 		set_text(j, "engine", c->engine);
 	set_text(j, "on_node_loss", c->fails_on_node_loss ? STR_LIT("fail") : STR_LIT("again"));

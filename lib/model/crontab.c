@@ -75,6 +75,20 @@ static struct str without_escapes(struct arena *a, struct str command)
 	return str_bytes(out, n);
 }
 
+static bool is_letter_or_digit(char c)
+{
+	return ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* "www-data"; on some systems "name:group". */
+static bool is_user(struct str word)
+{
+	for (size_t i = 0; i < word.n; i++)
+		if (!is_letter_or_digit(word.p[i]) && (i == 0 || !strchr("_-.:$", word.p[i])) && word.p[i] != '_')
+			return false;
+	return word.n > 0;
+}
+
 /* Bytes that no field of ours takes: a NUL would cut the command short. */
 static bool is_text(struct arena *a, struct str line)
 {
@@ -97,7 +111,11 @@ struct crontab_line crontab_read(struct arena *a, struct str line, bool is_syste
 		return out;
 	out.expression = take_expression(a, &line);
 	if (is_system)
-		take_word(&line); /* the user: a job has its own */
+		out.user = take_word(&line);
+	if (out.user.n && !is_user(out.user)) {
+		out.why = "its sixth field is no user's name, as it is in /etc/crontab: read a user's own crontab without --system";
+		return out;
+	}
 	if (!line.n || has_input(line)) {
 		out.why = line.n ? "what stands behind a % would be its input, which a job has not" : "there is no command";
 		return out;
@@ -116,6 +134,21 @@ struct str crontab_program(struct str command)
 	while (slash && word.p[slash - 1] != '/')
 		slash--;
 	return str_bytes(word.p + slash, word.n - slash);
+}
+
+bool crontab_runs_parts(struct str command)
+{
+	static const char PROGRAM[] = "run-parts";
+	enum { BYTES = sizeof PROGRAM - 1 };
+
+	for (size_t i = 0; i + BYTES <= command.n; i++) {
+		bool begins = i == 0 || strchr(" \t;&|({/", command.p[i - 1]);
+		bool ends = i + BYTES == command.n || strchr(" \t", command.p[i + BYTES]);
+
+		if (begins && ends && memcmp(command.p + i, PROGRAM, BYTES) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void add_quoted(struct buf *out, struct str word)

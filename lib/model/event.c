@@ -26,10 +26,11 @@ static json_t *data_json(const struct event *e)
 json_t *event_to_json(const struct event *e)
 {
 	struct id_text task = id_format(&e->task_id);
-	char id[48], type[32], source[64], sequence[24];
+	const char *state = e->state == TASK_COMPLETE ? "completed" : task_state_name(e->state);
+	char id[48], type[40], source[64], sequence[24];
 
 	snprintf(id, sizeof id, "%s-%lld", task.s, (long long)e->number);
-	snprintf(type, sizeof type, "task.%s", task_state_name(e->state));
+	snprintf(type, sizeof type, "io.stoker.task.%s", state);
 	snprintf(source, sizeof source, "/2/projects/%s", id_format(&e->project_id).s);
 	snprintf(sequence, sizeof sequence, "%020lld", (long long)e->place);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o}", "specversion", "1.0", "id", id, "source", source,

@@ -71,8 +71,10 @@ json_t *nominal_to_json(struct arena *a, const struct schedule *s, const struct 
 	return j;
 }
 
-const char *coming_note(struct arena *a, const struct schedule *s, const struct timetable *t)
+const char *coming_note(struct arena *a, const struct schedule *s, const struct timetable *t, const char *unowed)
 {
+	static const char SPREAD[] =
+		"H follows from the id, which it gets when it is saved: its times will be others than these, as far apart";
 	const struct pause p = { .paused_by = s->paused_by, .reason = s->pause_reason };
 
 	if (s->paused_at != TIME_NONE)
@@ -80,9 +82,9 @@ const char *coming_note(struct arena *a, const struct schedule *s, const struct 
 		                    time_rfc3339(a, s->paused_at), pause_words(a, &p));
 	if (s->is_held)
 		return FIRE_HELD;
-	if (t->has_cron && t->cron.is_spread && id_is_zero(&s->id))
-		return "H follows from the id, which it gets when it is saved: its times will be others than these, as far apart";
-	return "";
+	if (!t->has_cron || !t->cron.is_spread || !id_is_zero(&s->id))
+		return unowed;
+	return *unowed ? arena_printf(a, "%s; %s", SPREAD, unowed) : SPREAD;
 }
 
 static const char *interval_words(struct arena *a, int64_t seconds)
@@ -110,5 +112,7 @@ const char *schedule_words(struct arena *a, const struct schedule *s)
 		return s->run_every_s ? interval_words(a, s->run_every_s) : "once";
 	if (cron_parse(&cx, s->cron, &s->id, &c))
 		return arena_copy(a, s->cron.p, s->cron.n);
+	if (c.is_spread && id_is_zero(&s->id)) /* what H will be nobody knows yet */
+		return arena_printf(a, STR_FMT ", " STR_FMT, STR_ARG(s->cron), STR_ARG(zone));
 	return arena_printf(a, "%s, " STR_FMT, cron_words(a, &c, s->cron), STR_ARG(zone));
 }

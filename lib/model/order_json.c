@@ -8,18 +8,17 @@
 #include "model/callback_json.h"
 #include "model/code.h"
 
-/* A delay is unbounded in spirit; this keeps the due time inside what DATETIME can hold. */
-static const int64_t DELAY_S_MOST = INT64_C(100) * 365 * 86400;
+static const int64_t EXPIRES_S_MOST = INT64_C(100) * 365 * 86400;
 
-static enum err check_seconds(struct ctx *cx, const struct task_order *o)
+static enum err check_seconds(struct ctx *cx, struct task_order *o)
 {
 	if (o->timeout_s < 0)
 		return err_set(cx, ERR_INPUT, "field timeout: must not be negative");
 	if (o->delay_s < 0)
 		return err_set(cx, ERR_INPUT, "field delay: must not be negative");
-	if (o->delay_s > DELAY_S_MOST)
-		return err_set(cx, ERR_INPUT, "field delay: is over 100 years");
-	if (o->expires_in_s < 0 || o->expires_in_s > DELAY_S_MOST)
+	if (o->delay_s > TASK_DELAY_MOST_S)
+		o->delay_s = TASK_DELAY_MOST_S;
+	if (o->expires_in_s < 0 || o->expires_in_s > EXPIRES_S_MOST)
 		return err_set(cx, ERR_INPUT, "field expires_in: must be 0 (never) to 100 years");
 	if (o->expires_in_s && o->expires_in_s <= o->delay_s)
 		return err_set(cx, ERR_INPUT, "field expires_in: is over before the delay is");
@@ -78,7 +77,7 @@ enum err order_from_json(struct ctx *cx, const struct settings *set, const json_
 	TRY(read_notify(cx, j, &o));
 	TRY(json_get_int(cx, j, "priority", &o.priority));
 	TRY(json_get_amount(cx, j, "timeout", &o.timeout_s));
-	TRY(json_get_int(cx, j, "delay", &o.delay_s));
+	TRY(json_get_amount(cx, j, "delay", &o.delay_s));
 	TRY(json_get_amount(cx, j, "expires_in", &o.expires_in_s));
 	TRY(order_check(cx, set, &o));
 	*out = o;

@@ -201,7 +201,7 @@ struct str payload_masked(struct arena *a, struct str payload, struct str words)
 	auto_ctx cx = { 0 };
 	bool masked = false;
 
-	if (!trimmed.n || (*trimmed.p != '{' && *trimmed.p != '[') || json_read(&cx, payload, LIMITS, &j) != OK)
+	if (!trimmed.n || (*trimmed.p != '{' && *trimmed.p != '[') || json_read_unique(&cx, payload, LIMITS, &j) != OK)
 		return payload_mask_text(a, payload, words, &masked);
 	payload_mask(j, words, &masked);
 	return masked ? json_write(a, j) : payload;

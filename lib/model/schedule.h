@@ -57,6 +57,8 @@ struct schedule_order {
 	struct schedule value; /* its id: made by the API before the INSERT */
 	uint64_t sent;         /* bits of enum schedule_field */
 	int64_t delay_us;      /* without start_at: the first run is so long from now */
+	const char *unowed;    /* set when it is saved: which times since a start in the past are not owed; "" = none */
+	const char *ignored;   /* a key that nobody knows and that was passed over; NULL = none */
 };
 
 /* Fields that a client may send; the table in schedule_json.c says how each is read and shown. */

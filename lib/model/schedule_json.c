@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "model/code.h"
+#include "model/schedule_keys.h"
 #include "model/task.h"
 #include "model/timetable.h"
 
@@ -435,10 +436,33 @@ static enum err read_delay(struct ctx *cx, const json_t *j, int64_t *us)
 	int64_t seconds = 0;
 
 	TRY(json_get_amount(cx, j, "delay", &seconds));
-	if (seconds < 0 || seconds > SECONDS_MOST || real < 0)
-		return err_set(cx, ERR_INPUT, "field delay: must be 0 to %" PRId64, SECONDS_MOST);
-	*us = json_is_real(value) ? (int64_t)(real * US) : seconds * US;
+	if (seconds < 0 || real < 0)
+		return err_set(cx, ERR_INPUT, "field delay: must not be negative");
+	if (seconds >= TASK_DELAY_MOST_S)
+		*us = TASK_DELAY_MOST_S * US;
+	else
+		*us = json_is_real(value) ? (int64_t)(real * US) : seconds * US;
 	return OK;
+}
+
+static enum err check_keys(struct ctx *cx, const json_t *j, struct schedule_order *o)
+{
+	struct schedule_key keys[SCHEDULE_FIELDS + 1] = { [SCHEDULE_FIELDS] = { "delay", false } };
+	const char *ignored;
+
+	for (int i = 0; i < SCHEDULE_FIELDS; i++)
+		keys[i] = (struct schedule_key){ FIELDS[i].key, FIELDS[i].is_ours };
+	TRY(schedule_keys_check(cx, j, keys, SCHEDULE_FIELDS + 1, &ignored));
+	o->ignored = ignored ? arena_text(&cx->arena, ignored) : NULL;
+	return OK;
+}
+
+/* One that was meant to be filled in would run once, at once. Of an answer that is sent back it says that there is none. */
+static enum err refuse_empty_cron(struct ctx *cx, const json_t *j, const struct schedule_order *o)
+{
+	if (!schedule_is_sent(o, FIELD_CRON) || o->value.cron.n || json_object_get(j, "run_every"))
+		return OK;
+	return err_set(cx, ERR_INPUT, "field cron: is empty; without an expression leave it out");
 }
 
 /* How often it may run holds for an expression, too. */
@@ -488,6 +512,7 @@ enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, co
 		return err_set(cx, ERR_INPUT, "must be an object");
 	if (id)
 		o.value.id = *id;
+	TRY(check_keys(cx, j, &o));
 	for (int i = 0; i < SCHEDULE_FIELDS; i++) {
 		bool sent = false;
 
@@ -497,6 +522,7 @@ enum err schedule_order_from_json(struct ctx *cx, const struct settings *set, co
 	if (!o.value.code_name.n)
 		o.sent &= ~(UINT64_C(1) << FIELD_CODE_NAME);
 	TRY(read_delay(cx, j, &o.delay_us));
+	TRY(refuse_empty_cron(cx, j, &o));
 	TRY(check(cx, set, &o));
 	*out = o;
 	return OK;

@@ -9,7 +9,7 @@
 json_t *schedule_to_json(const struct schedule *s);
 /* What a client said when it made it, as it would say it again; what is the default is left out. A new reference. */
 json_t *schedule_definition_to_json(const struct schedule *s);
-/* One schedule, or what a PUT changes of it: nothing is required here. Unknown keys are ignored; times
+/* One schedule, or what a PUT changes of it: nothing is required here. Unknown keys: schedule_keys.h; times
  * before 1970 (the zero time of those who fill in every field), run_times 0, timeout 0 and "" are
  * unset. Texts are views into `j`, or in the arena. `id`: of the schedule, since H follows from it; NULL = it has none
  * yet. ERR_INPUT names the field. */

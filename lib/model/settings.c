@@ -135,6 +135,20 @@ bool settings_has_engine(const struct settings *set, struct str name)
 	return false;
 }
 
+char *settings_engine_socket(const struct settings *set, const char *name)
+{
+	const struct {
+		const char *name;
+		char *socket;
+	} daemons[] = { { "docker", set->node.docker_socket }, { "podman", set->node.podman_socket },
+		        { "swarm", set->node.swarm_socket } };
+
+	for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++)
+		if (strcmp(daemons[i].name, name) == 0 && settings_has_engine(set, str_of(name)))
+			return daemons[i].socket;
+	return NULL;
+}
+
 static enum err check_engines(struct ctx *cx, const struct settings *out)
 {
 	struct str rest = str_of(out->node.engines), one;

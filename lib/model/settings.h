@@ -58,5 +58,7 @@ struct settings {
 enum err settings_read(struct ctx *cx, const char *path, struct settings *out);
 /* Is it one of [node] engines? */
 bool settings_has_engine(const struct settings *set, struct str name);
+/* The socket of the daemon docker, podman or swarm; NULL if that is none of this node's engines. */
+char *settings_engine_socket(const struct settings *set, const char *name);
 /* The commented sample file. */
 struct str settings_sample(struct arena *a);

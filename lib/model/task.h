@@ -22,7 +22,7 @@ struct task {
 	struct str cause;   /* "" or one of model/cause */
 	struct str note;    /* the cause as a sentence for people, or "" */
 	struct str label;   /* "" if none */
-	struct str msg;     /* set by progress, "" if none */
+	struct str msg;     /* set by progress; of a failed task what it printed last; "" if none */
 	int64_t percent;
 	struct str callback; /* URL or "" */
 	unsigned notify;     /* what that is told of: bits 1 << callback_kind, and CALLBACK_NOTIFY_… */
@@ -30,7 +30,7 @@ struct task {
 	int64_t retry;       /* 0 = the first task of its chain */
 	struct str traceparent; /* W3C trace context of the request that queued it, or "" */
 	bool cancel_asked;   /* running, and somebody asked for its end */
-	struct str payload;  /* only where the reader asked for it; lists leave out those over 64 KiB */
+	struct str payload;  /* only where the reader asked for it; lists leave out some of those over 64 KiB */
 	int64_t payload_bytes; /* of the whole one, also where it was left out; 0 = none, or not asked for */
 };
 
@@ -53,3 +53,5 @@ struct task_order {
 };
 
 enum { TASK_PRIORITY_UNSET = -1, TASK_TIMEOUT_DEFAULT_S = 3600, TASK_LABEL_BYTES = 255 };
+/* 7,900 years: from any now of this century still a time that DATETIME knows. A longer delay is this one. */
+#define TASK_DELAY_MOST_S (INT64_C(7900) * 31556952)

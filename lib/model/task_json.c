@@ -7,8 +7,6 @@
 
 struct str task_wire_msg(const struct task *t)
 {
-	if (t->msg.n)
-		return t->msg;
 	switch (t->state) {
 	case TASK_TIMEOUT:
 		return STR_LIT("Job timed out.");
@@ -18,9 +16,9 @@ struct str task_wire_msg(const struct task *t)
 		return STR_LIT("Expired before it could start.");
 	case TASK_ERROR:
 	case TASK_KILLED:
-		return t->note;
+		return t->msg.n ? t->msg : t->note;
 	default:
-		return STR_LIT("");
+		return t->msg;
 	}
 }
 

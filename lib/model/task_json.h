@@ -9,6 +9,6 @@
  * `payload` is there when the reader asked the store for it (payload.p is not NULL); where it was too
  * long for a list, `payload_size` says how long it is. */
 json_t *task_to_json(const struct task *t);
-/* The key `msg` of the above: what progress set; else, for what did not end well, the reason. ""
- * for a task that waits, runs or ended well (rule 19: clients print any msg as an error). */
+/* The key `msg` of the above: for what did not end well the reason, whatever progress set (section 5.3);
+ * else what progress set, or "" (rule 19: clients print any msg as an error). */
 struct str task_wire_msg(const struct task *t);

@@ -149,6 +149,60 @@ int64_t timetable_begin(const struct timetable *t, int64_t now)
 	return t->start_at + (now - t->start_at) / every * every - 1;
 }
 
+/* Does it have more than so many times in (after, to]? */
+static bool has_more(const struct timetable *t, int64_t after, int64_t to, int64_t most)
+{
+	struct nominal n = { .at = after };
+
+	for (int64_t seen = 0; timetable_next(t, n.at, &n) && n.at <= to;)
+		if (++seen > most)
+			return true;
+	return false;
+}
+
+int64_t timetable_owed_from(const struct timetable *t, const struct schedule *s, int64_t now)
+{
+	int64_t begin = timetable_begin(t, now), window = s->misfire_window_s * US, low = t->start_at - 1, high = now;
+
+	if (s->misfire != MISFIRE_ALL || now <= t->start_at)
+		return begin;
+	if (now - window > low)
+		low = now - window;
+	if (has_more(t, low, now, s->misfire_limit)) { /* then the newest so many: halved, since a year may have 31 million */
+		while (high - low > 1) {
+			int64_t middle = low + (high - low) / 2;
+
+			if (has_more(t, middle, now, s->misfire_limit))
+				low = middle;
+			else
+				high = middle;
+		}
+		low = high;
+	}
+	return low < begin ? low : begin;
+}
+
+const char *timetable_unowed(struct arena *a, const struct timetable *t, int64_t decided_to, int64_t accounted_to)
+{
+	struct nominal first, owed;
+
+	if (!timetable_next(t, decided_to, &first) || first.at > accounted_to || !timetable_next(t, accounted_to, &owed))
+		return "";
+	return arena_printf(a, "start_at lies in the past: its times from %s on, before %s, are not owed; a backfill queues tasks for them",
+	                    time_rfc3339(a, first.at), time_rfc3339(a, owed.at));
+}
+
+/* Before the first moment after `at` that may have another date, or another offset: nothing of an excluded date need be
+ * asked for by the second. */
+static int64_t end_of_date(const struct timetable *t, int64_t at)
+{
+	int64_t s = at / US;
+	struct zone_span span = zone_span_at(t->zone, s);
+	int64_t end = s + DAY_S - (s + span.offset) % DAY_S;
+
+	return (end < span.to ? end : span.to) * US - 1;
+}
+
 enum err timetable_check(struct ctx *cx, const struct timetable *t, int64_t accounted_to)
 {
 	struct nominal next = { .at = accounted_to };
@@ -159,6 +213,8 @@ enum err timetable_check(struct ctx *cx, const struct timetable *t, int64_t acco
 			                                : "never fires: no time lies between its start and its end");
 		if (nominal_runs(&next))
 			return OK;
+		if (next.is_excluded)
+			next.at = end_of_date(t, next.at);
 	}
-	return err_set(cx, ERR_INPUT, "never fires: its next %d times are all excluded or skipped", CHECKED_TIMES);
+	return err_set(cx, ERR_INPUT, "never fires: its next %d dates are all excluded or skipped", CHECKED_TIMES);
 }

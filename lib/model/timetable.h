@@ -37,6 +37,11 @@ bool timetable_next(const struct timetable *t, int64_t after, struct nominal *ou
 /* What counts as accounted for when it is made (or retimed) at `now`: what lay before is not owed. Of an
  * interval, or a single run, the last time before is: a start in the past is a run at once. */
 int64_t timetable_begin(const struct timetable *t, int64_t now);
+/* The same for one that is made at `now`, or gets another start: by misfire `all` what lies between its start and
+ * now is owed as if it had been missed, as far as that rule would let it run (s->misfire_window_s, s->misfire_limit). */
+int64_t timetable_owed_from(const struct timetable *t, const struct schedule *s, int64_t now);
+/* Says that its times in (decided_to, accounted_to] are not owed; "" = there are none. In the arena. */
+const char *timetable_unowed(struct arena *a, const struct timetable *t, int64_t decided_to, int64_t accounted_to);
 /* ERR_INPUT "never fires …" when nothing of it would ever run after `accounted_to`. */
 enum err timetable_check(struct ctx *cx, const struct timetable *t, int64_t accounted_to);
 /* Reads dates, a line each, into the same form; ERR_INPUT names the one that is none. */

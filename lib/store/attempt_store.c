@@ -109,15 +109,16 @@ enum err attempt_store_start(struct db *db, struct ctx *cx, const struct node_cl
 
 /* --- ends -------------------------------------------------------------------------------------- */
 
+/* `state` in the last assignments is the new one: the end's own msg takes the place of progress's. */
 enum { SETTLE_COLUMNS = 10, ATTEMPT_END_COLUMNS = 11 };
 static const struct sql TASK_SETTLE = {
 	"UPDATE task SET state = ?, ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, created_at)),"
-	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
+	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IF(state IN ('error', 'killed'), ?, msg), node_id = NULL WHERE id = ? AND state = 'running' AND attempt = ? AND node_session = ?",
 	"siisssssis" };
 /* One that ends before its start was told. */
 static const struct sql TASK_SETTLE_EARLY = {
 	"UPDATE task SET state = ?, ended_at = GREATEST(NOW(6) - INTERVAL ? MICROSECOND, IFNULL(started_at, created_at)),"
-	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IFNULL(msg, ?), node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?",
+	" exit_code = ?, cause = ?, note = ?, retry_task_id = ?, msg = IF(state IN ('error', 'killed'), ?, msg), node_id = NULL WHERE id = ? AND state = 'preparing' AND attempt = ? AND node_session = ?",
 	"siisssssis" };
 static const struct sql TASK_GIVE_BACK = {
 	"UPDATE task SET state = 'queued', started_at = NULL, cause = ?, note = ?, node_id = NULL,"

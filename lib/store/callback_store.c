@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/txn.h"
+#include "store/url_hold.h"
 
 /* --- registered callbacks ------------------------------------------------------------------------------------ */
 
@@ -28,8 +29,13 @@ static const struct sql RESUME = {
 static const struct sql DELETE = { "DELETE FROM callback WHERE id = ? AND project_id = ?", "ss" };
 static const struct sql DELETE_KEY = { "DELETE FROM callback_key WHERE owner_id = ?", "s" };
 static const struct sql TEST = {
-	"INSERT INTO outbox (task_id, number, task_state, project_id, callback_id, url, at, next_at)"
-	" VALUES (?, 0, 'test', ?, ?, ?, NOW(6), NOW(6)) RETURNING id", "ssss" };
+	"INSERT INTO outbox (task_id, number, task_state, project_id, callback_id, url, at, next_at, by_hand)"
+	" VALUES (?, 0, 'test', ?, ?, ?, NOW(6), NOW(6), 2) RETURNING id", "ssss" };
+static const struct sql TESTED = { "SELECT id FROM outbox WHERE task_id = ?", "s" };
+/* What couriers put off while it was paused: by lane 0 they look at it at once. */
+static const struct sql WAKE_PAUSED = {
+	"UPDATE outbox FORCE INDEX (lane) SET next_at = NOW(6), lane = 0, waits = NULL WHERE lane = ? AND next_at > NOW(6)"
+	" AND callback_id = ? AND waits = 'paused' AND state = 'waiting'", "is" };
 /* With the change, and once more when it is committed: a code that is registered at the same time sees either it,
  * or is seen then. */
 static const struct sql HOOK_CODES = {
@@ -185,11 +191,14 @@ enum err callback_store_change(struct db *db, struct ctx *cx, const struct callb
 	return change(db, cx, &a);
 }
 
-enum err callback_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused)
+enum err callback_store_pause(struct db *db, struct ctx *cx, const struct callback *c, bool paused)
 {
-	struct changing a = { project, id, NULL, paused ? &PAUSE : &RESUME };
+	struct changing a = { &c->project_id, &c->id, NULL, paused ? &PAUSE : &RESUME };
 
-	return change(db, cx, &a);
+	TRY(change(db, cx, &a));
+	if (paused)
+		return OK;
+	return db_exec(db, cx, &WAKE_PAUSED, VALS(v_i(callback_lane(&c->project_id, callback_origin(&cx->arena, c->url))), v_id(&c->id)));
 }
 
 enum err callback_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *id)
@@ -199,13 +208,41 @@ enum err callback_store_delete(struct db *db, struct ctx *cx, const struct id *p
 	return change(db, cx, &a);
 }
 
-enum err callback_store_test(struct db *db, struct ctx *cx, const struct callback *c, int64_t *number)
+struct testing {
+	const struct callback *c;
+	struct id event;
+	int64_t number;
+};
+
+static enum err test_work(struct db *db, struct ctx *cx, void *arg)
 {
-	struct id event = id_make(clock_wall_us());
+	struct testing *t = arg;
+	const struct callback *c = t->c;
 	struct rows r;
 
-	TRY(db_query(db, cx, &TEST, VALS(v_id(&event), v_id(&c->project_id), v_id(&c->id), v_s(c->url)), &r));
-	*number = val_int(&row(&r, 0)[0]);
+	TRY(url_hold_lift(db, cx, &c->project_id, c->url));
+	TRY(db_query(db, cx, &TEST, VALS(v_id(&t->event), v_id(&c->project_id), v_id(&c->id), v_s(c->url)), &r));
+	t->number = val_int(&row(&r, 0)[0]);
+	return OK;
+}
+
+static enum err test_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
+{
+	const struct testing *t = arg;
+	struct rows r;
+
+	TRY(db_query(db, cx, &TESTED, VALS(v_id(&t->event)), &r));
+	*yes = r.n > 0;
+	return OK;
+}
+
+enum err callback_store_test(struct db *db, struct ctx *cx, const struct callback *c, int64_t *number)
+{
+	static const struct txn TESTING = { "test_callback", test_work, test_done };
+	struct testing t = { .c = c, .event = id_make(clock_wall_us()) };
+
+	TRY(txn_run(db, cx, &TESTING, &t));
+	*number = t.number;
 	return OK;
 }
 

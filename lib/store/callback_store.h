@@ -12,12 +12,12 @@ enum err callback_store_add(struct db *db, struct ctx *cx, const struct callback
 enum err callback_store_change(struct db *db, struct ctx *cx, const struct callback *c);
 /* What waits is given up by the courier. */
 enum err callback_store_delete(struct db *db, struct ctx *cx, const struct id *project, const struct id *id);
-/* Pauses, or sets a paused or disabled one going again. */
-enum err callback_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, bool paused);
+/* Pauses, or sets a paused or disabled one going again, with what waited for that. */
+enum err callback_store_pause(struct db *db, struct ctx *cx, const struct callback *c, bool paused);
 /* All of a project, newest first. */
 enum err callback_store_list(struct db *db, struct ctx *cx, const struct id *project, struct callback **out, size_t *n);
 enum err callback_store_get(struct db *db, struct ctx *cx, const struct id *project, const struct id *id, struct callback *out);
-/* A delivery of kind test; *number = its number. */
+/* A delivery of kind test, sent whatever holds others up; *number = its number. */
 enum err callback_store_test(struct db *db, struct ctx *cx, const struct callback *c, int64_t *number);
 /* The same for the courier: absence is an answer. */
 enum err callback_store_find(struct db *db, struct ctx *cx, const struct id *project, const struct id *id,

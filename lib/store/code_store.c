@@ -16,7 +16,7 @@
 	"SELECT c.id, c.project_id, r.id, c.name, c.revision, r.image, r.command, r.env, r.config, c.callback," \
 	" c.max_running, c.retries, c.retries_delay_s, c.default_priority, c.timeout_s, c.memory_mb, c.grace_s," \
 	" c.created_at, c.updated_at, c.paused_at, c.on_node_loss = 'fail', " PACKAGE_COLUMNS \
-	", c.scratch = 'disk', c.engine, c.follow_tag_s, c.output = 'merged'" \
+	", c.scratch = 'disk', c.engine, c.follow_tag_s, c.output = 'merged', c.callback_gone_at" \
 	" FROM code c JOIN revision r ON r.code_id = c.id AND r.number = c.revision "
 
 static const struct sql GET = { COLUMNS "WHERE c.id = ? AND c.project_id = ?", "ss" };
@@ -42,6 +42,7 @@ static void from_row(const struct val *v, struct code *out)
 		.stack = val_str(&v[24]), .file_name = val_str(&v[25]), .package_md5 = val_str(&v[26]),
 		.package_bytes = val_int(&v[27]), .is_on_disk = val_int(&v[28]) != 0, .engine = val_str(&v[29]),
 		.follow_tag_s = val_int(&v[30]), .is_merged = val_int(&v[31]) != 0,
+		.callback_gone_at = val_time(&v[32]),
 	};
 }
 
@@ -98,8 +99,8 @@ static const struct sql ADD = {
 static const struct sql CHANGE = {
 	"UPDATE code SET revision = ?, max_running = ?, retries = ?, retries_delay_s = ?, default_priority = ?,"
 	" timeout_s = ?, memory_mb = ?, grace_s = ?, callback = ?, on_node_loss = ?, scratch = ?, engine = ?, follow_tag_s = ?,"
-	" output = ?, updated_at = NOW(6) WHERE id = ?",
-	"iiiiiiii" "ssssiss" };
+	" output = ?, callback_gone_at = IF(?, NULL, callback_gone_at), updated_at = NOW(6) WHERE id = ?",
+	"iiiiiiii" "ssssisis" };
 static const struct sql ADD_REVISION = {
 	"INSERT INTO revision (code_id, number, id, image, command, env, config, package, package_name, runtime, stack,"
 	" file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sisssss" "sssss" };
@@ -143,6 +144,16 @@ static bool take_choice(bool has, bool from, bool *to)
 	return true;
 }
 
+/* Set anew, the same too: it is tried again. */
+static bool revive_callback(const struct code_order *o, struct code *c)
+{
+	bool was_gone = c->callback_gone_at > 0;
+
+	if (o->has_callback)
+		c->callback_gone_at = TIME_NONE;
+	return o->has_callback && was_gone;
+}
+
 /* Puts what the order says over `c`; true if that changes anything. */
 static bool apply(const struct code_order *o, struct code *c)
 {
@@ -158,6 +169,7 @@ static bool apply(const struct code_order *o, struct code *c)
 	changed |= take_text(o->has_env, o->env, &c->env);
 	changed |= take_text(o->has_config, o->config, &c->config);
 	changed |= take_text(o->has_callback, o->callback, &c->callback);
+	changed |= revive_callback(o, c);
 	changed |= take_text(o->has_engine, o->engine, &c->engine);
 	changed |= take_int(o->has_max_concurrency, o->max_concurrency, &c->max_concurrency);
 	changed |= take_int(o->has_retries, o->retries, &c->retries);
@@ -279,7 +291,7 @@ static enum err change(struct db *db, struct ctx *cx, struct putting *p, struct 
 	return db_exec(db, cx, &CHANGE, VALS(v_i(c->revision), v_i(c->max_concurrency), v_i(c->retries),
 	                                     v_i(c->retries_delay_s), v_i(c->default_priority), v_i(c->timeout_s),
 	                                     v_i(c->memory_mb), v_i(c->grace_s), v_s(c->callback), on_node_loss(c), scratch(c), v_s(c->engine),
-	                                     v_i(c->follow_tag_s), output(c),
+	                                     v_i(c->follow_tag_s), output(c), v_i(c->callback_gone_at <= 0),
 	                                     v_id(&c->id)));
 }
 
@@ -429,6 +441,13 @@ enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *projec
 	if (p.changed && !paused) /* by itself, since a schedule is locked before a turn; without it they wait a little longer */
 		db_exec(db, cx, &WAKE_SCHEDULES, VALS(v_i(FIRE_AGAIN_S), v_id(code)));
 	return OK;
+}
+
+static const struct sql RESUME_CALLBACK = { "UPDATE code SET callback_gone_at = NULL WHERE id = ? AND project_id = ?", "ss" };
+
+enum err code_store_resume_callback(struct db *db, struct ctx *cx, const struct id *project, const struct id *code)
+{
+	return db_exec(db, cx, &RESUME_CALLBACK, VALS(v_id(code), v_id(project)));
 }
 
 /* --- the image's digest -------------------------------------------------------------------------- */

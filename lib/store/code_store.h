@@ -27,6 +27,8 @@ struct code_target {
  * Makes the lane, in its own statement, when the code was never queued in that cluster. */
 enum err code_store_target(struct db *db, struct ctx *cx, const struct id *project, struct str name,
                            struct str cluster, struct code_target *out);
+/* A callback that answered 410 is called again. */
+enum err code_store_resume_callback(struct db *db, struct ctx *cx, const struct id *project, const struct id *code);
 /* Pause and resume write the turn rows: after the answer nothing of it starts. *changed = false if
  * it was so already. */
 enum err code_store_pause(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,

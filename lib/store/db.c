@@ -6,8 +6,13 @@
 
 #include <assert.h>
 #include <errmsg.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { CACHE_MOST = 256, DEADLOCK = 1213, SYNTAX = 1064, AGAIN_MOST = 5 };
 
@@ -23,12 +28,14 @@ struct db {
 	int wait_s;
 	MYSQL *my; /* NULL = not connected */
 	bool in_txn, in_cluster; /* in_cluster: the server is a node of a Galera cluster */
+	int way; /* its socket once more, which outlives the connection's own end; -1 = none */
 	int64_t clock_offset; /* database's clock minus CLOCK_BOOTTIME, microseconds */
+	int64_t clock_error;  /* by how many it may be wrong */
 	struct cached cache[CACHE_MOST];
 	size_t cached;
 	int64_t changed, statements;
 	unsigned err;
-	bool lost, unsure;
+	bool lost, unsure, unread;
 	struct db_place place;
 	int fail_in; /* tests: 0 = off */
 	bool fail_after;
@@ -72,6 +79,7 @@ struct db *db_new(const struct settings *set, enum db_use use, int wait_s)
 		abort();
 	db->set = use == DB_LOGS ? &set->logs : &set->database;
 	db->wait_s = wait_s;
+	db->way = -1;
 	db_place_init(&db->place, db->set);
 	return db;
 }
@@ -86,6 +94,9 @@ static void disconnect(struct db *db)
 	if (db->my)
 		mysql_close(db->my);
 	db->my = NULL;
+	if (db->way >= 0)
+		close(db->way);
+	db->way = -1;
 }
 
 void db_free(struct db *db)
@@ -114,6 +125,11 @@ bool db_is_lost(const struct db *db)
 bool db_is_unsure(const struct db *db)
 {
 	return db->unsure;
+}
+
+bool db_was_unread(const struct db *db)
+{
+	return db->unread;
 }
 
 int64_t db_statements(const struct db *db)
@@ -146,11 +162,21 @@ bool db_fails_later(const struct db *db)
 
 /* --- errors ------------------------------------------------------------------------------------ */
 
-/* A Galera node that undoes a transaction while that reads a table's triggers calls it an error of syntax
- * (MariaDB 10.11: "Unknown trigger has an error in its body: 'Query was empty'"). Any other is our own. */
+/* A Galera node that undoes a transaction while that reads a table's triggers calls it an error of syntax in them:
+ * MariaDB 10.11 "Unknown trigger has an error in its body: 'Query was empty'", or a trigger's name and the place
+ * where it stopped to read. What is in them was read when they were made. Any other is our own. */
 static unsigned meant(const struct db *db, unsigned number, const char *text)
 {
-	return db->in_cluster && number == SYNTAX && strstr(text, "Query was empty") ? DEADLOCK : number;
+	return db->in_cluster && number == SYNTAX && strstr(text, "has an error in its body") ? DEADLOCK : number;
+}
+
+/* A server beside us that hangs leaves what it was sent in its socket, and the kernel says so (unix(7): SIOCOUTQ). A
+ * statement is begun when all of it was read. Over TCP the peer's kernel takes it, and nobody knows. */
+static bool left_unread(const struct db *db)
+{
+	int bytes = 0;
+
+	return db->way >= 0 && ioctl(db->way, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 static enum err failed(struct db *db, struct ctx *cx, unsigned told, const char *text)
@@ -161,6 +187,7 @@ static enum err failed(struct db *db, struct ctx *cx, unsigned told, const char 
 	db->err = number;
 	db->lost = action == DB_RECONNECT || action == DB_NEXT;
 	db->unsure = db_error_is_unsure(number);
+	db->unread = db->unsure && left_unread(db);
 	if (db->lost) {
 		db_place_pass_over(&db->place);
 		disconnect(db);
@@ -202,7 +229,7 @@ static enum err injected(struct db *db, struct ctx *cx)
 
 /* --- connecting -------------------------------------------------------------------------------- */
 
-static enum err connect(struct db *db, struct ctx *cx)
+static enum err dial(struct db *db, struct ctx *cx)
 {
 	unsigned number;
 
@@ -211,20 +238,33 @@ static enum err connect(struct db *db, struct ctx *cx)
 		return OK;
 	db->err = number;
 	db->lost = number != 0;
-	db->unsure = false;
+	db->unsure = db->unread = false;
 	return cx->err;
 }
 
-static enum err measure_clock(struct db *db, struct ctx *cx)
+/* The connector closes its own when it gives up waiting, and with it goes what could be asked of it. */
+static void keep_way(struct db *db)
+{
+	int fd = mysql_get_socket(db->my), domain = 0;
+	socklen_t n = sizeof domain;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX)
+		db->way = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* What each new connection begins with. */
+static enum err greet(struct db *db, struct ctx *cx)
 {
 	static const struct sql NOW = { "SELECT NOW(6), @@wsrep_on", "" };
 	int64_t before = clock_boot_us(), after;
 	struct rows r;
 
+	keep_way(db);
 	TRY(db_query(db, cx, &NOW, NULL, 0, &r));
 	after = clock_boot_us();
 	db->in_cluster = val_int(&row(&r, 0)[1]) != 0;
 	db->clock_offset = val_time(row(&r, 0)) - (before + after) / 2;
+	db->clock_error = (after - before + 1) / 2;
 	return OK;
 }
 
@@ -237,7 +277,7 @@ static enum err go_home(struct db *db, struct ctx *cx)
 		return OK;
 	disconnect(db);
 	db->my = my;
-	return measure_clock(db, cx);
+	return greet(db, cx);
 }
 
 enum err db_open(struct db *db, struct ctx *cx)
@@ -250,8 +290,8 @@ enum err db_open(struct db *db, struct ctx *cx)
 		db->lost = true;
 		return err_set(cx, ERR_BUSY, "the connection was lost inside a transaction");
 	}
-	TRY(connect(db, cx));
-	return measure_clock(db, cx);
+	TRY(dial(db, cx));
+	return greet(db, cx);
 }
 
 enum err db_now(struct db *db, struct ctx *cx, int64_t *us)
@@ -259,6 +299,11 @@ enum err db_now(struct db *db, struct ctx *cx, int64_t *us)
 	TRY(db_open(db, cx));
 	*us = clock_boot_us() + db->clock_offset;
 	return OK;
+}
+
+int64_t db_clock_error(const struct db *db)
+{
+	return db->clock_error;
 }
 
 /* --- statements -------------------------------------------------------------------------------- */
@@ -405,7 +450,7 @@ static enum err run(struct db *db, struct ctx *cx, const struct sql *sql, const 
 	struct cached *c;
 
 	db->err = 0;
-	db->lost = db->unsure = false;
+	db->lost = db->unsure = db->unread = false;
 	db->changed = 0;
 	TRY(prepare(db, cx, sql, &c));
 	for (size_t i = 0; i < columns; i++) {
@@ -615,7 +660,7 @@ enum err db_query(struct db *db, struct ctx *cx, const struct sql *sql, const st
 static enum err plain(struct db *db, struct ctx *cx, struct str statement)
 {
 	db->err = 0;
-	db->lost = db->unsure = false;
+	db->lost = db->unsure = db->unread = false;
 	if (inject(db, false, statement.p))
 		return injected(db, cx);
 	db->statements++;
@@ -674,5 +719,5 @@ enum err db_set_clock(struct db *db, struct ctx *cx, int64_t us)
 	                                   (long long)(us % 1000000));
 
 	TRY(db_script(db, cx, str_bytes(text, (size_t)n)));
-	return measure_clock(db, cx);
+	return greet(db, cx);
 }

@@ -97,11 +97,16 @@ unsigned db_errno(const struct db *db);
 /* The database's clock now, microseconds since 1970, from an offset measured when the connection was
  * made: no round trip. Connects if need be. */
 enum err db_now(struct db *db, struct ctx *cx, int64_t *us);
+/* By how many microseconds db_now may be wrong: half of what asking took. */
+int64_t db_clock_error(const struct db *db);
 /* Whether the last error was that of a lost connection: what was sent may or may not have been done. */
 bool db_is_lost(const struct db *db);
 /* Whether it was lost after the statement had gone out, with no answer: the cases of db_is_lost in
  * which something may have been done. */
 bool db_is_unsure(const struct db *db);
+/* Whether, of those, the server had not read the statement to its end: it has not begun it, and reads it when it wakes
+ * up. Only ever true of a server on this host that is asked over its own socket. */
+bool db_was_unread(const struct db *db);
 /* Statements sent since db_new (tests and `idle_qps`). */
 int64_t db_statements(const struct db *db);
 /* Tests: the n-th statement from here (1 = the next; COMMIT counts) reports a lost connection,

@@ -2,12 +2,14 @@
 
 #include "base/clock.h"
 #include "store/txn.h"
+#include "store/url_hold.h"
 
 enum { SEARCH_MOST = 20000 };
 
 #define COLUMNS                                                                                                   \
 	"SELECT id, number, tries, last_status, took_ms, task_id, callback_id, task_state, state, url, last_error, at," \
-	" next_at, delivered_at, queued_task_id FROM outbox "
+	" next_at, delivered_at, queued_task_id, waits, next_at > NOW(6), (SELECT r.open_at FROM receiver r"         \
+	" WHERE r.lane = outbox.lane AND r.open_at > NOW(6)), named FROM outbox "
 static const struct sql FLOOR = {
 	"SELECT id FROM outbox FORCE INDEX (list) WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", "sii" };
 static const struct sql LIST = {
@@ -17,19 +19,45 @@ static const struct sql LIST = {
 	" ORDER BY id DESC LIMIT ?", "siissssssstttti" };
 static const struct sql GET = { COLUMNS "WHERE id = ? AND project_id = ?", "is" };
 static const struct sql TRIES = {
-	"SELECT number, at, status, lookup_ms, connect_ms, first_byte_ms, took_ms, address, error, answer FROM delivery"
+	"SELECT number, at, status, lookup_ms, connect_ms, first_byte_ms, took_ms, address, error, answer,"
+	" request, request_body, request_bytes, answer_headers FROM delivery"
 	" WHERE outbox_id = ? ORDER BY number", "i" };
 static const struct sql AGAIN = {
-	"UPDATE outbox SET state = 'waiting', next_at = NOW(6), lane = 0, plan_from = tries, delivered_at = NULL"
-	" WHERE id = ? AND project_id = ?", "is" };
+	"UPDATE outbox SET state = 'waiting', next_at = NOW(6), lane = 0, plan_from = tries, delivered_at = NULL, waits = NULL,"
+	" by_hand = ? WHERE id = ? AND project_id = ?", "iis" };
+static const struct sql HELD_URL = {
+	"SELECT o.url FROM outbox o JOIN url_hold h ON h.url_id = " URL_HOLD_ID("o.project_id", "o.url")
+	" WHERE o.id = ? AND o.project_id = ?", "is" };
+
+/* Why one that waits does so: its own reason until next_at, else that its receiver rests, else others before it. */
+static void explain(struct delivery_entry *e, const struct val *v)
+{
+	e->waiting_for = STR_LIT("");
+	e->waiting_until = TIME_NONE;
+	if (!str_is(e->state, "waiting"))
+		return;
+	if (val_int(&v[16])) {
+		e->waiting_for = v[15].type != VAL_NULL ? val_str(&v[15]) : e->tries ? STR_LIT("retry") : STR_LIT("call");
+		e->waiting_until = e->next_at;
+	} else if (v[17].type != VAL_NULL) {
+		e->waiting_for = STR_LIT("receiver");
+		e->waiting_until = val_time(&v[17]);
+	} else {
+		e->waiting_for = STR_LIT("turn");
+	}
+}
 
 static struct delivery_entry from_row(const struct val *v)
 {
-	return (struct delivery_entry){
+	struct delivery_entry e = {
 		.id = val_int(&v[0]), .number = val_int(&v[1]), .tries = val_int(&v[2]), .status = val_int(&v[3]),
 		.took_ms = val_int(&v[4]), .task_id = val_id(&v[5]), .callback_id = val_id(&v[6]), .kind = val_str(&v[7]),
 		.state = val_str(&v[8]), .url = val_str(&v[9]), .error = val_str(&v[10]), .at = val_time(&v[11]),
 		.next_at = val_time(&v[12]), .delivered_at = val_time(&v[13]), .queued_task_id = val_id(&v[14]) };
+
+	e.is_named = val_int(&v[18]) != 0;
+	explain(&e, v);
+	return e;
 }
 
 enum err delivery_store_list(struct db *db, struct ctx *cx, const struct id *project, const struct delivery_filter *f,
@@ -70,7 +98,9 @@ enum err delivery_store_get(struct db *db, struct ctx *cx, const struct id *proj
 		(*tries)[i] = (struct delivery_try){
 			.number = val_int(&v[0]), .at = val_time(&v[1]), .status = val_int(&v[2]), .lookup_ms = val_int(&v[3]),
 			.connect_ms = val_int(&v[4]), .first_byte_ms = val_int(&v[5]), .took_ms = val_int(&v[6]),
-			.address = val_str(&v[7]), .error = val_str(&v[8]), .answer = val_str(&v[9]) };
+			.address = val_str(&v[7]), .error = val_str(&v[8]), .answer = val_str(&v[9]),
+			.request = val_str(&v[10]), .body = val_str(&v[11]), .body_bytes = val_int(&v[12]),
+			.answer_headers = val_str(&v[13]) };
 	}
 	return OK;
 }
@@ -82,14 +112,24 @@ struct redelivering {
 	int64_t changed;
 };
 
+static enum err lift_hold(struct db *db, struct ctx *cx, const struct id *project, int64_t id)
+{
+	struct rows r;
+
+	TRY(db_query(db, cx, &HELD_URL, VALS(v_i(id), v_id(project)), &r));
+	return r.n ? url_hold_lift(db, cx, project, val_str(&row(&r, 0)[0])) : OK;
+}
+
 static enum err again_work(struct db *db, struct ctx *cx, void *arg)
 {
 	struct redelivering *a = arg;
-	struct val *v = arena_array(&cx->arena, a->n, 2 * sizeof *v);
+	struct val *v = arena_array(&cx->arena, a->n, 3 * sizeof *v);
 
 	for (size_t i = 0; i < a->n; i++) {
-		v[2 * i] = v_i(a->ids[i]);
-		v[2 * i + 1] = v_id(a->project);
+		v[3 * i] = v_i(a->n == 1 ? 2 : 1);
+		v[3 * i + 1] = v_i(a->ids[i]);
+		v[3 * i + 2] = v_id(a->project);
+		TRY(lift_hold(db, cx, a->project, a->ids[i]));
 	}
 	TRY(db_exec_array(db, cx, &AGAIN, v, a->n));
 	a->changed = db_changed(db);

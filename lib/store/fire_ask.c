@@ -16,6 +16,8 @@ static enum err lock(struct db *db, struct ctx *cx, const struct id *project, co
 	if (!r.n)
 		return err_set(cx, ERR_NOT_FOUND, "there is no such schedule in this project");
 	*out = (struct fire_job){ .schedule = schedule_from_row(row(&r, 0)), .is_whole = true, .keeps_place = true };
+	if (out->schedule.state == SCHEDULE_CANCELLED)
+		return err_set(cx, ERR_CONFLICT, "the schedule is cancelled: it queues nothing more, by hand neither");
 	return OK;
 }
 
@@ -35,6 +37,7 @@ struct running_now {
 	const char *zones;
 	const struct id *project, *id;
 	struct str who;
+	struct idempotency_guard *guard;
 	struct id task;
 	int64_t at;
 };
@@ -56,7 +59,8 @@ static enum err run_work(struct db *db, struct ctx *cx, void *arg)
 	job.n = 1;
 	TRY(fire_jobs_write(db, cx, &job, 1, a->at, &tasks));
 	a->task = f.task_id;
-	return refuse(cx, &job);
+	TRY(refuse(cx, &job));
+	return idempotency_store_guard(db, cx, a->project, a->guard, &a->task);
 }
 
 static enum err run_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
@@ -70,10 +74,10 @@ static enum err run_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 }
 
 enum err fire_store_run_now(struct db *db, struct ctx *cx, const char *zones, const struct id *project, const struct id *id,
-                            struct str who, struct id *task)
+                            struct str who, struct idempotency_guard *guard, struct id *task)
 {
 	static const struct txn RUNNING = { "run_schedule", run_work, run_done };
-	struct running_now a = { .zones = zones, .project = project, .id = id, .who = who };
+	struct running_now a = { .zones = zones, .project = project, .id = id, .who = who, .guard = guard };
 
 	TRY(txn_run(db, cx, &RUNNING, &a));
 	*task = a.task;

@@ -1,4 +1,5 @@
 #pragma once
+#include "store/idempotency_store.h"
 #include "store/schedule_row.h"
 
 /* Firing: ledger row, task and the moved schedule in one transaction (design.md 10). Any number of
@@ -40,12 +41,13 @@ enum err fire_store_forget(struct db *db, struct ctx *cx, int64_t days, bool *mo
 /* --- by hand ---------------------------------------------------------------------------------------- */
 
 /* Queues a task now, whatever the timetable, pause or overlap say; the schedule stays as it is. `who` stands in
- * the ledger. ERR_CONFLICT if its task cannot be queued. */
+ * the ledger. ERR_CONFLICT if its task cannot be queued, or the schedule is cancelled. `guard` NULL =
+ * without a key. */
 enum err fire_store_run_now(struct db *db, struct ctx *cx, const char *zones, const struct id *project, const struct id *id,
-                            struct str who, struct id *task);
+                            struct str who, struct idempotency_guard *guard, struct id *task);
 enum { FIRE_BACKFILL_MOST = 1000 };
 /* Queues a task for each nominal time from `from` to `to` that has none, also of times before its start. Times
- * that are not decided yet are left alone. ERR_INPUT for more than FIRE_BACKFILL_MOST times. */
+ * that are not decided yet are left alone. ERR_INPUT for more than FIRE_BACKFILL_MOST times, ERR_CONFLICT as above. */
 enum err fire_store_backfill(struct db *db, struct ctx *cx, const char *zones, const struct id *project,
                              const struct id *id, int64_t from, int64_t to, struct str who, size_t *queued, size_t *left_alone);
 /* The ledger of a schedule (it is there: schedule_store_get), newest first, nominal times before `before`

@@ -48,3 +48,12 @@ enum err idempotency_store_take(struct db *db, struct ctx *cx, const struct id *
 	TRY(e);
 	return db_exec(db, cx, &PURGE, VALS(v_i(PURGED_AT_ONCE)));
 }
+
+enum err idempotency_store_guard(struct db *db, struct ctx *cx, const struct id *project, struct idempotency_guard *guard,
+                                 const struct id *made)
+{
+	if (!guard)
+		return OK;
+	guard->once.answer = guard->say(cx, guard->arg, made);
+	return idempotency_store_take(db, cx, project, &guard->once, &guard->taken);
+}

@@ -222,10 +222,11 @@ static const struct sql BEAT = {
 /* A beat that nobody kept says as little as one that lapsed. */
 static const struct sql IS_GRACE = {
 	"SELECT grace_until > NOW(6) OR at < NOW(6) - INTERVAL 3 SECOND FROM beat WHERE id = 1", "" };
+/* Those too whose lease will be over within a second, with how long it still is. */
 static const struct sql DEAD_NODES = {
-	"(SELECT id, session FROM node FORCE INDEX (lease)"
-	" WHERE state IN ('live', 'draining') AND lease_until < NOW(6) LIMIT 20)"
-	" UNION ALL (SELECT id, session FROM node FORCE INDEX (lease)"
+	"(SELECT id, session, TIMESTAMPDIFF(MICROSECOND, NOW(6), lease_until) FROM node FORCE INDEX (lease)"
+	" WHERE state IN ('live', 'draining') AND lease_until < NOW(6) + INTERVAL 1 SECOND LIMIT 20)"
+	" UNION ALL (SELECT id, session, -1 FROM node FORCE INDEX (lease)"
 	" WHERE state = 'gone' AND EXISTS (SELECT 1 FROM running r WHERE r.node_id = node.id) LIMIT 20)", "" };
 static const struct sql NODE_GONE = {
 	"UPDATE node FORCE INDEX (PRIMARY) SET state = 'gone', claims = claims + 1, running = 0"
@@ -374,13 +375,15 @@ static enum err take_back_work(struct db *db, struct ctx *cx, void *arg)
 	return lane_count_release(db, cx, counts, n);
 }
 
-enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
+enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken, int64_t *next_us)
 {
 	static const struct txn TXN = { "take_back", take_back_work, NULL }; /* what was moved is not moved again */
 	bool grace = false;
 	struct rows r;
 
 	*taken = 0;
+	if (next_us)
+		*next_us = LEASE_AHEAD_US;
 	TRY(db_query(db, cx, &DEAD_NODES, NULL, 0, &r));
 	if (r.n)
 		TRY(in_grace(db, cx, &grace));
@@ -388,9 +391,14 @@ enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken)
 		return OK;
 	for (size_t i = 0; i < r.n; i++) {
 		struct take_back b = { .node_id = val_int(&row(&r, i)[0]), .session = val_str(&row(&r, i)[1]) };
+		int64_t left_us = val_int(&row(&r, i)[2]);
+		enum err e;
 
-		enum err e = txn_run(db, cx, &TXN, &b);
-
+		if (next_us && left_us >= 0 && left_us < *next_us)
+			*next_us = left_us;
+		if (left_us >= 0)
+			continue;
+		e = txn_run(db, cx, &TXN, &b);
 		if (e != OK)
 			return b.grace ? OK : e;
 		*taken += (int64_t)b.n;

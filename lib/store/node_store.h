@@ -42,8 +42,10 @@ enum err node_store_live(struct db *db, struct ctx *cx, int64_t *n);
  * old (the database was away: nobody's lease may be judged yet). *grace = true while it lasts. */
 enum err node_store_beat(struct db *db, struct ctx *cx, int64_t lease_s, bool *grace);
 /* Takes back the tasks of nodes whose lease is over (schema.md 5): next attempt, or cancelled if that
- * was asked. Cause node_lost. Nothing during grace. *taken = tasks moved; call again while more. */
-enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken);
+ * was asked. Cause node_lost. Nothing during grace. *taken = tasks moved; call again while more.
+ * *next_us (may be NULL) = microseconds until the next lease is over, LEASE_AHEAD_US at most. */
+enum { LEASE_AHEAD_US = 1000000 };
+enum err node_store_take_back(struct db *db, struct ctx *cx, int64_t *taken, int64_t *next_us);
 
 /* --- by an operator --- */
 /* Gives back tasks that are preparing or running by their rows, but in no node's `running`: what a fault of the

@@ -12,6 +12,10 @@ struct outbox_row {
 	int64_t at;           /* of the event */
 	int64_t lane;
 	unsigned flags;       /* of model/callback */
+	int64_t attempt;      /* as of the event, -1 = not known any more */
+	bool is_named;        /* its webhook-id is callback_message_id's; else, from before, its number */
+	enum outbox_gone { OUTBOX_THERE, OUTBOX_GONE_FOR_TASK, OUTBOX_GONE_FOR_CODE } gone; /* its URL answered 410 before */
+	unsigned by_hand;     /* 1 = redelivered, 2 = alone or a test: tried even where the receiver rests */
 	int64_t lane_failures; /* as stored for the lane, when it was asked for by its time; else -1 */
 };
 
@@ -20,6 +24,7 @@ struct outbox_lane {
 	int64_t lane;
 	size_t room;
 	int64_t wait_s; /* with room 0: look again after that */
+	size_t probes;  /* with room 0, since the receiver rests: room for rows by hand */
 	bool more;      /* rows of it are known to wait: they are asked for, whatever receiver.next_at says */
 	bool is_met, is_full; /* outbox_store_take's own */
 };
@@ -38,6 +43,9 @@ struct outbox_taken {
  * the copy's room is counted down. */
 enum err outbox_store_take(struct db *db, struct ctx *cx, struct outbox_want *want, struct outbox_taken *out);
 
+/* Why a row is not due: outbox.waits. */
+enum outbox_wait { OUTBOX_WAITS_FOR_NOTHING, OUTBOX_WAITS_RETRY, OUTBOX_WAITS_RETRY_AFTER, OUTBOX_WAITS_RECEIVER, OUTBOX_WAITS_PAUSED };
+
 enum outbox_end {
 	OUTBOX_DELIVERED,
 	OUTBOX_AGAIN,    /* failed: tried again in next_s */
@@ -49,12 +57,16 @@ struct outbox_outcome {
 	enum outbox_end end;
 	struct outbox_row row;
 	bool tried;    /* a call was made: it goes into the log of tries */
-	bool gone;     /* 410: the registered callback is disabled */
+	bool gone;     /* 410: the registered callback is disabled, or that URL of the task, and of its code */
 	int64_t next_s;
+	enum outbox_wait waits; /* until then */
+	int64_t asked_s; /* its receiver's Retry-After: its URL is held so long */
 	int64_t status, took_ms, lookup_ms, connect_ms, first_byte_ms; /* status 0 = no answer */
 	struct str error, address, answer; /* answer: its first bytes */
+	struct str request, body;          /* what was sent: its headers, a line each; n 0 = nothing */
+	struct str answer_headers;         /* a line each */
 };
-enum { OUTBOX_ANSWER_BYTES = 1024 };
+enum { OUTBOX_ANSWER_BYTES = 1024, OUTBOX_BODY_BYTES = 16384, OUTBOX_LINES_BYTES = 4096 }; /* more is not kept */
 /* How a lane fares: failures in a row, and the seconds for which it is not called (0 = it is). */
 struct outbox_health {
 	int64_t lane, failures, open_s;

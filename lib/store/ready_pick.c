@@ -91,6 +91,14 @@ static struct pick_lane *add_lane(struct ctx *cx, struct pick *p, int64_t id)
 	return found ? found : append_lane(cx, p, id);
 }
 
+static bool is_passed(const struct pick *p, int64_t lane)
+{
+	for (size_t i = 0; i < p->who->passed_n; i++)
+		if (p->who->passed[i] == lane)
+			return true;
+	return false;
+}
+
 static bool may_start(const struct pick_lane *l)
 {
 	return l->open && l->room != 0;
@@ -132,8 +140,8 @@ static enum err read_flat(struct db *db, struct ctx *cx, struct pick *p)
 	struct pick_row *rows;
 	struct rows r;
 
-	TRY(db_query(db, cx, &FLAT, VALS(v_i(p->cluster_id), v_t(s->last_rank), v_id(&s->last_task),
-	                                 v_i(p->cluster_id), v_t(s->last_rank), v_i((int64_t)asked)), &r));
+	TRY(db_query(db, cx, &FLAT, VALS(v_i(p->who->cluster_id), v_t(s->last_rank), v_id(&s->last_task),
+	                                 v_i(p->who->cluster_id), v_t(s->last_rank), v_i((int64_t)asked)), &r));
 	rows = arena_array(&cx->arena, r.n + 1, sizeof *rows);
 	for (size_t i = 0; i < r.n; i++) {
 		const struct val *v = row(&r, i);
@@ -141,7 +149,7 @@ static enum err read_flat(struct db *db, struct ctx *cx, struct pick *p)
 
 		rows[i] = row_of(v);
 		if (id_is_zero(&l->code_id)) {
-			l->open = val_int(&v[4]) != 0;
+			l->open = val_int(&v[4]) != 0 && !is_passed(p, l->id);
 			l->code_id = val_id(&v[5]);
 			l->head_rank = l->new_head = val_time(&v[6]);
 			l->room = val_int(&v[7]);
@@ -167,18 +175,20 @@ static void add_sources(struct ctx *cx, struct pick *p, const struct rows *r)
 		l->head_rank = l->new_head = r->columns > 4 ? val_time(&v[4]) : val_time(&v[1]);
 		l->code_id = val_id(&v[2]);
 		l->room = val_int(&v[3]);
-		l->open = l->is_source = true;
+		l->open = !is_passed(p, l->id);
+		l->is_source = true;
 	}
 }
 
 static enum err list_aside_lanes(struct db *db, struct ctx *cx, struct pick *p)
 {
+	size_t enough = p->most + p->who->passed_n; /* those to pass over may be the first */
 	struct rows r;
 
-	TRY(db_query(db, cx, &ASIDE_LANES, VALS(v_i(p->cluster_id), v_i((int64_t)p->most + 1)), &r));
+	TRY(db_query(db, cx, &ASIDE_LANES, VALS(v_i(p->who->cluster_id), v_i((int64_t)enough + 1)), &r));
 	add_sources(cx, p, &r);
 	/* lanes that were not listed have no row before the last one's head */
-	p->horizon = r.n > p->most ? val_time(&row(&r, r.n - 1)[1]) : INT64_MAX;
+	p->horizon = r.n > enough ? val_time(&row(&r, r.n - 1)[1]) : INT64_MAX;
 	return OK;
 }
 
@@ -186,7 +196,7 @@ static enum err list_open_lanes(struct db *db, struct ctx *cx, struct pick *p)
 {
 	struct rows r;
 
-	TRY(db_query(db, cx, &OPEN_LANES, VALS(v_i(p->cluster_id)), &r));
+	TRY(db_query(db, cx, &OPEN_LANES, VALS(v_i(p->who->cluster_id)), &r));
 	add_sources(cx, p, &r);
 	p->horizon = INT64_MAX;
 	return OK;
@@ -360,7 +370,7 @@ static enum err merge(struct db *db, struct ctx *cx, struct pick *p)
 /* Once more, by the heads of open lanes; what is to be set aside, and new heads, stay as found. */
 static enum err pick_by_lane(struct db *db, struct ctx *cx, struct pick *p)
 {
-	struct pick again = { .cluster_id = p->cluster_id, .most = p->most, .by_lane = true,
+	struct pick again = { .who = p->who, .most = p->most, .by_lane = true,
 		              .taken = p->taken, .aside = p->aside, .aside_n = p->aside_n };
 
 	again.flat.last_rank = FIRST_RANK;
@@ -385,9 +395,9 @@ static enum err pick_by_lane(struct db *db, struct ctx *cx, struct pick *p)
 	return OK;
 }
 
-enum err ready_pick(struct db *db, struct ctx *cx, int64_t cluster_id, size_t most, struct pick *out)
+enum err ready_pick(struct db *db, struct ctx *cx, const struct node_claim *who, size_t most, struct pick *out)
 {
-	struct pick p = { .cluster_id = cluster_id, .most = most };
+	struct pick p = { .who = who, .most = most };
 
 	p.taken = arena_array(&cx->arena, most, sizeof *p.taken);
 	p.aside = arena_array(&cx->arena, PICK_ASIDE_MOST, sizeof *p.aside);

@@ -1,12 +1,13 @@
 #pragma once
-#include "store/db.h"
+#include "store/ready_store.h"
 
 /* Inside lib/store: which rows of `ready` a claim takes. Plain reads, to be made under the turn.
  *
  * The order is that of rank, exact, out of several sources that are merged: the cluster's flat order
  * (ready.place = cluster), and the rows set aside (place = -lane) of open lanes that have some. Rows
  * of closed lanes met in the flat order are set aside once, at most PICK_ASIDE_MOST a claim; when
- * that is not enough, the heads of the open lanes serve instead (docs/schema.md, "Claim"). */
+ * that is not enough, the heads of the open lanes serve instead (docs/schema.md, "Claim"). Lanes that
+ * the node passes over are as closed ones to it; others take their rows out of those set aside. */
 enum { PICK_ASIDE_MOST = 400 };
 
 struct pick_row {
@@ -43,15 +44,15 @@ struct pick {
 	size_t lane_n, lane_room;
 	bool more;                 /* it ended early: another claim would find more */
 
-	int64_t cluster_id;        /* for ready_pick.c alone from here */
+	const struct node_claim *who; /* for ready_pick.c alone from here */
 	size_t most;
 	int64_t horizon;
 	bool by_lane;
 	struct pick_source flat;
 };
 
-/* Picks at most `most` rows. In the ctx's arena. */
-enum err ready_pick(struct db *db, struct ctx *cx, int64_t cluster_id, size_t most, struct pick *out);
+/* Picks at most `most` rows for a node of who's cluster. In the ctx's arena. */
+enum err ready_pick(struct db *db, struct ctx *cx, const struct node_claim *who, size_t most, struct pick *out);
 
 /* Its statements, for the test that EXPLAINs each. */
 extern const struct sql *const READY_PICK_STATEMENTS[];

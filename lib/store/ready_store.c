@@ -292,7 +292,7 @@ static enum err claim_work(struct db *db, struct ctx *cx, void *arg)
 	TRY(take_turn(db, cx, c->who, &may));
 	if (!may)
 		return OK;
-	TRY(ready_pick(db, cx, c->who->cluster_id, c->most, &c->pick));
+	TRY(ready_pick(db, cx, c->who, c->most, &c->pick));
 	TRY(set_aside(db, cx, &c->pick));
 	if (c->pick.n)
 		TRY(c->one_by_one ? move_one_by_one(db, cx, c) : move_rows(db, cx, c));

@@ -37,7 +37,9 @@ struct claimed {
 
 struct node_claim {
 	int64_t node_id, cluster_id;
-	struct str session; /* 16 bytes */
+	struct str session;    /* 16 bytes */
+	const int64_t *passed; /* lanes that a claim passes over, since the node lacks what their tasks need; of a claim alone */
+	size_t passed_n;
 };
 
 /* Is anything due in the cluster? One autocommit SELECT. */

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "store/fire_store.h"
 #include "store/fire_write.h"
+#include "store/large_payload.h"
 #include "store/txn.h"
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -12,7 +13,7 @@
 
 static const struct sql GET = { COLUMNS("s.payload") "WHERE s.id = ? AND s.project_id = ?", "ss" };
 static const struct sql LIST = {
-	COLUMNS("IF(OCTET_LENGTH(s.payload) <= 65536, s.payload, NULL)")
+	COLUMNS(PAYLOAD_SMALL("s.payload"))
 	"WHERE s.project_id = ? ORDER BY s.id DESC LIMIT ? OFFSET ?", "sii" };
 static const struct sql LOCK = {
 	"SELECT " SCHEDULE_COLUMNS("''", "0", "s.payload") " FROM schedule s WHERE s.id = ? AND s.project_id = ? FOR UPDATE", "ss" };
@@ -62,6 +63,17 @@ enum err schedule_store_list(struct db *db, struct ctx *cx, const struct id *pro
 	*n = r.n;
 	for (size_t i = 0; i < r.n; i++)
 		(*out)[i] = schedule_from_row(row(&r, i));
+	return OK;
+}
+
+static const struct sql LARGE = { "SELECT payload FROM schedule WHERE id = ?", "s" };
+
+enum err schedule_store_add_payloads(struct db *db, struct ctx *cx, struct schedule *schedules, size_t n)
+{
+	int64_t left = PAYLOADS_LARGE_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		TRY(large_payload_read(db, cx, &LARGE, &schedules[i].id, schedules[i].payload_bytes, &left, &schedules[i].payload));
 	return OK;
 }
 
@@ -130,16 +142,17 @@ static enum err set_times(struct db *db, struct ctx *cx, struct timetables *ts, 
 struct adding {
 	const struct id *project;
 	const char *zones;
-	const struct schedule_order *orders;
+	struct schedule_order *orders;
 	const struct code_target *targets;
 	size_t n;
-	int64_t most;
+	int64_t most, left; /* left: how many more the project may have when these are there, or are refused */
+	struct idempotency_guard *guard;
 };
 
 static enum err new_schedule(struct db *db, struct ctx *cx, struct timetables *ts, const struct adding *a, size_t i,
                              int64_t now, struct val *out)
 {
-	const struct schedule_order *o = &a->orders[i];
+	struct schedule_order *o = &a->orders[i];
 	struct schedule s = schedule_default();
 	struct timetable t;
 
@@ -150,7 +163,8 @@ static enum err new_schedule(struct db *db, struct ctx *cx, struct timetables *t
 	if (s.start_at == TIME_NONE)
 		s.start_at = now + o->delay_us;
 	TRY(timetables_make(ts, db, cx, &s, &t));
-	TRY(set_times(db, cx, ts, &s, timetable_begin(&t, now), &t));
+	TRY(set_times(db, cx, ts, &s, timetable_owed_from(&t, &s, now), &t));
+	o->unowed = timetable_unowed(&cx->arena, &t, s.start_at - 1, s.accounted_to);
 	out[0] = v_s(str_bytes(arena_copy(&cx->arena, s.id.b, ID_BYTES), ID_BYTES));
 	out[1] = v_id(a->project);
 	definition_row(out + 2, &s, &t);
@@ -161,7 +175,7 @@ static enum err new_schedule(struct db *db, struct ctx *cx, struct timetables *t
 static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 {
 	enum { PAGE = 500 };
-	const struct adding *a = arg;
+	struct adding *a = arg;
 	struct timetables ts = { .folder = a->zones };
 	struct val *v = arena_array(&cx->arena, (a->n < PAGE ? a->n : PAGE) * ADD_COLUMNS, sizeof *v);
 	struct rows r;
@@ -169,7 +183,10 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 
 	TRY(schedule_now(db, cx, &now));
 	TRY(db_query(db, cx, &COUNT, VALS(v_id(a->project), v_i(a->most + 1)), &r));
-	if (val_int(&row(&r, 0)[0]) + (int64_t)a->n > a->most)
+	a->left = a->most - val_int(&row(&r, 0)[0]);
+	if (a->left < 0) /* the limit has been lowered */
+		a->left = 0;
+	if ((int64_t)a->n > a->left)
 		return err_set(cx, ERR_FORBIDDEN, "a project may have %lld schedules that are not over",
 		               (long long)a->most);
 	for (size_t at = 0; at < a->n; at += PAGE) {
@@ -180,7 +197,8 @@ static enum err add_work(struct db *db, struct ctx *cx, void *arg)
 				return cx->err < ERR_INTERNAL ? err_wrap(cx, "schedules[%zu]", at + i) : cx->err;
 		TRY(db_exec_array(db, cx, &ADD, v, n));
 	}
-	return OK;
+	a->left -= (int64_t)a->n;
+	return idempotency_store_guard(db, cx, a->project, a->guard, &a->orders[0].value.id);
 }
 
 static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
@@ -194,12 +212,16 @@ static enum err add_done(struct db *db, struct ctx *cx, void *arg, bool *yes)
 }
 
 enum err schedule_store_add(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
-                            const struct schedule_order *orders, const struct code_target *targets, size_t n, int64_t most)
+                            struct schedule_order *orders, const struct code_target *targets, size_t n, int64_t most,
+                            struct idempotency_guard *guard, int64_t *left)
 {
 	static const struct txn ADDING = { "add_schedule", add_work, add_done };
-	struct adding a = { project, zones, orders, targets, n, most };
+	struct adding a = { project, zones, orders, targets, n, most, -1, guard };
+	enum err e = n ? txn_run(db, cx, &ADDING, &a) : OK;
 
-	return n ? txn_run(db, cx, &ADDING, &a) : OK;
+	if (left)
+		*left = a.left;
+	return e;
 }
 
 /* --- changing ---------------------------------------------------------------------------------- */
@@ -214,7 +236,7 @@ static const struct sql END_WAITING = {
 struct changing {
 	const struct id *project, *id, *code;
 	const char *zones;
-	const struct schedule_order *order;
+	struct schedule_order *order;
 };
 
 static enum err lock(struct db *db, struct ctx *cx, const struct changing *c, struct schedule *out)
@@ -255,12 +277,13 @@ static int64_t later(int64_t a, int64_t b)
 
 static enum err change_work(struct db *db, struct ctx *cx, void *arg)
 {
+	enum { MS = 1000 }; /* the wire's times are cut to it: a start that was read and sent back is the same */
 	const struct changing *c = arg;
 	struct timetables ts = { .folder = c->zones };
 	struct val v[DEFINITION_COLUMNS + 1];
 	struct timetable t;
 	struct schedule s;
-	int64_t now, from;
+	int64_t now, started, from;
 
 	TRY(lock(db, cx, c, &s));
 	TRY(schedule_now(db, cx, &now));
@@ -268,23 +291,25 @@ static enum err change_work(struct db *db, struct ctx *cx, void *arg)
 		TRY(settle_old(db, cx, &ts, &s, now));
 	if (s.state != SCHEDULE_SCHEDULED)
 		return err_set(cx, ERR_CONFLICT, "the schedule is %s", schedule_state_name(s.state));
+	started = s.start_at / MS;
 	schedule_apply(c->order, &s);
 	if (c->code)
 		s.code_id = *c->code;
 	TRY(timetables_make(&ts, db, cx, &s, &t));
 	from = s.accounted_to == TIME_NONE ? timetable_begin(&t, s.created_at) : s.accounted_to;
 	if (schedule_is_sent(c->order, FIELD_START_AT))
-		from = later(from, timetable_begin(&t, now));
+		from = later(from, timetable_owed_from(&t, &s, now));
 	else if (schedule_is_retimed(c->order))
 		from = later(from, now);
 	TRY(set_times(db, cx, &ts, &s, from, &t));
+	c->order->unowed = s.start_at / MS == started ? "" : timetable_unowed(&cx->arena, &t, s.start_at - 1, from);
 	definition_row(v, &s, &t);
 	v[DEFINITION_COLUMNS] = v_id(c->id);
 	return db_exec(db, cx, &CHANGE, v, DEFINITION_COLUMNS + 1);
 }
 
 enum err schedule_store_change(struct db *db, struct ctx *cx, const struct id *project, const char *zones,
-                               const struct id *id, const struct schedule_order *order, const struct id *code)
+                               const struct id *id, struct schedule_order *order, const struct id *code)
 {
 	static const struct txn CHANGING = { "change_schedule", change_work, NULL }; /* harmless to repeat */
 	struct changing c = { project, id, code, zones, order };
@@ -414,7 +439,8 @@ enum err schedule_store_preview(struct db *db, struct ctx *cx, const struct id *
 		s->start_at = now + (order ? order->delay_us : 0);
 	TRY(timetables_make(&ts, db, cx, s, &p.timetable));
 	from = id && s->accounted_to != TIME_NONE ? later(s->accounted_to, order && schedule_is_retimed(order) ? now : s->accounted_to)
-	                                          : timetable_begin(&p.timetable, now);
+	                                          : timetable_owed_from(&p.timetable, s, now);
+	p.unowed = id ? "" : timetable_unowed(&cx->arena, &p.timetable, s->start_at - 1, from);
 	if (order)
 		TRY(timetable_check(cx, &p.timetable, from));
 	left = s->state == SCHEDULE_SCHEDULED ? schedule_runs_left(s) : 0;

@@ -2,7 +2,7 @@
 #include "store/db.h"
 
 /* The number of the newest migration that this program knows. */
-enum { SCHEMA_VERSION = 25 };
+enum { SCHEMA_VERSION = 28 };
 
 /* OK if this program may run on that schema (its version is not below ours, and its oldest_program
  * not above); ERR_BUSY otherwise, and the sentence says what to do. */

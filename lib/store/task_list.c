@@ -262,7 +262,7 @@ enum err task_store_list(struct db *db, struct ctx *cx, const struct id *project
 			qsort(l.ids + l.offset, shown, sizeof *l.ids, descending);
 		page.tasks = arena_array(&cx->arena, shown, sizeof *page.tasks);
 		TRY(task_rows_read(db, cx, project, l.ids + l.offset, shown,
-		                   f->with_payload ? PAYLOAD_SHORT : PAYLOAD_NONE, page.tasks, &page.n));
+		                   f->with_payload ? PAYLOAD_LIST : PAYLOAD_NONE, page.tasks, &page.n));
 	}
 	page.searched_to = l.searched_to;
 	page.searched_before = l.searched_before;

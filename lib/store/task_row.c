@@ -1,14 +1,14 @@
 #include "store/task_row.h"
 
+#include "store/large_payload.h"
+
 #define TEN "?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 #define HUNDRED TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN
 #define TEN_TYPES "ssssssssss"
 #define HUNDRED_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES TEN_TYPES
 
-/* A page of tasks shows payloads up to the size that IronWorker took; a hundred of ours at their limit
- * would be 300 MiB. */
 #define WHOLE "p.body"
-#define SHORT "IF(OCTET_LENGTH(p.body) <= 65536, p.body, NULL)"
+#define SHORT PAYLOAD_SMALL("p.body")
 
 #define COLUMNS(payload)                                                                                 \
 	"SELECT t.id, t.project_id, t.code_id, t.revision, t.lane_id, l.cluster_id, c.name, k.name,"      \
@@ -26,6 +26,8 @@
 static const struct sql ONE = { COLUMNS(WHOLE) " WHERE t.id = ? AND t.project_id = ?", "iss" };
 static const struct sql ONE_SHORT = { COLUMNS(SHORT) " WHERE t.id = ? AND t.project_id = ?", "iss" };
 static const struct sql MANY = { COLUMNS(SHORT) " WHERE t.id IN (" HUNDRED ") AND t.project_id = ?", "i" HUNDRED_TYPES "s" };
+
+static const struct sql LARGE = { "SELECT body FROM payload WHERE task_id = ?", "s" };
 
 static void read_times(const struct val *v, struct task *t)
 {
@@ -92,6 +94,15 @@ static enum err query(struct db *db, struct ctx *cx, const struct id *project, c
 	return db_query(db, cx, &MANY, v, TASK_ROWS_MOST + 2, r);
 }
 
+static enum err add_large(struct db *db, struct ctx *cx, struct task *tasks, size_t n)
+{
+	int64_t left = PAYLOADS_LARGE_BYTES;
+
+	for (size_t i = 0; i < n; i++)
+		TRY(large_payload_read(db, cx, &LARGE, &tasks[i].id, tasks[i].payload_bytes, &left, &tasks[i].payload));
+	return OK;
+}
+
 enum err task_rows_read(struct db *db, struct ctx *cx, const struct id *project, const struct id *ids, size_t n,
                         enum payload_part payload, struct task *out, size_t *found)
 {
@@ -105,5 +116,5 @@ enum err task_rows_read(struct db *db, struct ctx *cx, const struct id *project,
 		for (size_t k = 0; k < r.n; k++)
 			if (str_equal(id_view(&ids[i]), val_str(&row(&r, k)[0])))
 				out[(*found)++] = task_of(row(&r, k), payload);
-	return OK;
+	return payload == PAYLOAD_LIST ? add_large(db, cx, out, *found) : OK;
 }

@@ -5,7 +5,7 @@
 enum { TASK_ROWS_MOST = 100 };
 enum payload_part {
 	PAYLOAD_NONE,
-	PAYLOAD_SHORT, /* those up to 64 KiB */
+	PAYLOAD_LIST, /* those up to 64 KiB; of larger ones, in order, as many as are 16 MiB together */
 	PAYLOAD_WHOLE,
 };
 /* Those of `ids` (n <= TASK_ROWS_MOST) that are the project's, in the order of `ids`; `out` has room

@@ -13,7 +13,8 @@
 
 /* --- queueing ---------------------------------------------------------------------------------- */
 
-enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, ONE_PAGE_BYTES = 64 << 10, DUPLICATE = 1062 };
+enum { ADD_TRIES = 3, PAGE_TASKS = 1000, PAGE_BYTES = 2 << 20, ONE_PAGE_BYTES = 64 << 10, DUPLICATE = 1062,
+       CLOCK_ERROR_MOST_US = 200000 };
 
 /* A locking read waits for an insert that is under way on a connection we have lost. */
 static const struct sql IS_QUEUED = { "SELECT 1 FROM task WHERE id = ? AND project_id = ? LOCK IN SHARE MODE", "ss" };
@@ -109,6 +110,20 @@ static bool is_large(const struct add *a)
 	return bytes > ONE_PAGE_BYTES;
 }
 
+/* A statement that a hanging server had not begun when its deadline passed is never carried out: waits for the rest of
+ * it, which is the error of our notion of the server's clock. */
+static bool is_past_deadline(struct db *db, int64_t until)
+{
+	const struct timespec pause = { 0, 1000000 };
+	int64_t past = until + db_clock_error(db);
+
+	if (past - until > CLOCK_ERROR_MOST_US)
+		return false;
+	while (clock_boot_us() <= past)
+		nanosleep(&pause, NULL);
+	return true;
+}
+
 /* The usual case: one array, one round trip, its own commit. Its deadline keeps a server that hung
  * from beginning it late, but not from ending what had begun: hence ERR_UNSURE. */
 static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64_t until)
@@ -122,6 +137,8 @@ static enum err add_one_page(struct db *db, struct ctx *cx, struct add *a, int64
 		FAULT_POINT("enqueue_page", "after_commit");
 		if (e == OK || (try > 0 && db_errno(db) == DUPLICATE))
 			return OK; /* its own ids, of a try whose answer was lost */
+		if (db_was_unread(db) && is_past_deadline(db, until))
+			return e;
 		if (db_is_unsure(db)) {
 			TRY(ask_whether_added(db, cx, a, until, &yes));
 			if (yes)
@@ -204,8 +221,10 @@ static enum err must_exist(struct db *db, struct ctx *cx, const struct id *proje
 	return r.n ? OK : err_set(cx, ERR_NOT_FOUND, "task not found");
 }
 
+/* What a failed task printed last is not to be had again. */
 static const struct sql PROGRESS = {
-	"UPDATE task SET percent = IFNULL(?, percent), msg = IFNULL(?, msg), updated_at = NOW(6)"
+	"UPDATE task SET percent = IFNULL(?, percent), msg = IF(state IN ('error', 'killed'), msg, IFNULL(?, msg)),"
+	" updated_at = NOW(6)"
 	" WHERE id = ? AND project_id = ?", "isss" };
 
 enum err task_store_progress(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,

@@ -70,7 +70,7 @@ enum err task_store_cancel(struct db *db, struct ctx *cx, const struct id *proje
 enum { CANCEL_BELLS_MOST = 16 };
 enum err task_store_cancel_code(struct db *db, struct ctx *cx, const struct id *project, const struct id *code,
                                 struct str who, int64_t budget_us, struct str bells[CANCEL_BELLS_MOST], size_t *n);
-/* percent and msg, in any state; negative percent or msg.p NULL = leave. */
+/* percent and msg, in any state; negative percent or msg.p NULL = leave. The msg of a failed task stays. */
 enum err task_store_progress(struct db *db, struct ctx *cx, const struct id *project, const struct id *task,
                              int64_t percent, struct str msg);
 

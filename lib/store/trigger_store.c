@@ -28,9 +28,10 @@ static const struct sql NOTE = {
 static const struct sql OLDEST_KEPT = {
 	"SELECT id FROM trigger_request WHERE trigger_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?", "si" };
 static const struct sql TRIM = { "DELETE FROM trigger_request WHERE trigger_id = ? AND id < ?", "ss" };
+/* Ids order by the millisecond only; about a hundred are there to be sorted. */
 static const struct sql NOTES = {
 	"SELECT at, address, verdict, reason, delivery, body, task_id FROM trigger_request WHERE trigger_id = ?"
-	" ORDER BY id DESC LIMIT ?", "si" };
+	" ORDER BY at DESC, id DESC LIMIT ?", "si" };
 
 enum { DUPLICATE = 1062, TEXT_BYTES = 255, ADDRESS_BYTES = 64 };
 

@@ -1,6 +1,6 @@
 /* The two ends of callback_rate (tests/bench/bench.py):
  *   bench_callback serve           a receiver: prints its port, then answers 200 to every POST until its
- *                                  standard input ends; connections to its second port are never answered
+ *                                  standard input ends
  *   bench_callback post URL N      N POSTs of a callback's size by libcurl's multi interface, 8 at a time,
  *                                  and prints how many a second that were */
 #include "base/clock.h"
@@ -131,13 +131,12 @@ static int serve(void)
 {
 	struct loop *l = loop_new();
 	struct listener listener = { .loop = l };
-	int port, silent_port;
+	int port;
 
 	listener.fd = listen_on_all(&port);
-	listen_on_all(&silent_port);
 	if (!l || !loop_add(l, listener.fd, EPOLLIN, on_listener, &listener) || !loop_add(l, STDIN_FILENO, EPOLLIN, on_stdin, l))
 		give_up("bench_callback: loop");
-	printf("%d %d\n", port, silent_port);
+	printf("%d\n", port);
 	fflush(stdout);
 	return !loop_run(l);
 }

@@ -338,14 +338,19 @@ static void fall_due(struct bench *b, struct ctx *cx)
 		usleep(5000); /* no test's wait: what is measured begins there */
 }
 
-/* Wall time, and the processor's: of all programs, and of this one and its database. */
+/* Wall time, and the processor's: of all programs, and of this one and its database; and what was waited for a row's lock. */
 struct spent {
 	double wall_s, all_s, ours_s;
+	int64_t lock_waits, lock_ms;
 };
 
-static struct spent spent_so_far(pid_t database)
+#define STATUS(name) \
+	"SELECT CAST(VARIABLE_VALUE AS SIGNED) FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = '" name "'"
+
+static struct spent spent_so_far(struct bench *b, struct ctx *cx, pid_t database)
 {
-	return (struct spent){ (double)clock_boot_us() / 1e6, machine_busy_s(), process_busy_s(database) + process_busy_s(getpid()) };
+	return (struct spent){ (double)clock_boot_us() / 1e6, machine_busy_s(), process_busy_s(database) + process_busy_s(getpid()),
+	                       number(b, cx, STATUS("INNODB_ROW_LOCK_WAITS")), number(b, cx, STATUS("INNODB_ROW_LOCK_TIME")) };
 }
 
 static pid_t database_pid(struct bench *b, struct ctx *cx)
@@ -367,8 +372,9 @@ static pid_t database_pid(struct bench *b, struct ctx *cx)
 static void tell_round(int r, double took_s, int64_t slowest_us, const struct spent *from, const struct spent *to)
 {
 	printf("    round %d: %.2f s until the last is fired; slowest transaction %.0f ms; in %.1f s the processors spent"
-	       " %.1f s on this, %.1f s on other programs\n", r + 1, took_s, (double)slowest_us / 1000, to->wall_s - from->wall_s,
-	       to->ours_s - from->ours_s, to->all_s - from->all_s - (to->ours_s - from->ours_s));
+	       " %.1f s on this, %.1f s on other programs; %lld waits for locks, %lld ms\n", r + 1, took_s, (double)slowest_us / 1000,
+	       to->wall_s - from->wall_s, to->ours_s - from->ours_s, to->all_s - from->all_s - (to->ours_s - from->ours_s),
+	       (long long)(to->lock_waits - from->lock_waits), (long long)(to->lock_ms - from->lock_ms));
 	fflush(stdout);
 }
 
@@ -394,11 +400,11 @@ static bool burst(struct bench *b)
 		calm.v[r] = claims_until(b, 0);
 		fall_due(b, &cx);
 		s.slowest_us = 0;
-		from = spent_so_far(database);
+		from = spent_so_far(b, &cx, database);
 		busy.v[r] = claims_until(b, BURST);
 		slower.v[r] = busy.v[r] / calm.v[r];
 		took.v[r] = (double)number(b, &cx, "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due), MAX(at)) FROM fire") / 1e6;
-		to = spent_so_far(database);
+		to = spent_so_far(b, &cx, database);
 		tell_round(r, took.v[r], s.slowest_us, &from, &to);
 		run(b, &cx, "DELETE FROM fire");
 	}

@@ -17,8 +17,7 @@ struct figures {
 void figures_print(const char *name, const struct figures *f, const char *unit);
 /* "name  median  (r1 r2 r3 r4 r5)  floor F" of a ÷ b by round. */
 void figures_ratio(const char *name, const struct figures *a, const struct figures *b, const char *floor);
-/* "name  r1 r2 r3 r4 r5 unit: the best keeps|BREAKS the promise of MOST": of a promise that a round in which somebody else had
- * the machine says nothing about; all rounds are shown. True if the best is at most `most`. */
+/* "name  median  (r1 r2 r3 r4 r5) unit: the median keeps|BREAKS the promise of MOST". True if the median is at most `most`. */
 bool figures_promise(const char *name, const struct figures *f, double most, const char *unit);
 /* Seconds of processor spent so far: by this machine on anything, all cores together; by one process, 0 if it is not there. */
 double machine_busy_s(void);

@@ -614,6 +614,8 @@ class DaemonContract(Contract):
         status, _, why = self.node.ask_image(self.engine, "nobody/has:this")
         self.assertEqual(FAILED, status, why)
         self.assertIn("neither the engine %s nor this node has" % self.engine, why)
+        for name in ("UPPER/case:1", "two words", "a//b", "../containers/json", "a:b:c", "x@sha256:12", 260 * "x"):
+            self.assertEqual(FAILED, self.node.ask_image(self.engine, name)[0], name)  # not asked again for ever
 
     def test_daemon_hangs(self):
         """a daemon that hangs: its jobs end, are cancelled and fenced all the same; the engine oci launches"""

@@ -216,7 +216,7 @@ START_TEST(what_is_not_a_queue_request_is_refused_and_changes_nothing)
 		{ "{\"tasks\":[{\"code_name\":{}}]}", "code_name", 400 },
 		{ "{\"tasks\":[{\"code_name\":\"nobody\"}]}", "nobody", 404 },
 		{ "{\"tasks\":[{\"code_name\":\"x\",\"cluster\":\"moon\"}]}", "", 404 },
-		{ "{\"a\":1,\"a\":2}", "JSON", 400 },
+		{ "{\"tasks\":[{\"code_name\":\"clustered\"}],\"tasks\":[]}", "tasks", 406 },
 	};
 	size_t before = count_tasks();
 
@@ -279,14 +279,71 @@ START_TEST(bodies_over_the_limit_are_413)
 		.uri = uri_of("P/tasks/webhook?code_name=big"), .token = developer.s,
 		.body = { big, (size_t)set.limits.payload_bytes + 1 } });
 	ck_assert_int_eq(over.status, 413);
-	auto_asked list = get("P/tasks?code_name=big");
-	json_t *listed = json_array_get(json_object_get(list.json, "tasks"), 0);
-	ck_assert_ptr_null(json_object_get(listed, "payload")); /* a page of such would be 300 MiB */
-	ck_assert_int_eq(json_integer_value(json_object_get(listed, "payload_size")), set.limits.payload_bytes);
 	auto_asked one = ask_with(&process, &(struct asking){ .method = "GET", .token = developer.s, .uri = arena_printf(
 		&settings_arena, "%s/tasks/%s", uri_of("P"), asked_text(&fits, "id")) });
 	ck_assert_uint_eq(json_string_length(json_object_get(one.json, "payload")), (size_t)set.limits.payload_bytes);
 	free(big);
+}
+END_TEST
+
+/* The oldest Ruby gem, with more than fits into any other request: up to the limit of one that queues, and behind all of it. */
+START_TEST(a_token_in_the_body_alone_is_found_in_whatever_may_be_sent)
+{
+	auto_ctx cx = { 0 };
+	size_t most = (size_t)set.limits.request_bytes;
+
+	given_code("heavy");
+	for (size_t over = 0; over < 2; over++) {
+		char *head = arena_printf(&cx.arena, "{\"tasks\":[{\"code_name\":\"heavy\",\"payload\":\"x\"}],\"fill\":\"");
+		char *end = arena_printf(&cx.arena, "\",\"oauth\":\"%s\"}", developer.s);
+		char *body = malloc(most + 1);
+
+		memset(body, '.', most + over);
+		memcpy(body, head, strlen(head));
+		memcpy(body + most + over - strlen(end), end, strlen(end));
+		auto_asked a = ask_with(&process, &(struct asking){ .method = "POST", .uri = uri_of("P/tasks"), .body = { body, most + over } });
+		ck_assert_int_eq(a.status, over ? 401 : 200);
+		body[most + over - 4] ^= 1; /* of the token's last characters */
+		auto_asked wrong = ask_with(&process, &(struct asking){ .method = "POST", .uri = uri_of("P/tasks"), .body = { body, most + over } });
+		ck_assert_int_eq(wrong.status, 401);
+		free(body);
+	}
+}
+END_TEST
+
+static int queue_payload(const char *bytes, size_t n)
+{
+	auto_asked a = ask_with(&process, &(struct asking){ .method = "POST", .uri = uri_of("P/tasks/webhook?code_name=roomy"),
+		.token = developer.s, .body = { bytes, n } });
+
+	return a.status;
+}
+
+/* A hundred at the limit would be 300 MiB. */
+START_TEST(the_list_has_all_small_payloads_and_the_first_16_mib_of_large_ones)
+{
+	size_t most = (size_t)set.limits.payload_bytes;
+	char *bytes = malloc(most);
+
+	memset(bytes, 'x', most);
+	given_code("roomy");
+	ck_assert_int_eq(queue_payload(bytes, 65536), 200);
+	ck_assert_int_eq(queue_payload(bytes, 65537), 200);
+	for (int i = 0; i < 6; i++)
+		ck_assert_int_eq(queue_payload(bytes, most), 200);
+	free(bytes);
+	auto_asked list = get("P/tasks?code_name=roomy");
+	json_t *tasks = json_object_get(list.json, "tasks");
+
+	ck_assert_uint_eq(json_array_size(tasks), 8);
+	for (size_t i = 0; i < 8; i++) { /* newest first: five at the limit are 15 MiB, and there is room for a smaller one */
+		json_t *payload = json_object_get(json_array_get(tasks, i), "payload");
+		json_t *size = json_object_get(json_array_get(tasks, i), "payload_size");
+
+		ck_assert_int_eq(payload == NULL, i == 5);
+		ck_assert_int_eq(size != NULL, i == 5);
+		ck_assert_uint_eq(i == 5 ? (size_t)json_integer_value(size) : json_string_length(payload), i < 6 ? most : i == 6 ? 65537 : 65536);
+	}
 }
 END_TEST
 
@@ -360,6 +417,7 @@ START_TEST(progress_is_set_in_any_state)
 {
 	struct id id = given_task("progress");
 	auto_asked set_it = post(task_path(&id, "/progress"), "{\"percent\":25,\"msg\":\"a quarter\"}");
+	auto_asked waits = get(task_path(&id, ""));
 	auto_asked cancelled = post(task_path(&id, "/cancel"), "");
 	auto_asked again = post(task_path(&id, "/progress"), "{\"percent\":30}");
 	auto_asked got = get(task_path(&id, ""));
@@ -370,7 +428,8 @@ START_TEST(progress_is_set_in_any_state)
 	ck_assert_int_eq(cancelled.status, 200);
 	ck_assert_str_eq(asked_msg(&again), "Progress set");
 	ck_assert_int_eq(json_integer_value(json_object_get(got.json, "percent")), 30);
-	ck_assert_str_eq(asked_msg(&got), "a quarter");
+	ck_assert_str_eq(asked_msg(&waits), "a quarter");
+	ck_assert_str_eq(asked_msg(&got), "Cancelled via API.");
 	ck_assert_int_eq(wrong.status, 400);
 	ck_assert_int_eq(negative.status, 400);
 }
@@ -515,6 +574,43 @@ START_TEST(a_long_log_comes_whole)
 END_TEST
 
 /* --- the rest ----------------------------------------------------------------------------------------- */
+/* The answer's header of that name is there once, and each word is in its list. */
+static void says_each(const struct asked *a, const char *header, const char *const *words)
+{
+	const char *at, *value;
+	struct str list, one;
+	char name[80];
+
+	snprintf(name, sizeof name, "\n%s: ", header);
+	at = strstr(a->headers, name);
+	ck_assert_msg(at && !strstr(at + 1, name), "%s in %s", header, a->headers);
+	value = at + strlen(name);
+	for (; *words; words++) {
+		bool found = false;
+
+		list = str_bytes(value, strcspn(value, "\r\n"));
+		while (str_cut(&list, ',', &one))
+			found |= str_is(str_trim(one), *words);
+		ck_assert_msg(found, "%s lacks %s", header, *words);
+	}
+}
+
+static const char *const ASKED_WITH[] = { "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID",
+	"Prefer", "Range", "traceparent", "X-Request-Id", NULL };
+static const char *const ANSWERED_WITH[] = { "Allow", "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed",
+	"Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Log-Next", "X-Request-Id",
+	"X-Task-Status", NULL };
+
+START_TEST(a_page_of_another_site_may_read_the_headers_of_good_and_bad_answers)
+{
+	auto_asked good = get("P/tasks"), bad = ask("GET", "/2/nothing", NULL, NULL), outside = ask("GET", "/1/nothing", NULL, NULL);
+
+	says_each(&good, "Access-Control-Expose-Headers", ANSWERED_WITH);
+	says_each(&bad, "Access-Control-Expose-Headers", ANSWERED_WITH);
+	says_each(&outside, "Access-Control-Expose-Headers", ANSWERED_WITH);
+}
+END_TEST
+
 START_TEST(a_preflight_needs_no_token)
 {
 	auto_asked a = ask("OPTIONS", "P/tasks", NULL, NULL);
@@ -523,7 +619,7 @@ START_TEST(a_preflight_needs_no_token)
 	ck_assert_int_eq(a.status, 200);
 	ck_assert_ptr_nonnull(strstr(a.headers, "Access-Control-Allow-Origin: *"));
 	ck_assert_ptr_nonnull(strstr(a.headers, "Access-Control-Allow-Methods: GET, HEAD, POST"));
-	ck_assert_ptr_nonnull(strstr(a.headers, "Access-Control-Allow-Headers: Authorization, Content-Type"));
+	says_each(&a, "Access-Control-Allow-Headers", ASKED_WITH);
 	ck_assert_int_eq(none.status, 404);
 }
 END_TEST
@@ -616,6 +712,8 @@ int main(void)
 	tcase_add_test(t, an_unknown_cluster_is_named);
 	tcase_add_test(t, json_may_be_32_deep_and_no_deeper);
 	tcase_add_test(t, bodies_over_the_limit_are_413);
+	tcase_add_test(t, a_token_in_the_body_alone_is_found_in_whatever_may_be_sent);
+	tcase_add_test(t, the_list_has_all_small_payloads_and_the_first_16_mib_of_large_ones);
 	tcase_add_test(t, a_webhooks_body_is_the_payload_byte_for_byte);
 	tcase_add_test(t, the_list_is_newest_first_filtered_and_clamped);
 	tcase_add_test(t, cancelling_twice_is_cancelled_once);
@@ -625,6 +723,7 @@ int main(void)
 	tcase_add_test(t, a_log_is_served_whole_by_stream_by_range_and_by_attempt);
 	tcase_add_test(t, what_is_left_out_of_a_log_is_said_in_it_and_counted);
 	tcase_add_test(t, a_long_log_comes_whole);
+	tcase_add_test(t, a_page_of_another_site_may_read_the_headers_of_good_and_bad_answers);
 	tcase_add_test(t, a_preflight_needs_no_token);
 	tcase_add_test(t, a_wrong_verb_says_which_would_do);
 	tcase_add_test(t, head_has_no_body);

@@ -58,6 +58,7 @@ static const struct law API_LAWS[] = {
 	{ "GET " P "/codes/{id}/stats", AUTH_VIEWER },
 	{ "POST " P "/codes/{id}/cancel_all", AUTH_DEVELOPER },
 	{ "POST " P "/codes/{id}/pause_task_queue", AUTH_DEVELOPER },
+	{ "POST " P "/codes/{id}/resume_callback", AUTH_DEVELOPER },
 	{ "POST " P "/codes/{id}/resume_task_queue", AUTH_DEVELOPER },
 	{ "GET " P "/tasks", AUTH_VIEWER },
 	{ "POST " P "/tasks", AUTH_DEVELOPER },

@@ -201,6 +201,7 @@ START_TEST(schedules_are_made_all_or_none)
 	set.limits.schedules = 0;
 	auto_asked many = post("P/schedules", "{\"schedules\":[{\"code_name\":\"timing\"}]}");
 	ck_assert_int_eq(many.status, 403);
+	ck_assert_ptr_nonnull(strstr(many.headers, "\nRateLimit: \"schedules\";r=0\r"));
 	auto_asked after = get("P/schedules?per_page=100");
 	ck_assert(json_equal(before.json, after.json));
 }
@@ -550,7 +551,7 @@ START_TEST(the_same_key_and_body_is_done_once)
 	ck_assert_int_eq(first.status, 200);
 	ck_assert(json_equal(first.json, second.json));
 	ck_assert_ptr_nonnull(strstr(second.headers, "Idempotency-Replayed: true"));
-	ck_assert_ptr_null(strstr(first.headers, "Idempotency-Replayed"));
+	ck_assert_ptr_null(strstr(first.headers, "\nIdempotency-Replayed: "));
 	ck_assert_int_eq(other.status, 422);
 	ck_assert_str_eq(asked_msg(&elsewhere), "Queued up.");
 	ck_assert(json_equal(elsewhere.json, again.json));
@@ -558,6 +559,53 @@ START_TEST(the_same_key_and_body_is_done_once)
 	ck_assert(json_equal(elsewhere.json, by_query.json)); /* a token is no part of what is asked */
 	auto_asked list = get("P/tasks?code_name=once");
 	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "tasks")), 3);
+}
+END_TEST
+
+static const struct sql KEYS_AGE = {
+	"UPDATE idempotency SET created_at = UTC_TIMESTAMP(6) - INTERVAL ? SECOND WHERE project_id = ?", "is" };
+static const struct sql KEYS_HELD = {
+	"SELECT COUNT(*), SUM(created_at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY) FROM idempotency WHERE project_id = ?", "s" };
+
+/* All keys of the project were used so long ago. */
+static void keys_are_old(int64_t seconds)
+{
+	auto_ctx cx = { 0 };
+
+	must(&cx, db_exec(process.db, &cx, &KEYS_AGE, VALS(v_i(seconds), v_id(&ours.id))));
+}
+
+START_TEST(a_key_is_kept_for_a_day_and_not_for_ever)
+{
+	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=daily", OTHER[] = "HTTP_IDEMPOTENCY_KEY=other";
+	static const char BODY[] = "{\"tasks\":[{\"code_name\":\"daily\"}]}";
+	auto_ctx cx = { 0 };
+	struct rows r;
+
+	given_code("daily");
+	auto_asked first = asked_with("POST", "P/tasks", BODY, KEY);
+	auto_asked other = asked_with("POST", "P/tasks", BODY, OTHER);
+	ck_assert_int_eq(other.status, 200);
+	keys_are_old(86400 - 60);
+	auto_asked still = asked_with("POST", "P/tasks", BODY, KEY);
+	auto_asked mismatch = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"daily\",\"delay\":1}]}", KEY);
+	keys_are_old(86400 + 1);
+	auto_asked next = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"daily\",\"delay\":1}]}", KEY);
+	auto_asked again = asked_with("POST", "P/tasks", "{\"tasks\":[{\"code_name\":\"daily\",\"delay\":1}]}", KEY);
+
+	ck_assert(json_equal(first.json, still.json));
+	ck_assert_ptr_nonnull(strstr(still.headers, "\nIdempotency-Replayed: true"));
+	ck_assert_int_eq(mismatch.status, 422);
+	ck_assert_int_eq(next.status, 200);
+	ck_assert_ptr_null(strstr(next.headers, "\nIdempotency-Replayed: "));
+	ck_assert(!json_equal(first.json, next.json));
+	ck_assert(json_equal(next.json, again.json));
+	auto_asked list = get("P/tasks?code_name=daily");
+	ck_assert_uint_eq(json_array_size(json_object_get(list.json, "tasks")), 3);
+	/* a new key has taken the old ones away, not only its own */
+	must(&cx, db_query(process.db, &cx, &KEYS_HELD, VALS(v_id(&ours.id)), &r));
+	ck_assert_int_eq(val_int(&row(&r, 0)[0]), 1);
+	ck_assert_int_eq(val_int(&row(&r, 0)[1]), 0);
 }
 END_TEST
 
@@ -585,7 +633,7 @@ START_TEST(a_project_may_have_so_many_waiting_tasks)
 
 	given_code("crowd");
 	auto_asked free_one = post("P/tasks", BODY);
-	ck_assert_ptr_null(strstr(free_one.headers, "RateLimit"));
+	ck_assert_ptr_null(strstr(free_one.headers, "\nRateLimit: "));
 	ck_assert_int_eq(task_store_waiting(process.db, &cx, &ours.id, 100000, &waiting), OK);
 	set.limits.waiting = waiting + 2;
 	auto_asked first = post("P/tasks", BODY); /* counted after its answer */
@@ -607,6 +655,65 @@ START_TEST(a_project_may_have_so_many_waiting_tasks)
 }
 END_TEST
 
+START_TEST(the_list_of_schedules_has_large_payloads_too)
+{
+	enum { MOST = 3 << 20 };
+	static const char head[] = "{\"schedules\":[{\"code_name\":\"laden\",\"delay\":900,\"payload\":\"", end[] = "\"}]}";
+	auto_buf body = { 0 };
+	size_t given[2] = { MOST, 65537 }, have = 0;
+
+	given_code("laden");
+	for (int i = 0; i < 7; i++) { /* six at the limit are 18 MiB */
+		size_t n = given[i == 6];
+		char *room;
+
+		buf_clear(&body);
+		buf_text(&body, head);
+		room = buf_room(&body, n);
+		memset(room, 'x', n);
+		body.n += n;
+		buf_text(&body, end);
+		buf_char(&body, 0);
+		auto_asked made = post("P/schedules", body.p);
+		ck_assert_int_eq(made.status, 200);
+	}
+	auto_asked list = get("P/schedules?per_page=7");
+	json_t *schedules = json_object_get(list.json, "schedules");
+	for (size_t i = 0; i < 7; i++) {
+		json_t *payload = json_object_get(json_array_get(schedules, i), "payload");
+
+		have += payload != NULL;
+		ck_assert_uint_eq(payload ? json_string_length(payload)
+		                          : (size_t)json_integer_value(json_object_get(json_array_get(schedules, i), "payload_size")), given[i == 0]);
+	}
+	ck_assert_uint_eq(have, 6);
+}
+END_TEST
+
+START_TEST(what_is_left_of_a_projects_schedules_is_said_without_a_word_of_configuration)
+{
+	static const char TWO[] = "{\"schedules\":[{\"code_name\":\"slots\",\"delay\":900},{\"code_name\":\"slots\",\"delay\":900}]}";
+	long long had = 0, left = 0;
+	const char *at;
+
+	given_code("slots");
+	auto_asked first = post("P/schedules", TWO);
+	ck_assert_ptr_nonnull(strstr(first.headers, "\nRateLimit-Policy: \"schedules\";q=100000\r"));
+	ck_assert((at = strstr(first.headers, "\nRateLimit: ")) && sscanf(at, "\nRateLimit: \"schedules\";r=%lld", &had) == 1);
+	set.limits.schedules = 100000 - had + 3;
+	auto_asked fits = post("P/schedules", TWO);
+	ck_assert_int_eq(fits.status, 200);
+	auto_asked over = post("P/schedules", TWO);
+	ck_assert_int_eq(over.status, 403);
+	const struct asked *const answers[] = { &fits, &over };
+	for (size_t i = 0; i < 2; i++) { /* a refusal takes nothing */
+		at = strstr(answers[i]->headers, "\nRateLimit: ");
+		ck_assert(at && sscanf(at, "\nRateLimit: \"schedules\";r=%lld", &left) == 1);
+		ck_assert_int_eq(left, 1);
+	}
+}
+END_TEST
+
 START_TEST(a_refused_request_does_not_use_its_key_up)
 {
 	static const char KEY[] = "HTTP_IDEMPOTENCY_KEY=order-18";
@@ -617,7 +724,7 @@ START_TEST(a_refused_request_does_not_use_its_key_up)
 	given_code("later");
 	auto_asked done = asked_with("POST", "P/tasks", BODY, KEY);
 	ck_assert_int_eq(done.status, 200);
-	ck_assert_ptr_null(strstr(done.headers, "Idempotency-Replayed"));
+	ck_assert_ptr_null(strstr(done.headers, "\nIdempotency-Replayed: "));
 }
 END_TEST
 
@@ -650,8 +757,17 @@ START_TEST(errors_outside_of_ironworkers_paths_are_problem_details)
 	ck_assert_int_eq(number(&outside, "status"), 404);
 	ck_assert_str_eq(asked_text(&outside, "title"), "Not Found");
 	ck_assert_str_ne(asked_text(&outside, "detail"), "");
+	auto_asked users = get("/1/users/nobody");
+	auto_asked lacking = post("/1/authentication", "{}");
+
 	ck_assert_ptr_nonnull(strstr(inside.headers, "Content-Type: application/json"));
 	ck_assert_uint_eq(json_object_size(inside.json), 1);
+	/* IronAuth's paths have problems, too, and msg for who reads that */
+	ck_assert_ptr_nonnull(strstr(users.headers, "Content-Type: application/problem+json"));
+	ck_assert_int_eq(number(&users, "status"), users.status);
+	ck_assert_ptr_nonnull(strstr(lacking.headers, "Content-Type: application/problem+json"));
+	ck_assert_str_eq(asked_text(&lacking, "title"), "Not Acceptable");
+	ck_assert_str_eq(asked_text(&lacking, "detail"), asked_msg(&lacking));
 }
 END_TEST
 
@@ -694,8 +810,11 @@ int main(void)
 	tcase_add_test(t, a_project_is_shared_and_ended);
 	tcase_add_test(t, a_task_names_its_revision_and_its_trace);
 	tcase_add_test(t, the_same_key_and_body_is_done_once);
+	tcase_add_test(t, a_key_is_kept_for_a_day_and_not_for_ever);
 	tcase_add_test(t, a_timeout_over_the_limit_is_cut_and_that_is_said);
 	tcase_add_test(t, a_project_may_have_so_many_waiting_tasks);
+	tcase_add_test(t, the_list_of_schedules_has_large_payloads_too);
+	tcase_add_test(t, what_is_left_of_a_projects_schedules_is_said_without_a_word_of_configuration);
 	tcase_add_test(t, a_refused_request_does_not_use_its_key_up);
 	tcase_add_test(t, who_has_the_newest_gets_it_not_again);
 	tcase_add_test(t, errors_outside_of_ironworkers_paths_are_problem_details);

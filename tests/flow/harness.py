@@ -89,6 +89,18 @@ def process_exists(pid):
         return False
 
 
+def server_events(reply):
+    """The fields of each event of a stream, as it comes; `data` read as JSON."""
+    fields = {}
+    for line in reply:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            fields[name] = value
+        elif "data" in fields:
+            yield dict(fields, data=json.loads(fields["data"]))
+            fields = {}
+
+
 class Instance:
     """One private instance. `env` is added to the environment of its programs: any key of the
     configuration as STOKER_<SECTION>_<KEY>; `demo` as STOKER_DEMO ("image": busybox is imported)."""

@@ -4,7 +4,6 @@ what others call, and pages."""
 import hashlib
 import hmac
 import http.client
-import json
 import os
 import re
 import shutil
@@ -122,14 +121,8 @@ class Events:
         self.reply = self.connection.getresponse()
 
     def __iter__(self):
-        fields = {}
-        for line in self.reply:
-            name, _, value = line.decode().rstrip("\n").partition(": ")
-            if name:
-                fields[name] = value
-            elif "data" in fields:
-                yield dict(fields, data=json.loads(fields["data"])), time.monotonic()
-                fields = {}
+        for event in harness.server_events(self.reply):
+            yield event, time.monotonic()
 
     def close(self):
         self.connection.close()
@@ -173,9 +166,9 @@ class BehindApache(harness.FlowTest):
         for event, _ in stream:
             if event["data"]["subject"] == task:
                 states.append(event["data"]["type"])
-            if states and states[-1] == "task.complete":
+            if states and states[-1] == "io.stoker.task.completed":
                 break
-        self.assertEqual((states[0], states[-1]), ("task.queued", "task.complete"))
+        self.assertEqual((states[0], states[-1]), ("io.stoker.task.queued", "io.stoker.task.completed"))
         began = time.monotonic()
         self.assertEqual(next(line for line in stream.reply if line != b"\n"), b":\n")
         self.assertLess(time.monotonic() - began, 20)
@@ -246,6 +239,55 @@ class BehindApache(harness.FlowTest):
         self.assertEqual(self.apache.get("tasks?oauth=" + self.apache.token, token=False).status, 200)
         with open(self.apache.folder + "/stoker.log") as log:
             self.assertNotIn(self.apache.token, log.read())
+
+    def raw(self, request):
+        with socket.create_connection(("127.0.0.1", self.apache.port), timeout=10) as client:
+            client.sendall(request)
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
+        for name in ("content-type", "x-request-id", "access-control-allow-origin"):
+            self.assertEqual([one for one, _ in headers].count(name), 1, head)
+        return harness.Reply(int(first.split()[1]), dict(headers), body)
+
+    def assert_refused(self, reply, status, problem):
+        self.assertEqual(reply.status, status, reply)
+        self.assertTrue(reply.json["msg"])
+        self.assertEqual(reply.headers["access-control-allow-origin"], "*")
+        self.assertRegex(reply.headers["x-request-id"], r"^[A-Za-z0-9_.:@-]{20,39}$")
+        if problem:
+            self.assertEqual(reply.headers["content-type"], "application/problem+json")
+            self.assertEqual((reply.json["status"], reply.json["detail"]), (status, reply.json["msg"]))
+        else:
+            self.assertEqual((reply.headers["content-type"], list(reply.json)), ("application/json", ["msg"]))
+
+    def test_what_apache_refuses_itself_is_a_problem_and_below_2_ironworker_s(self):
+        line = "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n"
+        for path, problem in (("tasks", False), ("/1/projects", True)):
+            self.assert_refused(self.apache.post(path, b"x" * 34603009), 413, problem)
+        # the program's own are as they were
+        self.assert_refused(self.apache.get("tasks/none"), 404, False)
+        self.assert_refused(self.apache.get("/none"), 404, True)
+        self.assert_refused(self.apache.get("/static/none.css", token=False), 404, True)
+        self.assert_refused(self.raw((line % ("GET /stoker/2/" + "x" * 20480, "")).encode()), 414, True)
+        self.assert_refused(self.raw((line % ("GET /stoker/2/", "bad header\r\n")).encode()), 400, True)
+
+    def test_a_program_that_is_away_is_told_in_each_place_s_form(self):
+        api = self.apache.children[0]
+        self.assertIn("stoker-api", api.args[0])
+        where = self.apache.folder + "/api.sock"
+        os.rename(where, where + ".away")
+        try:
+            for path, problem in (("tasks", False), ("/1/projects", True)):
+                reply = self.apache.get(path)
+                self.assert_refused(reply, 503, problem)
+                self.assertEqual(reply.headers["retry-after"], "2")
+        finally:
+            os.rename(where + ".away", where)
+        self.assertEqual(self.apache.get("tasks").status, 200)
 
 
 if __name__ == "__main__":

@@ -229,6 +229,24 @@ class Life(harness.FlowTest):
         got = self.stoker.task(task["id"])
         self.assertEqual((got["percent"], got["msg"]), (80, "nearly"))
 
+    def test_progress_does_not_hide_why_a_task_did_not_end_well(self):
+        ends = {"error": ("echo went wrong; exit 3", "went wrong\n", {}), "silent": ("sh -c 'exit 3'", "exit status 3", {}),
+                "timeout": ("sleep 60", "Job timed out.", {"timeout": 1}), "cancelled": ("sleep 60", "Cancelled via API.", {})}
+        tasks = {}
+        for end, (command, _, more) in ends.items():
+            self.stoker.code("ends-" + end, command, grace=0)
+            tasks[end] = self.stoker.queue("ends-" + end, delay=1, **more)
+            self.stoker.post("tasks/%s/progress" % tasks[end], {"percent": 50, "msg": "half"})
+            self.assertEqual(self.stoker.task(tasks[end])["msg"], "half")
+        self.stoker.wait_state(tasks["cancelled"], "running")
+        self.stoker.post("tasks/%s/cancel" % tasks["cancelled"])
+        for end, (_, msg, _) in ends.items():
+            ended = self.stoker.wait_state(tasks[end], "error" if end == "silent" else end)
+            self.assertEqual((ended["msg"], ended["percent"]), (msg, 50))
+            self.assertEqual(self.stoker.post("tasks/%s/progress" % tasks[end], {"percent": 60, "msg": "late"}).status, 200)
+            later = self.stoker.task(tasks[end])
+            self.assertEqual((later["msg"], later["percent"]), (msg, 60))
+
 
 class PlainCgi(harness.FlowTest):
     """The same program without a supervisor; its files lie in the instance's own mounts."""

@@ -12,8 +12,9 @@ import harness
 import receivers
 import test_clients
 
-DEAD = int(os.environ.get("STOKER_TEST_DEAD", "60"))  # a thousand in the bench
+DEAD = 60  # a thousand in the bench
 ROWS = 20
+NEVER = "0001-01-01T00:00:00Z"
 
 
 class Courier(harness.FlowTest):
@@ -83,7 +84,40 @@ class Courier(harness.FlowTest):
                 self.assertGreaterEqual(len(got), 1)
                 self.assertEqual(len({entry[1]["webhook-id"] for entry in got}), 1)
 
-    def test_retry_after_closes_the_lane_and_410_gives_up(self):
+    def test_retry_after_rests_one_url_and_nobody_waits_for_that_without_being_told(self):
+        asks = receivers.Good(status=lambda path, times: 429 if path == "/asks" and times == 1 else 200)
+        asks.more = "Retry-After: 3000\r\n"
+        self.due([asks.url("/asks")])
+        harness.wait_for(lambda: asks.sent_to("/asks"), 20, "the first try")
+        entry = harness.wait_for(lambda: [one for one in self.stoker.get("deliveries").json["deliveries"]
+                                          if one["url"].endswith("/asks") and one.get("waiting_for") == "retry_after"], 10, "the reason")[0]
+        self.assertEqual(entry["waiting_until"], entry["next_try_at"])
+        self.due([asks.url("/asks"), asks.url("/else")])
+        harness.wait_for(lambda: asks.sent_to("/else"), 20, "another URL of the same receiver")
+        harness.wait_for(lambda: [one["waiting_for"] for one in self.stoker.get("deliveries?state=waiting").json["deliveries"]
+                                  if one["url"].endswith("/asks")] == ["retry_after"] * 2, 10, "the second to wait for that, too")
+        self.assertEqual(len(asks.sent_to("/asks")), 1)
+        self.assertEqual(self.stoker.post("deliveries/%d/redeliver" % entry["id"]).status, 200)
+        harness.wait_for(lambda: len(asks.sent_to("/asks")) == 3, 10, "both of them to be delivered")
+        asks.close()
+
+    def test_a_redelivery_tries_a_receiver_that_rests(self):
+        bad = receivers.Good(host="127.0.0.1", status=lambda path, times: 200 if path == "/well" else 500)
+        self.due([bad.url("/ill/%d" % i) for i in range(6)])
+        waiting = harness.wait_for(lambda: [one for one in self.stoker.get("deliveries?state=waiting").json["deliveries"]
+                                            if bad.url("/ill") in one["url"] and one["waiting_for"] == "receiver"], 20, "it to be left alone")
+        self.due([bad.url("/well")])
+        entry = harness.wait_for(lambda: [one for one in self.stoker.get("deliveries?state=waiting").json["deliveries"]
+                                          if one["url"] == bad.url("/well") and one["waiting_for"] == "receiver"], 20, "one that waits with it")[0]
+        self.assertGreater(entry["waiting_until"], waiting[0]["time"])
+        began = time.time()
+        self.assertEqual(self.stoker.post("deliveries/%d/redeliver" % entry["id"]).status, 200)
+        harness.wait_for(lambda: bad.sent_to("/well"), 8, "the redelivery", every=0.05)
+        print("redelivered after %.2f s" % (time.time() - began))
+        self.forget()
+        bad.close()
+
+    def test_retry_after_is_waited_for_and_410_gives_up(self):
         busy = receivers.Good(status=lambda path, times: 503 if times == 1 else 410)
         busy.more = "Retry-After: 3\r\n"
         self.due([busy.url("/busy")])
@@ -147,6 +181,13 @@ class Registered(harness.FlowTest):
         told = {(entry["type"], entry["task"]["id"]) for entry in sent}
         self.assertEqual(told, {("task." + kind, task["id"]) for kind in ("queued", "running", "complete")} |
                          {("task." + kind, bad["id"]) for kind in ("queued", "running", "error", "dead")})
+        for entry in sent:  # as it was then, however late it is told
+            kind, then = entry["type"][5:], entry["task"]
+            self.assertEqual(then["state"], {"dead": "error"}.get(kind, kind))
+            self.assertEqual(then["attempt"], 0 if kind == "queued" else 1)
+            self.assertEqual((then["start_time"] == NEVER, then["end_time"] == NEVER), (kind == "queued", kind in ("queued", "running")))
+            if kind in ("queued", "running"):
+                self.assertEqual(entry["time"], then["updated_at"])
         self.assertEqual({entry["task"].get("payload") for entry in sent if entry["task"]["id"] == task["id"]}, {"the payload"})
         (_, body), = self.wait_sent("/one", 1)
         self.assertEqual(json.loads(body)["type"], "task.dead")
@@ -175,6 +216,7 @@ class Registered(harness.FlowTest):
         self.assertIn("[FILTERED]", page.text)
         self.assertNotIn("planted", page.text)
         queued = harness.wait_for(lambda: self.stoker.get("tasks?code_name=next").json["tasks"], 20, "the chained task")[0]
+        self.stoker.wait_state(queued["id"], "complete")
         self.assertIn("DE-planted", queued["payload"])  # a code of the project takes what its tasks may have
         for path in ("deliveries", "events", "logs/search?q=DE-planted"):
             self.assertNotIn("DE-planted", self.stoker.get(path).text, path)
@@ -226,6 +268,53 @@ class Registered(harness.FlowTest):
         self.assertTrue(self.is_verified_v1a(callback["public_key"], headers, body))
         self.stoker.request("DELETE", "callbacks/" + callback["id"])
 
+    def test_ids_are_unique_in_all_the_world_and_in_the_log(self):
+        callback = self.register("/named", "127.0.0.12", states=["queued", "complete"])
+        self.stoker.run_task("ok")
+        ids = {headers["webhook-id"] for headers, _ in self.wait_sent("/named", 2)}
+        self.assertEqual(len(ids), 2)
+        for one in ids:
+            self.assertRegex(one, "^msg_[0-9a-f]{32}$")
+        self.assertEqual({one["webhook_id"] for one in self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]}, ids)
+        entry = self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"][0]
+        self.stoker.sql("UPDATE outbox SET named = 0 WHERE id = %d" % entry["id"])  # made before ids were names: it keeps its own
+        self.stoker.post("deliveries/%d/redeliver" % entry["id"])
+        self.assertEqual(self.wait_sent("/named", 3)[2][0]["webhook-id"], str(entry["id"]))
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def given_up(self, path):
+        return [one for one in self.stoker.get("deliveries?state=exhausted").json["deliveries"] if one["url"].endswith(path)]
+
+    def test_410_ends_what_a_task_would_tell_its_url_later(self):
+        self.stoker.code("slow", "sleep 3")
+        self.stoker.post("tasks", {"tasks": [{"code_name": "slow", "callback": self.good.url("/gone/later"), "callback_states":
+                                             ["queued", "complete"]}]})
+        harness.wait_for(lambda: self.given_up("/gone/later"), 15, "the first to be given up")
+        harness.wait_for(lambda: len(self.given_up("/gone/later")) == 2, 30, "the second, too")
+        self.assertEqual(len(self.good.sent_to("/gone/later")), 1)
+        self.assertIn("410", self.given_up("/gone/later")[0]["error"])
+
+    def test_410_disables_the_url_of_a_code_until_it_is_set_anew_or_resumed(self):
+        url, path = self.good.url("/gone/code", "127.0.0.13"), "/gone/code"
+        code = self.stoker.code("hung-up", "true", callback=url)
+        read = lambda: self.stoker.get("codes/" + code["id"]).json  # noqa: E731
+        self.assertNotIn("callback_disabled_at", read())
+        self.stoker.run_task("hung-up")
+        harness.wait_for(lambda: "callback_disabled_at" in read(), 15, "it to be disabled")
+        task = self.stoker.run_task("hung-up")
+        entry = harness.wait_for(lambda: [one for one in self.given_up(path) if one["task_id"] == task["id"]], 15, "the next to be given up")[0]
+        self.assertIn("code's callback is disabled", entry["error"])
+        self.assertEqual(len(self.good.sent_to(path)), 1)
+        self.assertEqual(self.stoker.post("codes/%s/resume_callback" % code["id"]).json["msg"], "Resumed")
+        self.assertNotIn("callback_disabled_at", read())
+        self.stoker.run_task("hung-up")
+        self.wait_sent(path, 2)
+        harness.wait_for(lambda: "callback_disabled_at" in read(), 15, "it to be disabled once more")
+        self.stoker.post("codes/" + code["id"], {"name": "hung-up", "callback": url})
+        self.assertNotIn("callback_disabled_at", read())
+        self.stoker.run_task("hung-up")
+        self.wait_sent(path, 3)
+
     def test_410_ends_all_that_waits_for_the_url_of_a_task(self):
         self.stoker.post("tasks", {"tasks": [{"code_name": "ok", "callback": self.good.url("/gone/own"), "callback_states":
                                              ["queued", "running", "complete"]}]})
@@ -271,6 +360,25 @@ class Registered(harness.FlowTest):
         self.assertEqual(reply.json["count"], 1)
         self.stoker.request("DELETE", "callbacks/" + callback["id"])
 
+    def test_a_try_can_be_done_again_by_hand_from_the_log(self):
+        callback = self.register("/kept", "127.0.0.14", code_name="ok", states=["complete"], payload=True)
+        self.good.more = "X-Answer: of the receiver\r\nSet-Cookie: session=hidden\r\n"
+        self.stoker.run_task("ok", payload="p" * 20000)
+        (headers, body), = self.wait_sent("/kept", 1)
+        self.good.more = ""
+        entry, = self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]
+        log = harness.wait_for(lambda: self.stoker.get("deliveries/%d" % entry["id"]).json["log"], 10, "the try")[0]
+        kept = dict(line.split(": ", 1) for line in log["request_headers"])
+        self.assertEqual({name.lower(): value for name, value in kept.items()},
+                         {name: headers[name] for name in ("content-type", "user-agent", "webhook-id", "webhook-timestamp",
+                                                           "webhook-signature")})
+        self.assertEqual((log["request_body"].encode(), log["request_bytes"]), (body[:16384], len(body)))
+        self.assertIn("X-Answer: of the receiver", log["answer_headers"])
+        self.assertNotIn("hidden", json.dumps(log))
+        self.assertIn("webhook-id: " + headers["webhook-id"], self.page("deliveries/%d" % entry["id"]).text)
+        self.assertNotIn(callback["secret"], json.dumps(log))
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
     def test_410_disables_until_it_is_resumed(self):
         callback = self.register("/gone")
         self.stoker.run_task("ok")
@@ -281,6 +389,20 @@ class Registered(harness.FlowTest):
         self.assertEqual(self.stoker.get("callbacks/" + callback["id"]).json["state"], "enabled")
         self.stoker.post("callbacks/%s/pause" % callback["id"])
         self.assertEqual(self.stoker.get("callbacks/" + callback["id"]).json["state"], "paused")
+        n = len(self.good.sent_to("/gone"))
+        self.stoker.post("callbacks/%s/test" % callback["id"])  # by hand: whatever holds others up
+        self.wait_sent("/gone", n + 1)
+        self.stoker.request("DELETE", "callbacks/" + callback["id"])
+
+    def test_what_waits_while_it_is_paused_goes_as_soon_as_it_is_resumed(self):
+        callback = self.register("/paused", "127.0.0.11", states=["complete"])
+        self.stoker.sql("UPDATE callback SET paused_at = UTC_TIMESTAMP(6) WHERE id = UNHEX('%s')" % callback["id"])
+        self.stoker.run_task("ok")
+        entry = harness.wait_for(lambda: [one for one in self.stoker.get("deliveries?callback=" + callback["id"]).json["deliveries"]
+                                          if one.get("waiting_for") == "paused"], 15, "it to wait for that")[0]
+        self.assertIn("waiting_until", entry)
+        self.stoker.post("callbacks/%s/resume" % callback["id"])
+        harness.wait_for(lambda: self.good.sent_to("/paused"), 20, "it to be sent long before the minute is over")
         self.stoker.request("DELETE", "callbacks/" + callback["id"])
 
     def test_a_callback_queues_a_task_and_an_endless_chain_is_cut(self):
@@ -325,7 +447,8 @@ class Registered(harness.FlowTest):
         for body, field in (({}, "url"), ({"url": "ftp://x"}, "url"), ({"url": "http://u@h/"}, "url"), ({"url": "http:///x"}, "url"),
                             ({"url": "http://h/", "states": ["preparing"]}, "states"), ({"url": "http://h/", "states": []}, "states"),
                             ({"url": "http://h/", "secret": "whsec_short"}, "secret"),
-                            ({"url": "http://h/", "secret": "whsk_short"}, "secret"), ({"url": "http://h/", "signature": "v2"}, "signature"), ({"url": "http://h/", "code_name": "none"}, "none")):
+                            ({"url": "http://h/", "secret": "whsk_short"}, "secret"), ({"url": "http://h/", "signature": "v2"}, "signature"), ({"url": "http://h/", "state": ["dead"]}, "state"),
+                            ({"url": "http://h/", "order": True}, "order"), ({"url": "http://h/", "code_name": "none"}, "none")):
             reply = self.stoker.post("callbacks", body)
             self.assertIn(reply.status, (400, 404, 406), reply)
             self.assertIn(field, reply.json["msg"])

@@ -29,7 +29,8 @@ class EnginesFlow(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.docker = PrivateDocker()
-        cls.stoker = harness.Instance(env={"STOKER_NODE_ENGINES": "oci, docker", "STOKER_NODE_DOCKER_SOCKET": cls.docker.socket})
+        cls.stoker = harness.Instance(env={"STOKER_NODE_ENGINES": "oci, docker", "STOKER_NODE_DOCKER_SOCKET": cls.docker.socket,
+                                           "STOKER_NODE_SLOTS": "2"})
         cls.addClassCleanup(cls.docker.close)
         cls.addClassCleanup(cls.stoker.remove)
         cls.stoker.start()
@@ -50,6 +51,16 @@ class EnginesFlow(unittest.TestCase):
         self.assertIn("to stderr", log)
         self.assertEqual(2, log.count(task["id"]))
         harness.wait_for(lambda: not self.docker.containers(), 30, "the container to be gone")
+
+    def test_the_doctor_asks_the_daemon(self):
+        self.assertRegex(self.stoker.admin("doctor").stdout, r"(?m)^ok +docker +.*version \S+ answers at " + self.docker.socket)
+        self.docker.process.send_signal(signal.SIGSTOP)
+        try:
+            said = self.stoker.admin("doctor").stdout
+            self.assertRegex(said, r"(?m)^warn +docker +\S.* at " + self.docker.socket)
+            self.assertIn("a hardened test container ran", said)
+        finally:
+            self.docker.process.send_signal(signal.SIGCONT)
 
     def test_a_package(self):
         packed = io.BytesIO()
@@ -173,7 +184,7 @@ class EnginesFlow(unittest.TestCase):
         self.stoker.code("free", "echo done")
         self.docker.process.send_signal(signal.SIGSTOP)
         try:
-            waiting = [self.stoker.queue("hung") for _ in range(6)]
+            waiting = [self.stoker.queue("hung") for _ in range(7)]  # more than twice its slots
             for _ in range(3):
                 self.assertEqual("complete", self.stoker.run_task("free")["state"])
         finally:

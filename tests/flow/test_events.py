@@ -95,7 +95,7 @@ class Events(EventsTest):
         event = [e for e in listener.events if e["subject"] == task][-1]
         self.assertEqual({k: event[k] for k in ("specversion", "id", "source", "type", "datacontenttype")},
                          {"specversion": "1.0", "id": task + "-4", "source": "/2/projects/" + self.stoker.project,
-                          "type": "task.error", "datacontenttype": "application/json"})
+                          "type": "io.stoker.task.error", "datacontenttype": "application/json"})
         self.assertRegex(event["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertEqual({k: event["data"][k] for k in ("task_id", "code_name", "label", "status", "cause", "attempt")},
                          {"task_id": task, "code_name": "three", "label": "nightly", "status": "error", "cause": "exit", "attempt": 1})

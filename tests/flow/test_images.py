@@ -4,12 +4,17 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 
 import harness
 import oci_images
 from oci_images import busybox, layer
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "faults"))
+from node import NearNode  # noqa: E402
 
 
 class Images(harness.FlowTest):
@@ -198,6 +203,40 @@ class Pulls(harness.FlowTest):
         self.assertEqual(self.says("one", None)[1], "first")
         self.assertEqual(self.says("three", image)[1], "second")
 
+    def test_two_nodes_that_see_a_tag_move_run_one_digest(self):
+        """A node asks first, another is told the tag's next meaning first: that one holds for the revision, on both."""
+        self.push(self.registry, "team/moves:1", "first")
+        answers, gate = [], threading.Event()
+        self.addCleanup(gate.set)
+
+        def hold(_, body):
+            """The first answer, which is of before the move, comes after all others."""
+            answers.append(body)
+            return body if len(answers) > 1 or gate.wait(60) else None
+
+        self.front.moods["/team/moves/manifests/1"] = hold
+        self.stoker.code("moves", "", image="docker://%s/team/moves:1" % self.front.host)
+        early = self.stoker.queue("moves")
+        harness.wait_for(lambda: answers, 30, "the first node's question")
+        self.stoker.kill("runner", signal.SIGSTOP)
+        try:
+            digest = self.push(self.registry, "team/moves:1", "second")
+            other = NearNode(self.stoker, 2)
+            self.addCleanup(other.remove)
+            other.start()
+            late = self.stoker.run_task("moves", seconds=60)
+            self.assertEqual((late["state"], self.stoker.task_log(late["id"])), ("complete", b"second"))
+            other.kill_runner()
+        finally:
+            self.stoker.kill("runner", signal.SIGCONT)
+        gate.set()
+        self.assertEqual(self.stoker.wait_state(early, *harness.SETTLED, seconds=60)["state"], "complete")
+        self.assertEqual(self.stoker.task_log(early), b"second")
+        self.assertEqual(["sha256:" + one for one in self.digests("moves")], [digest] * 2)
+        nodes = self.stoker.sql("SELECT COUNT(DISTINCT a.node_id) FROM attempt a JOIN task t ON t.id = a.task_id JOIN code c ON c.id = t.code_id"
+                                " WHERE c.name = 'moves'")
+        self.assertEqual(nodes[0][0], "2")
+
     def lookups(self, name):
         return self.front.seen.count("/v2/team/%s/manifests/1" % name)
 
@@ -275,22 +314,30 @@ class Pulls(harness.FlowTest):
         self.assertEqual(log, "encrypted", task)
 
     def test_a_registry_that_wants_to_be_left_alone_is_asked_again(self):
-        self.push(self.registry, "team/busy:1", "at last")
-        for status in (429, 503):
-            with self.subTest(status):
-                self.front.seen.clear()
-                self.front.moods["/team/busy/manifests"] = oci_images.refuse(status, "slow down, please")
-                code = "busy-%d" % status
-                self.stoker.code(code, "", image="docker://%s/team/busy:1" % self.front.host)
-                task = self.stoker.queue(code)
-                # skopeo itself is patient with 429; with 5xx the node is, and tells the words
-                reason = "waits for its image" if status == 429 else "waits for its image: "
-                waiting = harness.wait_for(lambda: reason in (self.stoker.task(task).get("note") or "") and
-                                           self.stoker.task(task), 30, "the reason to be told")
+        # skopeo itself is patient with 429; with the others the node is, and tells the words
+        for name, part, mood, words in (("429", "manifests", oci_images.refuse(429, "slow down, please"), ""),
+                                        ("503", "manifests", oci_images.refuse(503, "away"), ": "),
+                                        ("blobs", "blobs", oci_images.refuse(502, "away"), "status code from registry 502"),
+                                        ("hung-up", "manifests", lambda *_: None, "EOF")):
+            with self.subTest(name):
+                self.push(self.registry, "team/busy-%s:1" % name, "at last, %s" % name)
+                place = "/team/busy-%s/%s/" % (name, part)
+                self.front.moods[place] = mood
+                self.stoker.code("busy-" + name, "", image="docker://%s/team/busy-%s:1" % (self.front.host, name))
+                task = self.stoker.queue("busy-" + name)
+                waiting = harness.wait_for(lambda n=task, w=words: self.waits_for_image(n, w), 30, "the reason to be told")
                 self.assertEqual(waiting["status"], "queued")
-                harness.wait_for(lambda: self.front.seen.count("/v2/team/busy/manifests/1") > 1, 30, "a second try")
-                del self.front.moods["/team/busy/manifests"]
+                harness.wait_for(lambda p=place: any(self.front.seen.count(path) > 1 for path in self.front.seen if p in path), 30,
+                                 "a second try")
+                del self.front.moods[place]
                 self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+
+    def waits_for_image(self, task, words):
+        """The task, if its note says so with these words; one that has ended waits for nothing."""
+        found = self.stoker.task(task)
+        self.assertNotIn(found.get("state", found["status"]), harness.SETTLED, found)
+        note = found.get("note") or ""
+        return found if "waits for its image" in note and words in note else None
 
     def test_a_slow_registry_holds_no_slot(self):
         self.push(self.registry, "team/slow:1", "slow")
@@ -298,17 +345,48 @@ class Pulls(harness.FlowTest):
         self.addCleanup(gate.set)
         self.front.moods["/team/slow/blobs"] = lambda _, body: (gate.wait(60), body)[1]
         self.stoker.code("slow", "", image="docker://%s/team/slow:1" % self.front.host)
-        slow = [self.stoker.queue("slow") for _ in range(2)]
-        for task in slow:
-            harness.wait_for(lambda t=task: "waits for its image" in (self.stoker.task(t).get("note") or ""), 30, "the note")
+        slow = [self.stoker.queue("slow") for _ in range(7)]  # more than twice the node's slots
+        for task in slow[:2]:
+            harness.wait_for(lambda t=task: self.waits_for_image(t, ""), 30, "the note")
         self.stoker.code("quick", "true")
         for _ in range(3):
             self.assertEqual(self.stoker.run_task("quick")["state"], "complete")
         self.assertEqual({self.stoker.task(task)["status"] for task in slow}, {"queued"})
+        old = self.stoker.kill("runner")  # the next has more tasks than slots, too
+        self.stoker.wait_restarted("runner", old)
+        self.assertEqual(self.stoker.run_task("quick")["state"], "complete")
         gate.set()
         for task in slow:
             done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
-            self.assertEqual((done["state"], done["note"]), ("complete", ""))
+            self.assertEqual((done["state"], done["note"], done["attempt"]), ("complete", "", 1))
+
+    def test_registries_that_hang_are_waited_for_by_their_own_codes_alone(self):
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        hung = []
+        for name in ("hangs-1", "hangs-2"):
+            self.push(self.registry, "team/%s:1" % name, name)
+            self.front.moods["/team/%s/blobs" % name] = lambda _, body: (gate.wait(60), body)[1]
+            self.stoker.code(name, "", image="docker://%s/team/%s:1" % (self.front.host, name))
+            hung.append(self.stoker.queue(name))
+            harness.wait_for(lambda n=name: any("/team/%s/blobs" % n in path for path in self.front.seen), 30, "the fetch to begin")
+        for number in range(6):  # whichever thread is theirs
+            self.push(self.registry, "team/near-%d:1" % number, "near")
+            self.assertEqual(self.says("near-%d" % number, "docker://%s/team/near-%d:1" % (self.front.host, number))[1], "near")
+        # a project has three at a time: what is more waits for its own
+        self.front.moods["/team/hangs-3/"] = lambda _, body: (gate.wait(60), body)[1]
+        for name in ("hangs-3", "last"):
+            self.push(self.registry, "team/%s:1" % name, name)
+            self.stoker.code(name, "", image="docker://%s/team/%s:1" % (self.front.host, name))
+            hung.append(self.stoker.queue(name))
+            harness.wait_for(lambda t=hung[-1]: self.waits_for_image(t, ""), 30, "the note")
+        self.stoker.code("meanwhile", "true")
+        self.assertEqual(self.stoker.run_task("meanwhile")["state"], "complete")
+        self.assertEqual(self.lookups("last"), 0)
+        gate.set()
+        for task in hung:
+            self.assertEqual(self.stoker.wait_state(task, *harness.SETTLED, seconds=60)["state"], "complete")
+        self.assertEqual(self.lookups("last"), 1)
 
     def test_a_killed_runner_costs_a_fetch_and_no_task(self):
         self.push(self.registry, "team/killed:1", "after all")

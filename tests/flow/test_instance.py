@@ -156,6 +156,35 @@ class Instances(unittest.TestCase):
             harness.wait_for(lambda: stoker.script_command("status").returncode == 0, 20, "ready again")
             self.assertNotIn("Killed", stoker.log("instance"))  # bash's own words
 
+    def test_who_keeps_dying_is_started_ever_later_but_a_scheduler_after_a_second(self):
+        said = subprocess.run(["bash", "-c", """
+            complain() { :; }
+            . "$1"
+            unset SECONDS # the clock stands still
+            SECONDS=100 run=/nonexistent
+            for role in courier runner scheduler; do
+                for ((i = 0; i < 7; i++)); do
+                    started_at[$role]=$SECONDS
+                    note_death "$role" 137
+                    printf '%s ' $((due_at[$role] - SECONDS))
+                done
+                SECONDS=200 # it ran for a while
+                note_death "$role" 137
+                echo "$((due_at[$role] - SECONDS))"
+                SECONDS=100
+            done""", "-", os.path.join(harness.TOP, "conf", "instance", "keeper.sh")], text=True, capture_output=True)
+        self.assertEqual(said.stdout, "0 1 2 4 8 10 10 0\n0 1 2 2 2 2 2 0\n0 1 1 1 1 1 1 0\n", said.stderr)
+
+    def test_systemd_never_gives_a_program_up(self):
+        """By default it does after five deaths in ten seconds."""
+        folder = os.path.join(harness.TOP, "conf", "systemd")
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name)) as unit:
+                text = unit.read()
+            self.assertLess(text.index("[Unit]"), text.index("\nStartLimitIntervalSec=0\n"), name)
+            self.assertLess(text.index("\nStartLimitIntervalSec=0\n"), text.index("[Service]"), name)
+            self.assertIn("\nRestart=always\nRestartSec=1\n", text, name)
+
     def test_a_taken_port_is_one_sentence(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

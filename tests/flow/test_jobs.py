@@ -79,7 +79,7 @@ class Jobs(harness.FlowTest):
     def test_exit_statuses_are_told_exactly(self):
         for status in (1, 2, 99, 137):
             task = self.run_code("exit%d" % status, "echo last words; exit %d" % status)
-            self.assertEqual(task["state"], "error")
+            self.assertEqual(task["state"], "killed" if status == 137 else "error")
             self.assertEqual(task["cause"], "exit")
             self.assertEqual(task["note"], "exit status %d: last words" % status)
 

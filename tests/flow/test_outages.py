@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The database goes away under load, dead or hung: what is refused is refused in time and in truth,
 what runs goes on, and all that was accepted is done once."""
+import concurrent.futures
 import os
 import signal
 import threading
@@ -70,6 +71,25 @@ class Outages(test_faults.Counting):
             os.kill(pid, signal.SIGCONT)
         self.assertTrue(refused)
         self.assertEqual(self.stoker.log("runner").count("session_lost"), lost)
+
+    def test_what_a_hanging_mariadb_never_read_is_refused_and_never_done(self):
+        self.stoker.code("late", "true")
+        order = {"tasks": [{"code_name": "late"}]}
+        with concurrent.futures.ThreadPoolExecutor(8) as clients:
+            # every process has its connection
+            self.assertEqual({reply.status for reply in clients.map(lambda _: self.stoker.post("tasks", order), range(32))}, {200})
+            pid, before = self.stoker.pid("mariadb"), self.queued("late")
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                replies = list(clients.map(lambda _: self.stoker.post("tasks", order, timeout=10), range(8)))
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        self.assertEqual([(reply.status, bool(reply.headers.get("retry-after"))) for reply in replies], [(503, True)] * 8)
+        harness.wait_for(lambda: self.stoker.post("tasks", order).status == 200, 30, "the database")
+        self.assertEqual(self.queued("late"), before + 1)
+
+    def queued(self, code):
+        return int(self.stoker.sql("SELECT COUNT(*) FROM task t JOIN code c ON c.id = t.code_id WHERE c.name = '%s'" % code)[0][0])
 
 
 if __name__ == "__main__":

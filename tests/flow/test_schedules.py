@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Schedules on whole instances: fires that run, the command line, the API. Of time alone: test_schedule_times.py; the
 storm over them: tests/faults/schedule_storm.py."""
+import concurrent.futures
+import json
+import re
 import tempfile
 
 import harness
@@ -18,6 +21,13 @@ TZ=Asia/Tokyo
 SHELL=/bin/ash
 PATH=/usr/bin:/bin
 0 10 * * *  echo $GREETING $TZ $0
+"""
+
+SYSTEM = """SHELL=/bin/sh
+17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly
+5 4 * * sun www-data echo hi
+H H * * * root echo spread
+1 2 3 4 5 /bin/echo no
 """
 
 
@@ -82,6 +92,119 @@ class Schedules(harness.FlowTest):
             done = self.stoker.cli("schedule", "import", crontab.name, "--code", "hello", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("line 1: left out: PATH: with --code only the commands", done.stdout)
+
+    def import_crontab(self, text, *options):
+        with tempfile.NamedTemporaryFile("w", suffix=".crontab") as crontab:
+            crontab.write(text)
+            crontab.flush()
+            return self.stoker.cli("schedule", "import", crontab.name, *options)
+
+    def test_the_time_that_an_import_tells_is_the_one_that_comes(self):
+        dry = self.import_crontab(SYSTEM, "--system", "--image", "busybox", "--dry-run").stdout
+        self.assertRegex(dry, r"line 4: would do: H H \* \* \*: H H \* \* \*, UTC; H follows from the id")
+        self.assertNotRegex(dry, r"line 4: .*first at")
+        done = self.import_crontab(SYSTEM, "--system", "--image", "busybox").stdout
+        told, schedule = re.search(r"line 4: done: .*; first at (\S+)\+00:00; schedule ([0-9a-f]{24})", done).groups()
+        shown = self.stoker.get("schedules/" + schedule).json
+        self.assertEqual(shown["next_start"], told + ".000Z")
+
+    def test_users_and_folders_of_a_system_s_crontab_are_told_of(self):
+        done = self.import_crontab(SYSTEM, "--system", "--image", "busybox")
+        self.assertEqual(done.returncode, 1)
+        for line in (r"line 2: refused: 17 \* \* \* \*: run-parts runs the scripts of a folder of this host",
+                     r"line 3: done: .*; user www-data: kept as the label", r"line 5: refused: .* no user's name"):
+            self.assertRegex(done.stdout, line)
+        schedule = re.search(r"line 3: .*schedule ([0-9a-f]{24})", done.stdout).group(1)
+        task = self.stoker.cli("schedule", "run", schedule).stdout.strip()
+        self.assertEqual(self.stoker.task(task)["label"], "www-data")
+        self.stoker.code("hello", "true")
+        handed = self.import_crontab(SYSTEM, "--system", "--code", "hello", "--dry-run").stdout
+        self.assertIn("line 2: would do: 17 * * * *", handed)
+
+    def test_each_field_can_be_given_and_changed_by_the_command_line(self):
+        self.stoker.code("hello", "true")
+        rules = {"misfire_window": 3600, "misfire_limit": 5, "misfire_after": 20, "retries": 3, "retries_delay": 4, "jitter": 2}
+        flags = [word for key, value in rules.items() for word in ("--" + key.replace("_", "-"), str(value))]
+        made = self.stoker.cli("schedule", "add", "hello", "--cron", "H H * * *", "--misfire", "all", "--payload-times", "--exclude",
+                               "12-25", "--task-delay", "3", *flags)
+        schedule = made.stdout.strip()
+        shown = self.stoker.get("schedules/" + schedule).json
+        self.assertLessEqual(dict(rules, misfire="all", payload_times=True, exclude_dates=["12-25"], delay=3).items(), shown.items())
+        changed = self.stoker.cli("schedule", "update", schedule, "--every", "60", "--misfire-limit", "9", "--no-payload-times",
+                                  "--retries", "-1", "--exclude", "", "--label", "x", "--start", "2031-01-01T00:00:00Z")
+        self.assertEqual(changed.returncode, 0, changed.stderr)
+        after = self.stoker.get("schedules/" + schedule).json
+        wanted = dict(shown, cron="", run_every=60, misfire_limit=9, payload_times=False, retries=-1, exclude_dates=[], label="x",
+                      start_at="2031-01-01T00:00:00.000Z", next_start=after["next_start"], updated_at=after["updated_at"])
+        self.assertEqual(after, wanted)
+        self.assertEqual(self.stoker.cli("schedule", "update", schedule).returncode, 2, "nothing to change")
+        late = self.stoker.cli("schedule", "preview", "--every", "60", "--delay", "3600", "-n", "1", "--json")
+        soon = self.stoker.cli("schedule", "preview", "--every", "60", "-n", "1", "--json")
+        first, other = (json.loads(said.stdout)["times"][0]["nominal_time"] for said in (late, soon))
+        self.assertGreater(first, other)
+
+    def test_what_is_not_owed_of_a_start_in_the_past_is_told(self):
+        self.stoker.code("hello", "true")
+        past = {"run_every": 86400, "start_at": "2026-01-01T00:00:00Z", "run_times": 1}
+        wanted = "start_at lies in the past: its times from 2026-01-01T00:00:00.000Z on, before "
+        self.assertIn(wanted, self.stoker.post("schedules/preview", past).json["note"])
+        made = self.stoker.post("schedules", {"schedules": [dict(past, code_name="hello"), dict(past, code_name="hello", start_at="2031-01-01T00:00:00Z")]})
+        warning, = made.json["warnings"]
+        self.assertIn("schedules[0]: " + wanted, warning)
+        said = self.stoker.cli("schedule", "add", "hello", "--every", "86400", "--start", past["start_at"])
+        self.assertIn("note: schedules[0]: " + wanted, said.stderr)
+        daily = self.make(cron="0 0 * * *")
+        moved = self.stoker.request("PUT", "schedules/" + daily, {"run_every": 3600, "start_at": past["start_at"]})
+        self.assertIn("start_at lies in the past", moved.json["warnings"][0])
+
+    def test_a_misspelt_field_makes_no_schedule(self):
+        self.stoker.code("hello", "true")
+        before = len(self.stoker.get("schedules?per_page=100").json["schedules"])
+        for fields in ({"crons": "* * * * *"}, {"cron": ""}, {"run_every": 60, "overlaps": "skip"}):
+            for reply in (self.stoker.post("schedules", {"schedules": [dict(fields, code_name="hello")]}),
+                          self.stoker.post("schedules/preview", dict(fields, n=3))):
+                self.assertEqual(reply.status, 400, reply)
+                self.assertIn(list(fields)[-1], reply.json["msg"])
+        self.assertEqual(len(self.stoker.get("schedules?per_page=100").json["schedules"]), before)
+        strange = self.stoker.post("schedules", {"schedules": [{"code_name": "hello", "start_at": "2031-01-01T00:00:00Z", "my_app": 1}]})
+        self.assertEqual(strange.json["warnings"], ["schedules[0]: field my_app: is not known here and was passed over"])
+        path = "schedules/" + strange.json["schedules"][0]["id"]
+        self.assertEqual(self.stoker.request("PUT", path, {"run_evry": 60}).status, 400)
+        self.assertEqual(self.stoker.request("PUT", path, self.stoker.get(path).json).json, {"msg": "Updated"})
+
+    def test_the_same_key_makes_one_schedule_and_runs_it_once(self):
+        self.stoker.code("hello", "true")
+        order = {"schedules": [{"code_name": "hello", "cron": "H 0 1 1 *", "label": "by-key"}]}
+
+        def at_once(path, body):
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                asked = [pool.submit(self.stoker.post, path, body, headers={"Idempotency-Key": "mine"}) for _ in range(8)]
+                replies = [one.result() for one in asked]
+            self.assertEqual(len({(reply.status, reply.body) for reply in replies}), 1, replies)
+            self.assertEqual(replies[0].status, 200, replies[0])
+            return replies[0].json
+
+        schedule = at_once("schedules", order)["schedules"][0]["id"]
+        labels = [one["label"] for one in self.stoker.get("schedules?per_page=100").json["schedules"]]
+        self.assertEqual(labels.count("by-key"), 1)
+        again = self.stoker.post("schedules", order, headers={"Idempotency-Key": "mine"})
+        self.assertEqual((again.json["schedules"][0]["id"], again.headers["idempotency-replayed"]), (schedule, "true"))
+        other = self.stoker.post("schedules", {"schedules": [{"code_name": "hello", "delay": 900}]}, headers={"Idempotency-Key": "mine"})
+        self.assertEqual(other.status, 422)
+        task = at_once("schedules/%s/run" % schedule, {})["id"]
+        self.assertEqual([fire["task_id"] for fire in self.fires(schedule)], [task])
+        other = self.stoker.post("schedules/%s/run" % schedule, {"x": 1}, headers={"Idempotency-Key": "mine"})
+        self.assertEqual(other.status, 422)
+
+    def test_what_is_cancelled_is_not_run_by_hand(self):
+        self.stoker.code("hello", "true")
+        schedule = self.make(cron="0 0 1 1 *")
+        self.stoker.post("schedules/%s/cancel" % schedule)
+        span = {"from": "2025-01-01T00:00:00Z", "to": "2025-01-01T00:00:00Z"}
+        for reply in (self.stoker.post("schedules/%s/run" % schedule), self.stoker.post("schedules/%s/backfill" % schedule, span)):
+            self.assertEqual(reply.status, 409, reply)
+            self.assertIn("the schedule is cancelled", reply.json["msg"])
+        self.assertEqual(self.fires(schedule), [])
 
     def test_the_api_tells_what_comes_and_takes_orders(self):
         self.stoker.code("hello", "true")

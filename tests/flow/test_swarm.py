@@ -40,6 +40,16 @@ class SwarmFlow(unittest.TestCase):
         self.assertIn("to stderr", log)
         self.assertIn(task["id"], log)
 
+    def test_a_the_doctor_asks_the_manager(self):
+        self.assertRegex(self.stoker.admin("doctor").stdout,
+                         r"(?m)^ok +swarm +.*version \S+ manages a swarm of 2 nodes at " + self.manager.socket)
+        self.stoker.env["STOKER_NODE_SWARM_SOCKET"] = self.worker.socket
+        try:
+            self.assertRegex(self.stoker.admin("doctor").stdout,
+                             r"(?m)^warn +swarm +the daemon at %s is no manager of a swarm" % self.worker.socket)
+        finally:
+            self.stoker.env["STOKER_NODE_SWARM_SOCKET"] = self.manager.socket
+
     def test_b_a_package(self):
         path = os.path.join(self.manager.dir, "package.zip")
         with zipfile.ZipFile(path, "w") as z:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import time
+import urllib.parse
 
 import harness
 
@@ -50,8 +51,42 @@ class Triggers(harness.FlowTest):
         verdicts = [(one["verdict"], one["delivery"]) for one in self.requests(trigger)]
         self.assertEqual(verdicts, [("refused", ""), ("refused", ""), ("filtered", "d-2"), ("duplicate", "d-1"), ("accepted", "d-1")])
         self.assertEqual(self.requests(trigger)[-1]["task_id"], task["id"])
-        self.assertIn("wrong", self.requests(trigger)[1]["reason"])
+        self.assertEqual(1, sum("wrong" in one["reason"] for one in self.requests(trigger)))
         self.assertEqual(len(self.stoker.get("tasks?label=shop").json["tasks"]), 1)
+
+    FORM = "application/x-www-form-urlencoded"
+
+    def sign(self, body):
+        return {"X_Hub_Signature_256": "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()}
+
+    def test_a_form_of_github_is_read_by_its_payload(self):
+        trigger = self.make(name="form", verify="github", secret="s3cret", filter=[{"pointer": "/ref", "equals": "refs/heads/main"}],
+                            map={"label": "/repository/name", "payload": ""})
+        push = {"ref": "refs/heads/main", "repository": {"name": "caf\u00e9 & co"}}
+        body = urllib.parse.urlencode({"payload": json.dumps(push)}).encode()
+        reply = self.send(trigger, body, Content_Type=self.FORM, X_GitHub_Delivery="f-1", **self.sign(body))
+        self.assertEqual(reply.status, 200, reply)
+        task = self.stoker.task(reply.json["id"])
+        self.assertEqual((task["label"], json.loads(task["payload"])), ("caf\u00e9 & co", push))
+        body = urllib.parse.urlencode({"payload": json.dumps({"ref": "refs/heads/x"})}).encode()
+        self.assertEqual(self.send(trigger, body, Content_Type=self.FORM, X_GitHub_Delivery="f-2", **self.sign(body)).json["msg"], "Filtered")
+        for bad, kind, why in ((b"payload=%7Bnot", self.FORM, "payload"), (b"<xml/>", "application/json", "no JSON")):
+            reply = self.send(trigger, bad, Content_Type=kind, **self.sign(bad))
+            self.assertEqual(reply.status, 400, reply)
+            self.assertIn(why, reply.text)
+            last = self.requests(trigger)[0]
+            self.assertEqual(last["verdict"], "refused")
+            self.assertIn(why, last["reason"])
+
+    def test_a_slash_command_of_slack_is_an_object_of_its_fields(self):
+        trigger = self.make(name="slash", verify="slack", secret="signing", filter=[{"pointer": "/command", "equals": "/deploy"}],
+                            map={"label": "/user_name", "payload": {"what": "/text"}})
+        body, now = b"command=%2Fdeploy&text=shop+now%21&user_name=roadrunner", str(int(time.time()))
+        mac = hmac.new(b"signing", b"v0:" + now.encode() + b":" + body, hashlib.sha256).hexdigest()
+        reply = self.send(trigger, body, X_Slack_Signature="v0=" + mac, X_Slack_Request_Timestamp=now, Content_Type=self.FORM + "; charset=utf-8")
+        self.assertEqual(reply.status, 200, reply)
+        task = self.stoker.task(reply.json["id"])
+        self.assertEqual((task["label"], task["payload"]), ("roadrunner", '{"what":"shop now!"}'))
 
     def test_its_token_can_do_nothing_else_and_ends_when_it_is_rotated(self):
         trigger = self.make(name="plain")

@@ -2,10 +2,12 @@
 what a kill and a full disk leave behind."""
 import glob
 import hashlib
+import http.client
 import io
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,7 +17,7 @@ import zipfile
 import harness
 from test_rules import Connection, chunked
 
-LIMIT = 48 << 20
+LIMIT = 256 << 20  # as it is without a word of configuration
 RESIDENT_KB = 32 << 10
 
 
@@ -41,6 +43,17 @@ def zip_of_size(size):
     return zip_of({"noise": noise(size - around)}, zipfile.ZIP_STORED)
 
 
+def large_zip(path, size):
+    """The same as a file, of any size."""
+    around = len(zip_of({"noise": b""}, zipfile.ZIP_STORED))
+    left, piece = size - around, noise(1 << 20)
+    info = zipfile.ZipInfo("noise")
+    with zipfile.ZipFile(path, "w") as package, package.open(info, "w") as file:
+        while left:
+            left -= file.write(piece[:left])
+    assert os.path.getsize(path) == size
+
+
 def form(data, package, end=b"\r\n", name=b"file", boundary=b"77120", last=b"\r\n", headers=(), first="data"):
     """A multipart body as clients write them."""
     data_head = [b'Content-Disposition: form-data; name="data"'] if name else [b"Content-Type: application/json"]
@@ -57,7 +70,7 @@ GOOD = zip_of({"run.sh": b"echo hi\n", "lib/data": b"\r\n--77120x\r\n" * 50 + b"
 
 
 class Packages(harness.FlowTest):
-    ENV = {"STOKER_LIMITS_PACKAGE": str(LIMIT), "STOKER_RUNTIMES_IMAGES": "sh=busybox, ruby-2.1=ruby:2.1, php=php:8"}
+    ENV = {"STOKER_RUNTIMES_IMAGES": "sh=busybox, ruby-2.1=ruby:2.1, php=php:8"}
 
     def send(self, body, *headers, path="codes", token=True, how=None):
         """As bytes on a connection of its own."""
@@ -223,12 +236,43 @@ class Packages(harness.FlowTest):
         self.assertGreater(most, 0)
         return most
 
+    def upload_file(self, name, path):
+        """The same from a file, which needs not be in anybody's memory; sent as nginx reads it."""
+        head, tail = form({"name": name, "runtime": "sh", "file_name": "run.sh"}, b"@@").split(b"@@")
+        connection = Connection(self.stoker.port)
+        try:
+            connection.sock.settimeout(90)
+            lines = ("POST /2/projects/%s/codes HTTP/1.1" % self.stoker.project, "Host: x", "Authorization: OAuth " + self.stoker.token,
+                     "Content-Type: multipart/form-data; boundary=77120",
+                     "Content-Length: %d" % (len(head) + os.path.getsize(path) + len(tail)), "", "")
+            connection.send("\r\n".join(lines).encode() + head)
+            with open(path, "rb") as file:
+                connection.sock.sendfile(file)
+            connection.send(tail)
+            return connection.read()
+        finally:
+            connection.close()
+
+    def downloaded_digest(self, code):
+        connection = http.client.HTTPConnection("127.0.0.1", self.stoker.port, timeout=90)
+        connection.request("GET", "/2/projects/%s/codes/%s/download" % (self.stoker.project, code), None,
+                           {"Authorization": "OAuth " + self.stoker.token})
+        with connection.getresponse() as reply:
+            digest = hashlib.file_digest(reply, "sha256").hexdigest()
+        connection.close()
+        return digest
+
     def test_a_package_at_the_limit_takes_little_memory_and_one_byte_more_is_refused(self):
-        package = zip_of_size(LIMIT)
-        reply = self.upload("limit", package)
+        folder = harness.scratch()
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "package.zip")
+        large_zip(path, LIMIT)
+        reply = self.upload_file("limit", path)
         self.assertEqual((reply.status, reply.json.get("code_size")), (200, LIMIT), reply)
-        self.assertEqual(hashlib.sha256(self.download(reply.json["id"]).body).digest(), hashlib.sha256(package).digest())
-        reply = self.upload("over", zip_of_size(LIMIT + 1))
+        with open(path, "rb") as file:
+            self.assertEqual(self.downloaded_digest(reply.json["id"]), hashlib.file_digest(file, "sha256").hexdigest())
+        large_zip(path, LIMIT + 1)
+        reply = self.upload_file("over", path)
         self.assertEqual(reply.status, 413, reply)
         self.assertEqual(reply.json["msg"], "field file: is over %d bytes, the limit of a package ([limits] package)" % LIMIT)
         many = zip_of({"%05d/%s" % (i, "n" * 340): b"" for i in range(20000)})

@@ -134,13 +134,20 @@ class Wait(WaitTest):
         self.assertEqual(list(body["tasks"][0]), ["id"])
         self.assertLess(time.monotonic() - began, 5)
 
-    def median_ms(self, path, n=60):
+    def times_ms(self, path, n):
         times = []
         for _ in range(n):
             began = time.monotonic()
             self.assertEqual(self.stoker.get(path).status, 200)
             times.append((time.monotonic() - began) * 1000)
-        return statistics.median(times)
+        return times
+
+    def held(self, socket_name):
+        """Requests that programs behind the web server have and have not answered."""
+        with open("/proc/net/unix") as sockets:
+            fields = [line.split() for line in sockets]
+        bound = "%s/s/%s." % (self.stoker.run, socket_name)  # and a process id: renamed when it listens
+        return sum(1 for one in fields if one[-1].startswith(bound) and one[5] == "03")
 
     def queries_a_second(self):
         # what queueing leaves to do is no cost of waiting: each new event gets its place once
@@ -153,24 +160,42 @@ class Wait(WaitTest):
         time.sleep(2)
         return (count() - before) / (time.monotonic() - began)
 
-    def test_two_hundred_that_wait_cost_nobody_else_anything(self):
-        """With two processes of the api: were one held by a waiting client, nothing would be answered."""
+    def crowd(self, n):
+        """So many that wait, half of them for the same task."""
         task, free = self.later(), self.waiting()
-        one = self.wait("GET", "tasks/" + task, 60)
-        harness.wait_for(lambda: self.waiting() == free + 1, 5, "one to wait")
-        alone, few = self.median_ms("codes"), self.queries_a_second()
-        crowd = [self.wait("GET", "tasks/" + (task if i % 2 else self.later()), 60) for i in range(199)]
-        harness.wait_for(lambda: self.waiting() == free + 200, 10, "200 to wait")
-        together, many = self.median_ms("codes"), self.queries_a_second()
-        print("\nplain request beside 1 that waits %.2f ms, beside 200 %.2f ms: ratio %.2f; statements a second %.1f and %.1f"
-              % (alone, together, together / alone, few, many))
-        self.assertLess(together, max(2 * alone, 25))
-        self.assertLessEqual(many, few + 5)
+        crowd = [self.wait("GET", "tasks/" + (task if i % 2 else self.later()), 60) for i in range(n)]
+        harness.wait_for(lambda: self.waiting() == free + n, 20, "%d to wait" % n)
+        return crowd
+
+    def disperse(self, crowd):
+        free = self.waiting() - len(crowd)
         self.assertEqual(self.stoker.post("codes/%s/cancel_all" % self.quick).status, 200)
-        for one in [one] + crowd:
+        for one in crowd:
             status, headers, body = one.answer()
             self.assertEqual((status, headers["preference-applied"], body["status"]), (200, "wait=60", "cancelled"))
         harness.wait_for(lambda: self.waiting() == free, 5, "all places to be free")
+
+    def test_two_hundred_that_wait_ask_the_database_no_more_than_one_and_hold_no_process_of_the_api(self):
+        one = self.crowd(1)
+        few = self.queries_a_second()
+        crowd = self.crowd(199)
+        many = self.queries_a_second()
+        self.assertEqual((self.held("tail.sock"), self.held("api.sock")), (200, 0))
+        print("\nstatements a second beside 1 that waits %.1f, beside 200 %.1f" % (few, many))
+        self.assertLessEqual(many, few + 5)
+        self.disperse(one + crowd)
+
+    def test_plain_requests_are_as_fast_beside_two_hundred_that_wait_as_before(self):
+        """In turn, so that whatever else the machine does meets both."""
+        alone, together = [], []
+        for _ in range(5):
+            alone += self.times_ms("codes", 30)
+            crowd = self.crowd(200)
+            together += self.times_ms("codes", 30)
+            self.disperse(crowd)
+        before, beside = statistics.median(alone), statistics.median(together)
+        print("\nplain request alone %.2f ms, beside 200 that wait %.2f ms: ratio %.2f" % (before, beside, beside / before))
+        self.assertLessEqual(beside, before * 1.5)
 
 
 class Places(WaitTest):
@@ -200,7 +225,7 @@ class Places(WaitTest):
         # nobody can say what became of the POST; a GET goes to the api, which does not wait
         status, headers, body = queues.answer()
         self.assertEqual(status, 502)
-        self.assertGreater(int(headers["retry-after"]), 0)
+        self.assertNotIn("retry-after", headers)  # asked again it may be done twice
         self.assertIn("look whether it was carried out", body["msg"])
         status, headers, body = reads.answer()
         self.assertEqual((status, headers.get("preference-applied"), body["id"]), (200, None, task))

@@ -1,5 +1,4 @@
 """What nginx does in front of the program: limits, errors as JSON, headers, logs without secrets."""
-import json
 import os
 import re
 import signal
@@ -11,11 +10,20 @@ import harness
 class WebServer(harness.FlowTest):
     DEMO = "no"
 
-    def assert_message(self, reply, status):
+    def assert_message(self, reply, status, problem=False):
+        """IronWorker's form below /2/, elsewhere a problem (RFC 9457), which has a msg as well."""
         self.assertEqual(reply.status, status, reply)
         self.assertRegex(reply.headers["x-request-id"], r"^[0-9a-f]{24}$|^[0-9a-f]{32}$")
-        self.assertEqual(reply.headers["content-type"], "application/json")
+        self.assertEqual(reply.headers["access-control-allow-origin"], "*")
+        self.assertIn("X-Request-Id", reply.headers["access-control-expose-headers"])
         self.assertTrue(reply.json["msg"])
+        if not problem:
+            self.assertEqual((reply.headers["content-type"], list(reply.json)), ("application/json", ["msg"]))
+            return
+        self.assertEqual(reply.headers["content-type"], "application/problem+json")
+        self.assertEqual((reply.json["status"], reply.json["detail"], reply.json["instance"]),
+                         (status, reply.json["msg"], reply.headers["x-request-id"]))
+        self.assertNotEqual(reply.json["title"], "")
 
     def raw(self, request):
         with socket.create_connection(("127.0.0.1", self.stoker.port), timeout=10) as client:
@@ -30,23 +38,33 @@ class WebServer(harness.FlowTest):
         self.assert_message(self.stoker.post("tasks", b"x" * (34 << 20)), 413)
         # below it the program itself answers
         self.assert_message(self.stoker.post("tasks", b"x" * (1 << 20)), 400)
+        self.assert_message(self.stoker.post("/1/tokens", b"x" * (5 << 20)), 413, problem=True)
+        self.assert_message(self.stoker.post("/1/tokens", b"x" * (2 << 20)), 413, problem=True)
 
     def test_a_head_that_is_too_large_is_json_too(self):
-        self.assert_message(self.stoker.get("/healthz", headers={"X-Long": "x" * 40000}), 400)
-        self.assertIn(b'{"msg"', self.raw(b"nonsense\r\n\r\n"))
+        self.assert_message(self.stoker.get("/healthz", headers={"X-Long": "x" * 40000}), 400, problem=True)
+        self.assert_message(self.stoker.get("tasks", headers={"X-Long": "x" * 40000}), 400)
+        self.assertIn(b'"msg":', self.raw(b"nonsense\r\n\r\n"))
 
-    def assert_raw(self, request, status):
+    def assert_raw(self, request, status, problem=True):
         head, _, body = self.raw(request).partition(b"\r\n\r\n")
-        lines = head.decode().lower().split("\r\n")
-        self.assertEqual(lines[0].split()[1], str(status), head)
-        self.assertIn("content-type: application/json", lines)
-        self.assertEqual(sum(line.startswith("x-request-id: ") for line in lines), 1, head)
-        self.assertTrue(json.loads(body)["msg"])
-        return lines
+        first, *lines = head.decode().split("\r\n")
+        self.assertEqual(first.split()[1], str(status), head)
+        headers = [line.lower().partition(": ") for line in lines]
+        for name in ("x-request-id", "content-type", "access-control-allow-origin"):
+            self.assertEqual(sum(one == name for one, _, _ in headers), 1, head)
+        self.assert_message(harness.Reply(status, {one: line.partition(": ")[2] for (one, _, _), line in zip(headers, lines)}, body),
+                            status, problem)
+        return [line.lower() for line in lines]
 
     def test_what_the_web_server_refuses_itself_is_json(self):
         end = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         self.assert_raw(b"GET /" + b"x" * 20480 + end + b"\r\n", 414)
+        for below in (b"/2/projects", b"/2?", b"http://x/2/", b"https://x:8/2"):
+            self.assert_raw(b"GET " + below + b"?" + b"x" * 20480 + end + b"\r\n", 414, problem=False)
+        for outside in (b"/1/projects", b"/2x/", b"/ui/2/", b"http://2/1/"):
+            self.assert_raw(b"GET " + outside + b"?" + b"x" * 20480 + end + b"\r\n", 414)
+        self.assert_raw(b"TRACE /2/projects" + end + b"\r\n", 405, problem=False)
         self.assert_raw(b"TRACE /healthz" + end + b"\r\n", 405)
         self.assert_raw(b"CONNECT /" + end + b"\r\n", 405)
         self.assert_raw(b"CONNECT example.org:80" + end + b"\r\n", 400)
@@ -56,8 +74,11 @@ class WebServer(harness.FlowTest):
         for method in (b"POST", b"PUT", b"DELETE"):
             lines = self.assert_raw(method + b" /static/app.css" + end + b"Content-Length: 0\r\n\r\n", 405)
             self.assertIn("allow: get, head", lines)
+        self.assertTrue(self.raw(b"GET /static/app.css" + end + b"Range: bytes=99999999-\r\n\r\n").startswith(b"HTTP/1.1 200 "))
+        self.assert_raw(b"GET /static/app.css" + end + b"If-Match: \"other\"\r\n\r\n", 412)
         # what stands for the answers is no path of its own
-        self.assertEqual(self.stoker.get("/.stoker/long", token=False).status, 404)
+        for path in ("problem", "wire", "away/problem", "tail"):
+            self.assert_message(self.stoker.get("/.stoker/" + path, token=False), 404, problem=True)
 
     def ids(self, request):
         """What the answer's X-Request-Id are; the connection is not waited out, since nginx lingers on what it refused."""
@@ -83,13 +104,26 @@ class WebServer(harness.FlowTest):
                 self.assertRegex(ids[0], "^%s$" % re.escape(given) if sane else "^[0-9a-f]{32}$", (line, given))
 
     def test_too_many_requests_at_once_are_refused_with_an_id_too(self):
-        unfinished = b"POST /2/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+        unfinished = b"POST /2/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{"
         clients = []
+
+        def refused_among_slow_ones():
+            for client in clients:  # or client_body_timeout would end them on a busy machine
+                try:
+                    client.sendall(b" ")
+                except OSError:
+                    pass  # the one too many
+            reply = self.stoker.get("/healthz", token=False)
+            return reply.status == 503 and reply
+
         try:
             for _ in range(513):  # limit_conn of conf/nginx/stoker_server, and one
                 clients.append(socket.create_connection(("127.0.0.1", self.stoker.port), timeout=10))
                 clients[-1].sendall(unfinished)
-            refused = harness.wait_for(lambda: (r := self.stoker.get("/healthz", token=False)).status == 503 and r, 10, "a refusal")
+            refused = harness.wait_for(refused_among_slow_ones, 20, "a refusal")
+            self.assert_message(refused, 503, problem=True)
+            self.assertEqual(refused.headers["retry-after"], "2")
+            refused = self.stoker.post("tasks")
             self.assert_message(refused, 503)
             self.assertEqual(refused.headers["retry-after"], "2")
         finally:
@@ -112,7 +146,7 @@ class WebServer(harness.FlowTest):
             reply = self.stoker.get(path, token=False)
             self.assertEqual(reply.headers["x-content-type-options"], "nosniff", path)
         self.assertEqual(self.stoker.get("/static/../../stoker.env", token=False).status, 400)
-        self.assert_message(self.stoker.get("/static/nothing.css", token=False), 404)
+        self.assert_message(self.stoker.get("/static/nothing.css", token=False), 404, problem=True)
 
     def test_static_files_may_be_kept_for_ever(self):
         reply = self.stoker.get("/static/app.css?v=1", token=False)
@@ -130,6 +164,9 @@ class WebServer(harness.FlowTest):
             for method in ("GET", "POST"):
                 reply = self.stoker.request(method, "tasks")
                 self.assert_message(reply, 503)
+                self.assertGreater(int(reply.headers["retry-after"]), 0)
+                reply = self.stoker.request(method, "/1/projects")
+                self.assert_message(reply, 503, problem=True)
                 self.assertGreater(int(reply.headers["retry-after"]), 0)
         finally:
             os.kill(keeper, signal.SIGCONT)

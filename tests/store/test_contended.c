@@ -184,7 +184,7 @@ static void given_schedules(int64_t now)
 		o.value.misfire_limit = 1000;
 		o.sent = 1 << FIELD_RUN_EVERY | 1 << FIELD_CODE_NAME | 1 << FIELD_CLUSTER | 1 << FIELD_RUN_TIMES | 1 << FIELD_MISFIRE |
 			1 << FIELD_MISFIRE_LIMIT;
-		fine(schedule_store_add(f.db, &f.cx, &w.project, ZONES, &o, &target, 1, 1000));
+		fine(schedule_store_add(f.db, &f.cx, &w.project, ZONES, &o, &target, 1, 1000, NULL, NULL));
 	}
 	fine(db_set_clock(f.db, &f.cx, TIME_NONE));
 }

@@ -34,7 +34,7 @@ static int64_t take_back(void)
 	int64_t all = 0, taken = 1;
 
 	while (taken) {
-		fine(node_store_take_back(f.db, &f.cx, &taken));
+		fine(node_store_take_back(f.db, &f.cx, &taken, NULL));
 		all += taken;
 	}
 	return all;
@@ -239,11 +239,37 @@ START_TEST(a_thousand_tasks_are_taken_back_in_pages)
 	claim(&w, MANY, 6);
 	let_lease_pass(&w.node);
 	began = clock_boot_us();
-	fine(node_store_take_back(f.db, &f.cx, &taken));
+	fine(node_store_take_back(f.db, &f.cx, &taken, NULL));
 	ck_assert_int_eq(taken, 500);
 	check_laws(&f);
 	ck_assert_int_eq(take_back(), MANY - 500);
 	printf("%d tasks taken back in %lld ms\n", MANY, (long long)(clock_boot_us() - began) / 1000);
+}
+END_TEST
+
+START_TEST(the_end_of_the_next_lease_is_told_before_it_comes)
+{
+	static const struct sql ENDS = { "UPDATE node SET lease_until = NOW(6) + INTERVAL ? MICROSECOND WHERE id = ?", "ii" };
+	struct world w = given_world(&f);
+	int64_t taken, next_us, now;
+
+	queue(&w, "a", 1, (struct task_order){ 0 }, NULL);
+	claim(&w, 1, 1);
+	run_in(&f, f.db, "UPDATE node SET lease_until = NOW(6) + INTERVAL 1 HOUR WHERE state IN ('live', 'draining')");
+	fine(db_now(f.db, &f.cx, &now));
+	fine(db_set_clock(f.db, &f.cx, now)); /* it stands still */
+	fine(node_store_take_back(f.db, &f.cx, &taken, &next_us));
+	ck_assert_int_eq(next_us, LEASE_AHEAD_US);
+	fine(db_exec(f.db, &f.cx, &ENDS, VALS(v_i(300000), v_i(w.node.node_id))));
+	fine(node_store_take_back(f.db, &f.cx, &taken, &next_us));
+	ck_assert_int_eq(taken, 0);
+	ck_assert_int_eq(next_us, 300000);
+	fine(db_set_clock(f.db, &f.cx, now + 300001));
+	run_in(&f, f.db, "UPDATE beat SET at = NOW(6), grace_until = at");
+	fine(node_store_take_back(f.db, &f.cx, &taken, &next_us));
+	ck_assert_int_eq(taken, 1);
+	fine(db_set_clock(f.db, &f.cx, TIME_NONE));
+	run_in(&f, f.db, "UPDATE beat SET at = NOW(6), grace_until = NOW(6)");
 }
 END_TEST
 
@@ -289,7 +315,7 @@ START_TEST(a_take_back_is_all_or_nothing_at_every_database_call)
 			run_in(&f, f.db, "UPDATE beat SET at = NOW(6), grace_until = NOW(6)");
 			statements = db_statements(f.db);
 			db_fail_at(f.db, n, after);
-			e = node_store_take_back(f.db, &f.cx, &taken);
+			e = node_store_take_back(f.db, &f.cx, &taken, NULL);
 			db_fail_at(f.db, 0, false);
 			statements = db_statements(f.db) - statements;
 			ck_assert_msg(e == OK, "%s", f.cx.message);
@@ -356,6 +382,7 @@ int main(void)
 	tcase_add_test(t, a_task_whose_code_says_so_ends_with_its_node_and_never_starts_again);
 	tcase_add_test(t, a_task_whose_code_says_so_is_given_back_only_if_it_never_started);
 	tcase_add_test(t, the_third_node_that_dies_under_a_task_is_the_last);
+	tcase_add_test(t, the_end_of_the_next_lease_is_told_before_it_comes);
 	tcase_add_test(t, after_an_outage_of_the_database_nobody_is_judged_for_a_lease);
 	tcase_add_test(t, what_runs_nowhere_is_given_back_and_what_may_run_is_left);
 	tcase_add_test(t, a_take_back_is_all_or_nothing_at_every_database_call);

@@ -13,6 +13,7 @@
 #include "store/log_cursor_store.h"
 #include "store/member_store.h"
 #include "store/outbox_store.h"
+#include "store/url_hold.h"
 #include "store/package_store.h"
 #include "store/schedule_store.h"
 #include "store/token_store.h"
@@ -193,7 +194,7 @@ static struct schedule_order a_timetable(struct scene *s)
 
 static enum err add_schedule(struct scene *s)
 {
-	return schedule_store_add(f.db, &f.cx, &s->w.project, ZONES, &s->order, &s->target, 1, 1000);
+	return schedule_store_add(f.db, &f.cx, &s->w.project, ZONES, &s->order, &s->target, 1, 1000, NULL, NULL);
 }
 
 static void to_be_scheduled(struct scene *s)
@@ -385,7 +386,32 @@ static enum err change_callback(struct scene *s)
 
 static enum err pause_callback(struct scene *s)
 {
-	return callback_store_pause(f.db, &f.cx, &s->w.project, &s->id, true);
+	struct callback c = hook_of(s);
+
+	return callback_store_pause(f.db, &f.cx, &c, true);
+}
+
+/* Its URL is held, and something waits for that. */
+static void a_held_callback(struct scene *s)
+{
+	struct callback c;
+
+	a_callback(s);
+	c = hook_of(s);
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "INSERT INTO url_hold (url_id, until) VALUES (" URL_HOLD_ID("x'%s'", "'" STR_FMT "'")
+	                              ", NOW(6) + INTERVAL 1 HOUR)", id_format(&s->w.project).s, STR_ARG(c.url)));
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "INSERT INTO outbox (task_id, number, task_state, project_id, lane, url, at, next_at, waits)"
+	                              " VALUES (x'%s', 1, 'complete', x'%s', %lld, '" STR_FMT "', NOW(6),"
+	                              " NOW(6) + INTERVAL 1 HOUR, 'retry_after')", id_format(&s->id).s, id_format(&s->w.project).s,
+	                              (long long)callback_lane(&s->w.project, callback_origin(&f.cx.arena, c.url)), STR_ARG(c.url)));
+}
+
+static enum err test_callback(struct scene *s)
+{
+	struct callback c = hook_of(s);
+	int64_t number;
+
+	return callback_store_test(f.db, &f.cx, &c, &number);
 }
 
 static enum err delete_callback(struct scene *s)
@@ -452,7 +478,7 @@ static enum err run_now(struct scene *s)
 {
 	struct id task;
 
-	return fire_store_run_now(f.db, &f.cx, ZONES, &s->w.project, &s->id, STR_LIT("ana"), &task);
+	return fire_store_run_now(f.db, &f.cx, ZONES, &s->w.project, &s->id, STR_LIT("ana"), NULL, &task);
 }
 
 static enum err fire(struct scene *s)
@@ -595,7 +621,7 @@ static enum err take_back(struct scene *s)
 	int64_t taken_back;
 
 	(void)s;
-	return node_store_take_back(f.db, &f.cx, &taken_back);
+	return node_store_take_back(f.db, &f.cx, &taken_back, NULL);
 }
 
 static enum err mend(struct scene *s)
@@ -726,6 +752,7 @@ static const struct function {
 	{ "callback_store_change", a_callback, change_callback, WHOLE },
 	{ "callback_store_delete", a_callback, delete_callback, WHOLE },
 	{ "callback_store_pause", a_callback, pause_callback, WHOLE },
+	{ "callback_store_test", a_held_callback, test_callback, WHOLE },
 	{ "cluster_store_add", nothing, add_cluster, WHOLE },
 	{ "cluster_store_change", a_cluster, change_cluster, WHOLE },
 	{ "cluster_store_delete", a_cluster, delete_cluster, WHOLE },

@@ -14,6 +14,7 @@ static void set_up(void)
 	run_in(&f, f.db, "DELETE FROM outbox");
 	run_in(&f, f.db, "DELETE FROM receiver");
 	run_in(&f, f.db, "DELETE FROM delivery");
+	run_in(&f, f.db, "DELETE FROM url_hold");
 }
 
 static void tear_down(void)
@@ -297,6 +298,112 @@ START_TEST(rows_without_room_are_taken_when_their_lane_has_some_and_by_others_la
 }
 END_TEST
 
+static void asked_to_wait(const struct outbox_row *row, int64_t s)
+{
+	struct outbox_outcome o = { .row = *row, .end = OUTBOX_AGAIN, .tried = true, .status = 429, .next_s = s, .asked_s = s,
+		                    .waits = OUTBOX_WAITS_RETRY_AFTER, .error = STR_LIT("answered with status 429"),
+		                    .address = STR_LIT(""), .answer = STR_LIT("") };
+
+	fine(outbox_store_tell(f.db, &f.cx, &o, 1, NULL, 0));
+}
+
+static void waits_for(const struct id *project, int64_t id, const char *why)
+{
+	struct delivery_entry entry;
+	struct delivery_try *tries;
+	size_t n;
+
+	fine(delivery_store_get(f.db, &f.cx, project, id, &entry, &tries, &n));
+	ck_assert_msg(str_is(entry.waiting_for, why), "waits for " STR_FMT ", not %s", STR_ARG(entry.waiting_for), why);
+	ck_assert(str_is(entry.waiting_for, "") || (entry.waiting_until == TIME_NONE) == str_is(entry.waiting_for, "turn"));
+}
+
+START_TEST(retry_after_holds_its_url_alone_until_somebody_redelivers)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project), others = given_project(&f);
+	struct outbox_row *rows, first;
+	int64_t changed;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://one.example/asks", 1);
+	fine(take_in(&f, 1, 60, &rows, &n));
+	ck_assert_uint_eq(n, 1);
+	first = rows[0];
+	waits_for(&project, first.id, "call");
+	given_due(&task, &project, "http://one.example/asks", 50);
+	run_in(&f, f.db, arena_printf(&f.cx.arena, "UPDATE outbox SET lane = %lld", (long long)first.lane));
+	asked_to_wait(&first, 86400);
+	waits_for(&project, first.id, "retry_after");
+	given_due(&task, &project, "http://one.example/asks", 1); /* new, after that */
+	given_due(&task, &project, "http://one.example/other", 1);
+	given_due(&task, &others, "http://one.example/asks", 1);
+	fine(take_in(&f, 10, 60, &rows, &n)); /* by any courier */
+	ck_assert_uint_eq(n, 2);
+	ck_assert(str_is(rows[0].url, "http://one.example/other"));
+	ck_assert(id_equal(&rows[1].project_id, &others));
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM outbox WHERE waits = 'retry_after'"), 52);
+	pass(3540); /* an hour at most, for those that were not told so */
+	fine(take_in(&f, 100, 3600, &rows, &n));
+	for (size_t i = 0; i < n; i++)
+		ck_assert(!str_is(rows[i].url, "http://one.example/asks") || id_equal(&rows[i].project_id, &others));
+	fine(delivery_store_again(f.db, &f.cx, &project, &first.id, 1, &changed));
+	ck_assert_int_eq(changed, 1);
+	waits_for(&project, first.id, "turn");
+	fine(take_in(&f, 100, 60, &rows, &n)); /* with all that waited for the same */
+	ck_assert_uint_eq(n, 52);
+	ck_assert_int_eq(number_in(&f, f.db, "SELECT COUNT(*) FROM url_hold"), 0);
+}
+END_TEST
+
+START_TEST(what_waited_for_retry_after_comes_when_its_time_is_up)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_row *rows;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://two.example/asks", 3);
+	fine(take_in(&f, 1, 60, &rows, &n));
+	asked_to_wait(&rows[0], 30);
+	pass(20);
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 0);
+	pass(35);
+	fine(take_in(&f, 10, 60, &rows, &n));
+	ck_assert_uint_eq(n, 3);
+}
+END_TEST
+
+START_TEST(a_row_by_hand_is_taken_for_a_receiver_that_rests)
+{
+	struct id project = given_project(&f), task = given_ended_task(&project);
+	struct outbox_lane lane = { .wait_s = 200, .probes = 1 };
+	struct outbox_want want = { .lanes = &lane, .n = 1, .room_of_unknown = 2, .most = 100, .hold_s = 60 };
+	struct outbox_health health = { .failures = 7, .open_s = 200 };
+	struct outbox_taken taken;
+	struct outbox_row *rows;
+	int64_t changed;
+	size_t n;
+
+	run_in(&f, f.db, "DELETE FROM outbox");
+	given_due(&task, &project, "http://rests.example/x", 3);
+	fine(take_in(&f, 1, 60, &rows, &n));
+	health.lane = lane.lane = rows[0].lane;
+	fine(outbox_store_tell(f.db, &f.cx, NULL, 0, &health, 1));
+	waits_for(&project, rows[0].id + 1, "receiver");
+	fine(outbox_store_take(f.db, &f.cx, &want, &taken));
+	ck_assert_uint_eq(taken.n, 0);
+	fine(delivery_store_again(f.db, &f.cx, &project, &(int64_t){ rows[0].id + 1 }, 1, &changed));
+	want.lanes = &lane;
+	want.n = 1;
+	fine(outbox_store_take(f.db, &f.cx, &want, &taken));
+	ck_assert_uint_eq(taken.n, 1);
+	ck_assert_int_eq(taken.rows[0].id, rows[0].id + 1);
+	ck_assert_uint_eq(taken.rows[0].by_hand, 2);
+}
+END_TEST
+
 START_TEST(ordered_rows_wait_for_the_one_before)
 {
 	struct id project = given_project(&f), task = given_ended_task(&project);
@@ -365,6 +472,9 @@ int main(void)
 	tcase_add_test(t, old_deliveries_that_are_over_go_page_by_page_with_their_tries);
 	tcase_add_test(t, a_receiver_with_ten_thousand_rows_keeps_no_other_waiting);
 	tcase_add_test(t, rows_without_room_are_taken_when_their_lane_has_some_and_by_others_later);
+	tcase_add_test(t, retry_after_holds_its_url_alone_until_somebody_redelivers);
+	tcase_add_test(t, what_waited_for_retry_after_comes_when_its_time_is_up);
+	tcase_add_test(t, a_row_by_hand_is_taken_for_a_receiver_that_rests);
 	tcase_add_test(t, ordered_rows_wait_for_the_one_before);
 	tcase_add_test(t, a_code_callback_queues_its_task_exactly_once);
 	suite_add_tcase(s, t);

@@ -59,6 +59,12 @@ static bool went(struct one *o, enum err e, const char *what)
 	return e == OK;
 }
 
+/* What a node must have done before it can go on: over a cluster, where some give up, until it is done. */
+static bool again(struct one *o, enum err e, const char *what)
+{
+	return !went(o, e, what) && failures == 0;
+}
+
 static bool chance(struct one *o, int percent)
 {
 	return rand_r(&o->seed) % 100 < percent;
@@ -138,8 +144,9 @@ static struct node_claim join_cluster(struct one *o, struct lease *l, char sessi
 	struct node_claim node = { .session = str_bytes(session, 16) };
 
 	crypt_random(session, 16);
-	went(o, node_store_register(o->db, &o->cx, STR_LIT("racer"), str_of(w.cluster), node.session, 16, STR_LIT(""),
-	                            STR_LIT(""), 3600, &node.node_id, &node.cluster_id), "register");
+	while (again(o, node_store_register(o->db, &o->cx, STR_LIT("racer"), str_of(w.cluster), node.session, 16, STR_LIT(""),
+	                                    STR_LIT(""), 3600, &node.node_id, &node.cluster_id), "register"))
+		rest(5);
 	pthread_mutex_lock(&l->lock);
 	memcpy(l->session, session, 16);
 	l->node = node;
@@ -156,7 +163,8 @@ static void die(struct one *o, struct lease *l)
 
 	pthread_mutex_lock(&l->lock);
 	l->alive = false;
-	went(o, db_exec(o->db, &o->cx, &LATE, VALS(v_i(l->node.node_id))), "die");
+	while (again(o, db_exec(o->db, &o->cx, &LATE, VALS(v_i(l->node.node_id))), "die"))
+		rest(5);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -265,7 +273,7 @@ static void *schedule(void *arg)
 
 		went(&o, node_store_beat(o.db, &o.cx, 0, &grace), "beat"); /* a busy machine is no outage here */
 		went(&o, ready_store_promote(o.db, &o.cx, 100, &moved), "promote");
-		went(&o, node_store_take_back(o.db, &o.cx, &taken), "take back");
+		went(&o, node_store_take_back(o.db, &o.cx, &taken, NULL), "take back");
 		atomic_fetch_add(&taken_all, taken);
 		ctx_reset(&o.cx);
 		rest(10);
@@ -326,7 +334,7 @@ static void finish(void)
 	fine(code_store_pause(f.db, &f.cx, &w.project, &codes[2].code_id, false, &changed));
 	fine(node_store_beat(f.db, &f.cx, 0, &grace));
 	while (taken)
-		fine(node_store_take_back(f.db, &f.cx, &taken));
+		fine(node_store_take_back(f.db, &f.cx, &taken, NULL));
 	fine(db_set_clock(f.db, &f.cx, clock_wall_us() + 5000000));
 	fine(ready_store_promote(f.db, &f.cx, 10000, &moved));
 	fine(db_set_clock(f.db, &f.cx, TIME_NONE));
@@ -419,13 +427,13 @@ START_TEST(the_renewals_of_a_lone_node_and_its_claims_do_not_meet)
 		pthread_create(&threads[2 * i], NULL, claim_only, &leases[i]);
 		pthread_create(&threads[2 * i + 1], NULL, renew, &leases[i]);
 	}
-	rest(900);
-	rest(900);
+	for (int i = 0; i < 18 || (i < SECONDS_MOST * 10 && renewed <= 50); i++)
+		rest(100);
 	stop = true;
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	ck_assert_msg(failures == 0, "%lld failures, the first: %s", (long long)failures, failure);
-	ck_assert_int_gt(renewed, on_cluster() ? 10 : 50);
+	ck_assert_int_gt(renewed, 50);
 	ck_assert(on_cluster() || deadlocks() == 0);
 	store_fixture_close(&f);
 }

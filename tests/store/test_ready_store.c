@@ -209,6 +209,40 @@ START_TEST(a_limit_holds_and_gives_way_as_tasks_end)
 }
 END_TEST
 
+/* A node that lacks what some codes need, and another that has it. */
+START_TEST(lanes_that_a_node_passes_over_are_left_to_others)
+{
+	enum { EACH = 500 }; /* more than one claim sets aside */
+	static const struct sql LANE = { "SELECT lane_id FROM task WHERE id = ?", "s" };
+	struct world w = given_world(&f), here;
+	struct id a[EACH], b[EACH], c[4];
+	int64_t passed[2];
+	struct rows r;
+
+	queue(&w, "a", EACH, (struct task_order){ 0 }, a);
+	queue(&w, "b", EACH, (struct task_order){ 0 }, b);
+	queue(&w, "c", 4, (struct task_order){ 0 }, c);
+	for (int i = 0; i < 2; i++) {
+		fine(db_query(f.db, &f.cx, &LANE, VALS(v_id(i ? b : a)), &r));
+		passed[i] = val_int(&row(&r, 0)[0]);
+	}
+	here = w;
+	here.node.passed = passed;
+	here.node.passed_n = 2;
+	for (int i = 0; i < 4; i++)
+		ck_assert(id_equal(&claim(&here, 1, 1)->task_id, &c[i]));
+	claim(&here, 1, 0);
+	check_laws(&f);
+	ck_assert(id_equal(&claim(&w, 1, 1)->task_id, &a[0]));
+	here.node.passed = passed + 1;
+	here.node.passed_n = 1;
+	ck_assert(id_equal(&claim(&here, 1, 1)->task_id, &a[1]));
+	ck_assert(id_equal(&claim(&here, 2 * EACH, EACH - 2)[0].task_id, &a[2]));
+	ck_assert(id_equal(&claim(&w, 1, 1)->task_id, &b[0]));
+	check_laws(&f);
+}
+END_TEST
+
 START_TEST(a_limit_counts_over_clusters)
 {
 	struct world w = given_world(&f), other = given_world(&f);
@@ -336,7 +370,7 @@ START_TEST(a_drained_node_claims_nothing_and_one_taken_back_is_told)
 	fine(db_exec(f.db, &f.cx, &LATE, VALS(v_i(w.node.node_id))));
 	claim(&w, 1, 0); /* late, but nobody has judged it yet */
 	run_in(&f, f.db, "UPDATE beat SET at = NOW(6), grace_until = NOW(6)");
-	fine(node_store_take_back(f.db, &f.cx, &taken));
+	fine(node_store_take_back(f.db, &f.cx, &taken, NULL));
 	ck_assert_int_eq(taken, 1);
 	ck_assert_int_eq(ready_store_claim(f.db, &f.cx, &w.node, 1, &c, &n), ERR_CONFLICT);
 	ck_assert_int_eq(node_store_renew(f.db, &f.cx, w.node.node_id, w.node.session, 12, 0, &draining), ERR_CONFLICT);
@@ -389,6 +423,7 @@ int main(void)
 	tcase_add_test(t, what_is_not_due_waits_whatever_its_priority);
 	tcase_add_test(t, a_paused_code_is_stepped_over_and_goes_on_in_its_place);
 	tcase_add_test(t, a_limit_holds_and_gives_way_as_tasks_end);
+	tcase_add_test(t, lanes_that_a_node_passes_over_are_left_to_others);
 	tcase_add_test(t, a_limit_counts_over_clusters);
 	tcase_add_test(t, set_aside_rows_of_many_lanes_come_back_in_exact_order);
 	tcase_add_test(t, a_long_front_of_paused_rows_does_not_keep_others_waiting);

@@ -144,7 +144,7 @@ START_TEST(the_programs_need_no_more)
 	ck_assert(settle(&w, c, 1, TASK_COMPLETE, CAUSE_EXIT));
 	ck_assert_msg(node_store_beat(worker, &f.cx, 0, &grace) == OK, "%s", f.cx.message);
 	ck_assert_msg(ready_store_promote(worker, &f.cx, 10, &moved) == OK, "%s", f.cx.message);
-	ck_assert_msg(node_store_take_back(worker, &f.cx, &taken) == OK, "%s", f.cx.message);
+	ck_assert_msg(node_store_take_back(worker, &f.cx, &taken, NULL) == OK, "%s", f.cx.message);
 	db_free(api);
 	db_free(worker);
 	f.db = root;

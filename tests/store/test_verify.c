@@ -158,7 +158,7 @@ static void lose_a_node(struct world *w, size_t cancelled)
 	fine(db_exec(f.db, &f.cx, &(struct sql){ "UPDATE node SET lease_until = NOW(6) - INTERVAL 1 SECOND WHERE id = ?", "i" },
 	             VALS(v_i(w->node.node_id))));
 	run_in(&f, f.db, "UPDATE beat SET at = NOW(6), grace_until = NOW(6) - INTERVAL 1 MINUTE");
-	fine(node_store_take_back(f.db, &f.cx, &taken));
+	fine(node_store_take_back(f.db, &f.cx, &taken, NULL));
 	ck_assert_int_eq(taken, 4);
 	w->node = live;
 }

@@ -20,6 +20,9 @@ static const struct {
 	{ "@daily /usr/bin/run it", false, CRONTAB_JOB, "@daily", "/usr/bin/run it" },
 	{ "@daily root run", true, CRONTAB_JOB, "@daily", "run" },
 	{ "1 2 3 4 5 root run --this", true, CRONTAB_JOB, "1 2 3 4 5", "run --this" },
+	{ "1 2 3 4 5 www-data run", true, CRONTAB_JOB, "1 2 3 4 5", "run" },
+	{ "1 2 3 4 5 /usr/bin/run --this", true, CRONTAB_REFUSED, "1 2 3 4 5", "no user's name" },
+	{ "1 2 3 4 5 [ -x run ] && run", true, CRONTAB_REFUSED, "1 2 3 4 5", "no user's name" },
 	{ "* * * * * date +\\%F", false, CRONTAB_JOB, "* * * * *", "date +%F" },
 	{ "* * * * * mail x%body", false, CRONTAB_REFUSED, "* * * * *", "input" },
 	{ "* * * * * %", false, CRONTAB_REFUSED, "* * * * *", "input" },
@@ -59,6 +62,23 @@ START_TEST(a_shell_is_given_the_command_as_it_was)
 }
 END_TEST
 
+START_TEST(the_user_is_kept_and_run_parts_is_seen)
+{
+	static const char *const RUNS[] = { "cd / && run-parts --report /etc/cron.hourly", "/bin/run-parts x", "run-parts",
+		                            "test -x /usr/sbin/anacron || ( cd / && run-parts --report /etc/cron.daily )" };
+	static const char *const RUNS_NOT[] = { "", "run-part", "my-run-parts x", "run-parts-of x", "rerun-parts" };
+	auto_ctx cx = { 0 };
+	struct crontab_line line = crontab_read(&cx.arena, STR_LIT("5 4 * * * www-data run it"), true);
+
+	ck_assert(str_is(line.user, "www-data"));
+	ck_assert(!crontab_read(&cx.arena, STR_LIT("5 4 * * * www-data run it"), false).user.n);
+	for (size_t i = 0; i < sizeof RUNS / sizeof *RUNS; i++)
+		ck_assert_msg(crontab_runs_parts(str_of(RUNS[i])), "%s", RUNS[i]);
+	for (size_t i = 0; i < sizeof RUNS_NOT / sizeof *RUNS_NOT; i++)
+		ck_assert_msg(!crontab_runs_parts(str_of(RUNS_NOT[i])), "%s", RUNS_NOT[i]);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("crontab");
@@ -67,6 +87,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(t, each_line_is_what_crontab_5_says, 0, sizeof ROWS / sizeof *ROWS);
+	tcase_add_test(t, the_user_is_kept_and_run_parts_is_seen);
 	tcase_add_test(t, a_shell_is_given_the_command_as_it_was);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

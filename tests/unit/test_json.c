@@ -25,7 +25,7 @@ END_TEST
 
 START_TEST(hostile_documents_are_refused_before_they_become_a_tree)
 {
-	static const char *const BAD[] = { "{", "[1,2] x", "{\"a\":1,\"a\":2}", "[[[[[1]]]]]", "nope", "\"abc",
+	static const char *const BAD[] = { "{", "[1,2] x", "[[[[[1]]]]]", "nope", "\"abc",
 		"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22]", "[NaN]", "[1e999]" };
 
 	for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
@@ -53,6 +53,88 @@ START_TEST(a_number_that_no_integer_holds_is_a_number)
 	ck_assert_int_eq(i, 5);
 	ck_assert_int_eq(json_get_amount(&cx, j, "part", &i), OK);
 	ck_assert_int_eq(i, 1);
+}
+END_TEST
+
+static void reads_as(const char *text, const char *written)
+{
+	auto_ctx cx = { 0 };
+	auto_json *j = NULL;
+
+	ck_assert_msg(json_read(&cx, str_of(text), LIMITS, &j) == OK, "%s: %s", text, cx.message);
+	ck_assert_msg(str_is(json_write(&cx.arena, j), written), "%s", text);
+}
+
+START_TEST(halves_of_characters_become_replacement_characters)
+{
+	reads_as("[\"\\ud800\"]", "[\"\xef\xbf\xbd\"]");
+	reads_as("[\"a\\uDFFFb\"]", "[\"a\xef\xbf\xbd" "b\"]");
+	reads_as("[\"\\ud83d\\ude00\"]", "[\"\xf0\x9f\x98\x80\"]");
+	reads_as("[\"\\ud83d\\ud83d\\ude00\"]", "[\"\xef\xbf\xbd\xf0\x9f\x98\x80\"]");
+	reads_as("[\"\\ud83dx\\ude00\"]", "[\"\xef\xbf\xbdx\xef\xbf\xbd\"]");
+	reads_as("[\"\\ude00\\ud83d\"]", "[\"\xef\xbf\xbd\xef\xbf\xbd\"]");
+	reads_as("[\"\\\\ud800\"]", "[\"\\\\ud800\"]"); /* a backslash, and five letters */
+	reads_as("{\"\\ud800\":\"\\\\\\\\\\udc00\"}", "{\"\xef\xbf\xbd\":\"\\\\\\\\\xef\xbf\xbd\"}");
+}
+END_TEST
+
+START_TEST(half_an_escape_is_no_json)
+{
+	static const char *const BAD[] = { "[\"\\ud80\"]", "[\"\\ud8", "[\"\\ud800\\u\"]", "[\"\\", "[\\ud800]" };
+
+	for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+		auto_ctx cx = { 0 };
+
+		ck_assert_msg(read_text(&cx, str_of(BAD[i])) == ERR_INPUT, "%s", BAD[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_left_out_once)
+{
+	auto_ctx cx = { 0 };
+
+	reads_as("\xef\xbb\xbf{\"a\":1}", "{\"a\":1}");
+	reads_as("\xef\xbb\xbf \n", "{}");
+	ck_assert_int_eq(read_text(&cx, STR_LIT("\xef\xbb\xbf\xef\xbb\xbf{}")), ERR_INPUT);
+}
+END_TEST
+
+START_TEST(of_a_key_given_twice_the_last_value_counts)
+{
+	auto_ctx cx = { 0 };
+	auto_json *j = NULL;
+
+	reads_as("{\"a\":1,\"a\":2}", "{\"a\":2}");
+	ck_assert_int_eq(json_read_unique(&cx, STR_LIT("{\"a\":1,\"a\":2}"), LIMITS, &j), ERR_INPUT);
+}
+END_TEST
+
+static void peeks(const char *text, const char *want)
+{
+	struct arena a = { 0 };
+	struct str got;
+	bool found = json_peek_text(&a, str_of(text), "oauth", &got);
+
+	ck_assert_msg(found == (want != NULL), "%s", text);
+	ck_assert_msg(!want || str_is(got, want), "%s", text);
+	arena_release(&a);
+}
+
+START_TEST(one_text_is_found_without_reading_the_rest)
+{
+	peeks("{\"oauth\":\"T\"}", "T");
+	peeks(" { \"a\" : [ 1 , {\"b\":\"}]\"} ] , \"oauth\"\n:\t\"T\\u0041\" }", "TA");
+	peeks("{\"oauth\":\"first\",\"oauth\":\"last\"}", "last");
+	peeks("\xef\xbb\xbf{\"oauth\":\"T\", broken", "T");
+	peeks("{\"tasks\":[{\"oauth\":\"inner\"}],\"x\":\"oauth\"}", NULL);
+	peeks("{\"x\":\"\\\",\\\"oauth\\\":\\\"T\"}", NULL);
+	peeks("{\"oauth\":7}", NULL);
+	peeks("{\"oauth\":null,\"b\":\"T\"}", NULL);
+	peeks("{\"oauth\":\"T", NULL);
+	peeks("\"oauth\":\"T\"", NULL);
+	peeks("{\"", NULL);
+	peeks("", NULL);
 }
 END_TEST
 
@@ -122,6 +204,11 @@ int main(void)
 	tcase_add_test(t, a_blank_body_is_an_empty_object);
 	tcase_add_test(t, hostile_documents_are_refused_before_they_become_a_tree);
 	tcase_add_test(t, a_number_that_no_integer_holds_is_a_number);
+	tcase_add_test(t, one_text_is_found_without_reading_the_rest);
+	tcase_add_test(t, halves_of_characters_become_replacement_characters);
+	tcase_add_test(t, half_an_escape_is_no_json);
+	tcase_add_test(t, a_byte_order_mark_is_left_out_once);
+	tcase_add_test(t, of_a_key_given_twice_the_last_value_counts);
 	tcase_add_test(t, brackets_inside_texts_do_not_count_as_depth);
 	tcase_add_test(t, a_million_brackets_cost_nothing);
 	tcase_add_test(t, latin1_from_java_becomes_replacement_characters);

@@ -80,6 +80,8 @@ START_TEST(a_project_has_words_of_its_own)
 	ck_assert(!payload_words(&a, list, 1, &words));
 	ck_assert(str_is(payload_masked(&a, STR_LIT(" [ 1 , 2 ] "), words), " [ 1 , 2 ] "));
 	ck_assert(str_is(payload_masked(&a, STR_LIT("{ \"iban\": 1 }"), STR_LIT("iban")), "{\"iban\":\"[FILTERED]\"}"));
+	/* of a key given twice a reader of JSON sees one value alone */
+	ck_assert(str_is(payload_masked(&a, STR_LIT("{\"x\":{\"iban\":\"1\"},\"x\":1}"), STR_LIT("iban")), "{\"x\":{\"iban\":\"[FILTERED]\"},\"x\":1}"));
 	ck_assert(str_is(payload_masked(&a, STR_LIT("{broken iban=1"), STR_LIT("iban")), "{broken iban=[FILTERED]"));
 	arena_release(&a);
 }

@@ -97,13 +97,16 @@ START_TEST(an_end_says_why_and_a_good_end_says_nothing)
 	ck_assert_uint_eq(task_wire_msg(&t).n, 0);
 	t.msg = STR_LIT("half");
 	ck_assert(str_is(task_wire_msg(&t), "half"));
-	t.msg.n = 0;
-	t.state = TASK_TIMEOUT;
+	t.state = TASK_TIMEOUT; /* whatever progress said */
 	ck_assert(str_is(task_wire_msg(&t), "Job timed out."));
 	t.state = TASK_CANCELLED;
 	ck_assert(str_is(task_wire_msg(&t), "Cancelled via API."));
 	t.state = TASK_EXPIRED;
 	ck_assert(str_is(task_wire_msg(&t), "Expired before it could start."));
+	t.state = TASK_ERROR;
+	ck_assert(str_is(task_wire_msg(&t), "half"));
+	t.msg.n = 0;
+	ck_assert(str_is(task_wire_msg(&t), "exit 0"));
 }
 END_TEST
 
@@ -177,6 +180,24 @@ START_TEST(a_timeout_may_be_any_number_that_is_not_negative)
 }
 END_TEST
 
+START_TEST(a_delay_is_as_long_as_it_likes_until_the_end_of_time)
+{
+	static const struct { const char *number; int64_t s; } DELAYS[] = {
+		{ "604801", 604801 }, { "3153600001", 3153600001 }, { "249299920799", 249299920799 }, { "249299920800", 249299920800 },
+		{ "249299920801", 249299920800 }, { "9223372036854775807", 249299920800 }, { "9223372036854775808", 249299920800 },
+		{ "1e300", 249299920800 }, { "\"3153600001\"", 3153600001 },
+	};
+	struct task_order o;
+	char text[100];
+
+	for (size_t i = 0; i < sizeof DELAYS / sizeof *DELAYS; i++) {
+		snprintf(text, sizeof text, "{\"code_name\":\"x\",\"delay\":%s}", DELAYS[i].number);
+		ck_assert_msg(order_of(text, &o) == OK, "%s: %s", DELAYS[i].number, cx.message);
+		ck_assert_int_eq(o.delay_s, DELAYS[i].s);
+	}
+}
+END_TEST
+
 START_TEST(a_part_of_a_second_is_one_and_not_the_default)
 {
 	struct task_order o;
@@ -205,7 +226,7 @@ START_TEST(what_is_wrong_is_named)
 		{ "{\"code_name\":\"x\",\"timeout\":-1}", ERR_INPUT, "timeout" },
 		{ "{\"code_name\":\"x\",\"timeout\":-1e300}", ERR_INPUT, "timeout: must not be negative" },
 		{ "{\"code_name\":\"x\",\"delay\":-1}", ERR_INPUT, "delay" },
-		{ "{\"code_name\":\"x\",\"delay\":1e12}", ERR_INPUT, "delay" },
+		{ "{\"code_name\":\"x\",\"delay\":-1e300}", ERR_INPUT, "delay: must not be negative" },
 		{ "{\"code_name\":\"x\",\"callback\":\"ftp://h/\"}", ERR_INPUT, "callback" },
 		{ "{\"code_name\":\"x\",\"label\":[]}", ERR_INPUT, "label" },
 		{ "{\"code_name\":\"hello\\u0000x\"}", ERR_INPUT, "field code_name: must not have control characters" },
@@ -381,6 +402,7 @@ int main(void)
 	tcase_add_test(t, a_payload_that_is_not_utf8_is_still_json);
 	tcase_add_test(t, unset_in_disguise_is_unset);
 	tcase_add_test(t, a_timeout_may_be_any_number_that_is_not_negative);
+	tcase_add_test(t, a_delay_is_as_long_as_it_likes_until_the_end_of_time);
 	tcase_add_test(t, a_part_of_a_second_is_one_and_not_the_default);
 	tcase_add_test(t, what_is_wrong_is_named);
 	tcase_add_test(t, a_payload_may_have_the_limit_and_not_one_byte_more);

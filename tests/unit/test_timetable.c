@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/zoneinfo.h"
 #include "model/fire.h"
 #include "model/timetable.h"
 #include "model/week.h"
@@ -167,6 +168,138 @@ START_TEST(the_newest_so_many_are_caught_up_page_by_page)
 }
 END_TEST
 
+/* --- a start in the past ------------------------------------------------------------------------------ */
+
+/* How many of its times lie in (after, to], and the first of them. */
+static int64_t times_between(const struct timetable *t, int64_t after, int64_t to, int64_t *first)
+{
+	struct nominal n = { .at = after };
+	int64_t count = 0;
+
+	while (timetable_next(t, n.at, &n) && n.at <= to)
+		*first = count++ ? *first : n.at;
+	return count;
+}
+
+START_TEST(of_a_start_in_the_past_all_owes_what_it_would_run_and_the_others_what_they_did)
+{
+	static const struct {
+		int64_t every_s;
+		const char *cron;
+		enum misfire misfire;
+		int64_t window_s, limit, owed, first_s; /* the first of those owed, from START */
+	} ROWS[] = {
+		{ 60, "", MISFIRE_ONE, 86400, 100, 1, 86400 }, { 60, "", MISFIRE_SKIP, 86400, 100, 1, 86400 },
+		{ 60, "", MISFIRE_ALL, 3600, 100, 60, 82860 }, { 60, "", MISFIRE_ALL, 864000, 100, 100, 80460 },
+		{ 60, "", MISFIRE_ALL, 864000, 1000, 1000, 26460 }, { 3600, "", MISFIRE_ALL, 864000, 100, 25, 0 },
+		{ 3600, "", MISFIRE_ALL, 0, 100, 1, 86400 }, { 0, "", MISFIRE_ALL, 864000, 100, 1, 0 },
+		{ 0, "", MISFIRE_ONE, 864000, 100, 1, 0 }, { 0, "*/10 * * * *", MISFIRE_ONE, 86400, 100, 0, 0 },
+		{ 0, "*/10 * * * *", MISFIRE_ALL, 3600, 100, 6, 83400 }, { 0, "* * * * * *", MISFIRE_ALL, 864000, 7, 7, 86424 },
+	};
+	const int64_t now = START + 86430 * SECOND;
+
+	for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+		struct schedule s = given(6, ROWS[i].every_s, ROWS[i].cron, 0);
+		struct timetable t = times_of(&s);
+		int64_t from, first = START, before = 0, all = times_between(&t, START - 1, now, &before), owed;
+
+		s.misfire = (int64_t)ROWS[i].misfire;
+		s.misfire_window_s = ROWS[i].window_s;
+		s.misfire_limit = ROWS[i].limit;
+		from = timetable_owed_from(&t, &s, now);
+		owed = times_between(&t, from, now, &first);
+		ck_assert_msg(owed == ROWS[i].owed, "row %zu: %lld", i, (long long)owed);
+		ck_assert_msg(first == START + ROWS[i].first_s * SECOND, "row %zu: %lld", i, (long long)(first - START) / SECOND);
+		ck_assert((owed < all && ROWS[i].every_s + s.cron.n) == (*timetable_unowed(&cx.arena, &t, START - 1, from) != 0));
+		ck_assert_str_eq(timetable_unowed(&cx.arena, &t, from, from), "");
+		ck_assert_int_eq(timetable_owed_from(&t, &s, START), START - 1);
+	}
+}
+END_TEST
+
+/* A year may have millions of them, all in one half. */
+START_TEST(what_is_owed_of_a_century_of_seconds_is_found_without_counting_them)
+{
+	struct schedule s = given(7, 0, "* * * * 1-6 *", 0);
+	struct timetable t = times_of(&s);
+	int64_t first = 0, now;
+
+	ck_assert(time_parse(STR_LIT("2130-12-01T00:00:00Z"), &now));
+	s.misfire = MISFIRE_ALL;
+	s.misfire_limit = 1000;
+	s.misfire_window_s = INT64_C(100) * 365 * 86400;
+	ck_assert_int_eq(times_between(&t, timetable_owed_from(&t, &s, now), now, &first), 1000);
+	ck_assert_str_eq(time_rfc3339(&cx.arena, first), "2130-06-30T23:43:20.000Z");
+}
+END_TEST
+
+/* --- what never fires ------------------------------------------------------------------------------ */
+
+static const char *every_date_but(int month, int day)
+{
+	const char *all = "";
+
+	for (int m = 1; m <= 12; m++)
+		for (int d = 1; d <= 31; d++)
+			if (m != month || d != day)
+				all = arena_printf(&cx.arena, "%s%02d-%02d\n", all, m, d);
+	return all;
+}
+
+START_TEST(what_is_excluded_for_days_fires_after_them_however_often_it_comes)
+{
+	const struct {
+		int64_t every_s, end_s;
+		const char *cron, *exclude;
+		enum err wanted;
+	} ROWS[] = {
+		{ 1, 0, "", "2031-01-01", OK }, { 0, 0, "* * * * * *", "2031-01-01\n01-02\n01-03", OK },
+		{ 0, 0, "* * * * *", "01-01\n01-02\n01-03\n01-04\n01-05", OK }, { 1, 86399, "", "2031-01-01", ERR_INPUT },
+		{ 1, 86400, "", "2031-01-01", OK }, { 1, 0, "", every_date_but(0, 0), ERR_INPUT },
+		{ 1, 0, "", every_date_but(12, 31), OK }, { 0, 0, "59 59 23 * * *", every_date_but(2, 29), OK },
+		{ 0, 0, "0 0 25 12 *", "12-25", ERR_INPUT },
+	};
+
+	for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+		struct schedule s = given(8, ROWS[i].every_s, ROWS[i].cron, 0);
+		struct timetable t;
+
+		s.exclude_dates = str_of(ROWS[i].exclude);
+		s.end_at = ROWS[i].end_s ? START + ROWS[i].end_s * SECOND : TIME_NONE;
+		t = times_of(&s);
+		ck_assert_msg(timetable_check(&cx, &t, START - 1) == ROWS[i].wanted, "row %zu: %s", i, cx.message);
+	}
+}
+END_TEST
+
+/* The date ends where the zone says, on a day of 23 hours and on one of 25. */
+START_TEST(an_excluded_date_ends_by_the_clock_of_its_zone)
+{
+	static const struct {
+		const char *date, *end;
+	} ROWS[] = { { "2031-03-30", "2031-03-30T22:00:00Z" }, { "2031-10-26", "2031-10-26T23:00:00Z" } };
+	const struct zone *berlin;
+	struct str bytes;
+
+	ck_assert_int_eq(zoneinfo_read(&cx, "/usr/share/zoneinfo", STR_LIT("Europe/Berlin"), ZONE_FILE_BYTES, &bytes), OK);
+	ck_assert_int_eq(zone_read(&cx, STR_LIT("Europe/Berlin"), bytes, &berlin), OK);
+	for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+		struct schedule s = given(9, 1, "", 0);
+		struct timetable t;
+		int64_t end;
+
+		ck_assert(time_parse(str_of(ROWS[i].end), &end));
+		s.exclude_dates = str_of(ROWS[i].date);
+		s.start_at = end - 20 * 3600 * SECOND;
+		for (int past = 0; past < 2; past++) { /* the last second of its times is of that date, or the first of the next */
+			s.end_at = end - SECOND + past * SECOND;
+			ck_assert_int_eq(timetable_init(&cx, &s, berlin, STR_LIT(""), &t), OK);
+			ck_assert_int_eq(timetable_check(&cx, &t, s.start_at - 1), past ? OK : ERR_INPUT);
+		}
+	}
+}
+END_TEST
+
 /* --- weeks ----------------------------------------------------------------------------------------- */
 
 START_TEST(the_hours_of_a_week_are_what_the_next_times_add_up_to)
@@ -215,6 +348,10 @@ int main(void)
 	tcase_add_test(t, jitter_spreads_schedules_of_the_same_time);
 	tcase_add_test(t, the_ledger_goes_by_the_due_and_stays_in_order);
 	tcase_add_test(t, the_newest_so_many_are_caught_up_page_by_page);
+	tcase_add_test(t, of_a_start_in_the_past_all_owes_what_it_would_run_and_the_others_what_they_did);
+	tcase_add_test(t, what_is_owed_of_a_century_of_seconds_is_found_without_counting_them);
+	tcase_add_test(t, what_is_excluded_for_days_fires_after_them_however_often_it_comes);
+	tcase_add_test(t, an_excluded_date_ends_by_the_clock_of_its_zone);
 	tcase_add_test(t, the_hours_of_a_week_are_what_the_next_times_add_up_to);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

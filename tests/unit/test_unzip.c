@@ -16,6 +16,13 @@ struct zip {
 	int n;
 };
 
+/* Content that is packed already: a gibibyte is made of few of them. */
+struct ready {
+	struct str bytes;
+	size_t n;
+	unsigned crc;
+};
+
 struct given {
 	const char *name;
 	size_t name_n;       /* 0 = strlen */
@@ -26,6 +33,7 @@ struct given {
 	int flags;
 	long long size_more; /* added to what is stated as its size */
 	unsigned crc_xor;
+	const struct ready *ready; /* instead of content, deflated */
 };
 
 static void put(struct buf *b, unsigned long long n, int bytes)
@@ -34,13 +42,11 @@ static void put(struct buf *b, unsigned long long n, int bytes)
 		buf_char(b, (char)(n & 255));
 }
 
-static struct str packed(struct arena *a, const struct given *g, size_t n)
+static struct str deflated(struct arena *a, const char *content, size_t n)
 {
-	z_stream z = { .next_in = (unsigned char *)(uintptr_t)g->content, .avail_in = (unsigned)n };
+	z_stream z = { .next_in = (unsigned char *)(uintptr_t)content, .avail_in = (unsigned)n };
 	char *room;
 
-	if (g->method != 8)
-		return str_bytes(g->content, n);
 	ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, 0), Z_OK);
 	room = arena_take(a, deflateBound(&z, n));
 	z.next_out = (unsigned char *)room;
@@ -50,16 +56,22 @@ static struct str packed(struct arena *a, const struct given *g, size_t n)
 	return str_bytes(room, z.total_out);
 }
 
+static struct ready ready_of(struct arena *a, const struct given *g, size_t n)
+{
+	return (struct ready){ g->method == 8 ? deflated(a, g->content, n) : str_bytes(g->content, n), n,
+		               (unsigned)crc32(0, (const unsigned char *)g->content, (unsigned)n) };
+}
+
 /* What local header and list both say. */
-static void put_fields(struct buf *b, const struct given *g, struct str bytes, size_t n, size_t name_n)
+static void put_fields(struct buf *b, const struct given *g, const struct ready *r, size_t name_n)
 {
 	put(b, 20, 2);
 	put(b, (unsigned)g->flags, 2);
 	put(b, (unsigned)g->method, 2);
 	put(b, 0x58210000, 4);
-	put(b, (unsigned)crc32(0, (const unsigned char *)g->content, (unsigned)n) ^ g->crc_xor, 4);
-	put(b, bytes.n, 4);
-	put(b, (unsigned long long)((long long)n + g->size_more), 4);
+	put(b, r->crc ^ g->crc_xor, 4);
+	put(b, r->bytes.n, 4);
+	put(b, (unsigned long long)((long long)r->n + g->size_more), 4);
 	put(b, name_n, 2);
 	put(b, 0, 2);
 }
@@ -69,15 +81,15 @@ static void add(struct zip *z, struct given g)
 	auto_ctx cx = { 0 };
 	size_t at = z->files.n, name_n = g.name_n ? g.name_n : strlen(g.name);
 	size_t n = g.content_n ? g.content_n : strlen(g.content = g.content ? g.content : "");
-	struct str bytes = packed(&cx.arena, &g, n);
+	struct ready r = g.ready ? *g.ready : ready_of(&cx.arena, &g, n);
 
 	buf_text(&z->files, "PK\3\4");
-	put_fields(&z->files, &g, bytes, n, name_n);
+	put_fields(&z->files, &g, &r, name_n);
 	buf_add(&z->files, g.name, name_n);
-	buf_str(&z->files, bytes);
+	buf_str(&z->files, r.bytes);
 	buf_text(&z->list, "PK\1\2");
 	put(&z->list, 3 << 8 | 20, 2);
-	put_fields(&z->list, &g, bytes, n, name_n);
+	put_fields(&z->list, &g, &r, name_n);
 	put(&z->list, 0, 2 + 2 + 2);
 	put(&z->list, (unsigned long long)g.mode << 16, 4);
 	put(&z->list, at, 4);
@@ -112,7 +124,7 @@ static const char *verdict(struct zip *z)
 
 	if (z->list.n)
 		end(z, z->n, "");
-	e = unzip_check(&cx, buf_view(&z->files), 5000000, &sum);
+	e = unzip_check(&cx, buf_view(&z->files), 60000000, &sum);
 	ck_assert_msg(e == OK || e == ERR_INPUT, "%s", cx.message);
 	snprintf(text, sizeof text, "%s", e == OK ? "" : cx.message);
 	buf_free(&z->files);
@@ -259,7 +271,8 @@ START_TEST(bombs_are_refused)
 	struct zip z = { 0 };
 
 	says(verdict_of((struct given){ .name = "bomb", .content = zeros, .content_n = n, .method = 8 }), "entry 'bomb' of the package unpacks to over 100 times");
-	ck_assert_str_eq(verdict_of((struct given){ .name = "small", .content = zeros, .content_n = UNZIP_RATIO_FROM, .method = 8 }), "");
+	says(verdict_of((struct given){ .name = "small", .content = zeros, .content_n = UNZIP_RATIO_FROM, .method = 8 }), "the package unpacks to over 100 times its size");
+	ck_assert_str_eq(verdict_of((struct given){ .name = "10k", .content = zeros, .content_n = 10 << 10, .method = 8 }), "");
 	for (int i = 0; i < 20; i++) { /* each small enough, all of them not */
 		char name[16];
 
@@ -269,6 +282,119 @@ START_TEST(bombs_are_refused)
 	says(verdict(&z), "the package unpacks to over 100 times its size");
 	says(verdict_of((struct given){ .name = "big", .content = "x", .size_more = 1 << 30 }), "is more than can be unpacked");
 	free(zeros);
+}
+END_TEST
+
+/* A stored entry and so many blanks. */
+static struct zip stored_and_blanks(const char *stored, const char *blanks, size_t n)
+{
+	struct zip z = { 0 };
+
+	add(&z, (struct given){ .name = "stored", .content = stored, .content_n = 100 });
+	add(&z, (struct given){ .name = "blanks", .content = blanks, .content_n = n, .method = 8 });
+	end(&z, z.n, "");
+	return z;
+}
+
+/* No entry is over the size from which its own ratio matters. */
+START_TEST(a_package_may_unpack_to_a_hundred_times_its_size_and_not_one_byte_more)
+{
+	char stored[100], *blanks = calloc(1, UNZIP_RATIO_FROM);
+	struct zip at = { 0 }, over;
+	size_t n = 1;
+
+	memset(stored, 'x', sizeof stored);
+	for (;; n++) { /* where a byte more does not make the package longer */
+		ck_assert_uint_lt(n, UNZIP_RATIO_FROM);
+		at = stored_and_blanks(stored, blanks, n);
+		over = stored_and_blanks(stored, blanks, n + 1);
+		if (n + sizeof stored == 100 * at.files.n && at.files.n == over.files.n)
+			break;
+		n += n + sizeof stored + 1 < 100 * at.files.n ? 100 * at.files.n - n - sizeof stored - 1 : 0;
+		buf_free(&at.files);
+		buf_free(&over.files);
+	}
+	ck_assert_str_eq(verdict(&at), "");
+	ck_assert_int_eq(sum.bytes, (int64_t)(n + sizeof stored));
+	ck_assert_str_eq(verdict(&over), "the package unpacks to over 100 times its size");
+	free(blanks);
+}
+END_TEST
+
+/* Beside enough other content, so that the whole is far from it. */
+static const char *beside_noise(const char *content, size_t n)
+{
+	static char noise[2 * UNZIP_RATIO_FROM];
+	struct zip z = { 0 };
+
+	add(&z, (struct given){ .name = "noise", .content = noise, .content_n = sizeof noise });
+	add(&z, (struct given){ .name = "entry", .content = content, .content_n = n, .method = 8 });
+	return verdict(&z);
+}
+
+START_TEST(an_entry_may_unpack_to_a_hundred_times_its_size_and_not_one_byte_more)
+{
+	char *content = calloc(1, 4 * UNZIP_RATIO_FROM);
+	auto_ctx cx = { 0 };
+	unsigned noise = 1;
+	size_t n;
+
+	ck_assert_str_eq(beside_noise(content, UNZIP_RATIO_FROM), ""); /* up to here it does not matter */
+	says(beside_noise(content, UNZIP_RATIO_FROM + 1), "entry 'entry' of the package unpacks to over 100 times its size");
+	for (size_t i = 0; i < 700; i++)
+		content[i] = (char)((noise = noise * 1664525 + 1013904223) >> 24);
+	for (n = UNZIP_RATIO_FROM + 1;; n++) {
+		size_t packed = deflated(&cx.arena, content, n).n;
+
+		ck_assert_uint_lt(n, 4 * UNZIP_RATIO_FROM - 1);
+		if (n == 100 * packed && deflated(&cx.arena, content, n + 1).n == packed)
+			break;
+		n += n + 1 < 100 * packed ? 100 * packed - n - 1 : 0;
+	}
+	ck_assert_str_eq(beside_noise(content, n), "");
+	says(beside_noise(content, n + 1), "entry 'entry' of the package unpacks to over 100 times its size");
+	free(content);
+}
+END_TEST
+
+/* So much that sixty-four of them are all that may be unpacked, at a ratio of some ninety. */
+static struct ready a_sixty_fourth(struct arena *a, size_t n)
+{
+	struct given g = { .content = arena_take(a, n), .method = 8 };
+	char *text = (char *)(uintptr_t)g.content;
+	unsigned noise = 1;
+
+	for (size_t i = 0; i < n; i += 800)
+		for (size_t k = i; k < i + 5 && k < n; k++)
+			text[k] = (char)((noise = noise * 1664525 + 1013904223) >> 24);
+	return ready_of(a, &g, n);
+}
+
+static void add_gibibyte(struct zip *z, const struct ready *first, const struct ready *other, long long first_more)
+{
+	char name[16];
+
+	for (int i = 0; i < 64; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		add(z, (struct given){ .name = name, .method = 8, .ready = i ? other : first, .size_more = i ? 0 : first_more });
+	}
+}
+
+START_TEST(a_gibibyte_is_unpacked_and_a_byte_more_is_refused)
+{
+	const size_t n = (size_t)(UNZIP_BYTES_MOST / 64);
+	struct zip exact = { 0 }, stated = { 0 }, hidden = { 0 };
+	auto_ctx cx = { 0 };
+	struct ready other = a_sixty_fourth(&cx.arena, n), longer = a_sixty_fourth(&cx.arena, n + 1);
+
+	add_gibibyte(&exact, &other, &other, 0);
+	ck_assert_str_eq(verdict(&exact), "");
+	ck_assert_int_eq(sum.bytes, UNZIP_BYTES_MOST);
+	add_gibibyte(&stated, &other, &other, 0);
+	add(&stated, (struct given){ .name = "more", .content = "x" });
+	says(verdict(&stated), "entry 'more' of the package is more than can be unpacked: 1 GiB in all");
+	add_gibibyte(&hidden, &longer, &other, -1); /* by what is stated just as much as may be */
+	says(verdict(&hidden), "entry '0' of the package");
 }
 END_TEST
 
@@ -410,6 +536,9 @@ int main(void)
 	tcase_add_test(t, links_stay_inside_whatever_other_links_do);
 	tcase_add_test(t, what_is_no_file_folder_or_link_is_refused);
 	tcase_add_test(t, bombs_are_refused);
+	tcase_add_test(t, a_package_may_unpack_to_a_hundred_times_its_size_and_not_one_byte_more);
+	tcase_add_test(t, an_entry_may_unpack_to_a_hundred_times_its_size_and_not_one_byte_more);
+	tcase_add_test(t, a_gibibyte_is_unpacked_and_a_byte_more_is_refused);
 	tcase_add_test(t, entries_that_share_their_bytes_are_refused);
 	tcase_add_test(t, sizes_and_checksums_that_lie_are_refused);
 	tcase_add_test(t, encrypted_and_oddly_compressed_entries_are_refused);

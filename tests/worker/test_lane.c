@@ -72,6 +72,24 @@ START_TEST(retry_after_closes_it_at_once)
 }
 END_TEST
 
+START_TEST(a_call_by_hand_opens_it_for_one_and_a_failure_closes_it_again)
+{
+	struct lane *lane = lanes_get(lanes, 1);
+	int64_t now = 0;
+
+	for (int i = 0; i < LANE_FAILURES_MOST; i++)
+		lane_failed(lane, 0, now, 0);
+	ck_assert_uint_eq(lane_probes(lane, now), 1);
+	ck_assert_uint_eq(lane_calls(lanes, lane, now), 0);
+	lane_lift(lane);
+	ck_assert_uint_eq(lane_calls(lanes, lane, now), 1);
+	lane_failed(lane, 0, now, 0);
+	ck_assert_uint_eq(lane_calls(lanes, lane, now), 0);
+	lane->open = 1;
+	ck_assert_uint_eq(lane_probes(lane, now), 0);
+}
+END_TEST
+
 START_TEST(what_is_at_rest_is_forgotten_and_what_fails_is_not)
 {
 	lanes_get(lanes, 1);
@@ -96,6 +114,7 @@ int main(void)
 	tcase_add_test(t, an_unknown_receiver_gets_one_call_until_it_has_answered_well);
 	tcase_add_test(t, five_failures_close_it_for_pauses_that_grow_each_within_a_fifth);
 	tcase_add_test(t, retry_after_closes_it_at_once);
+	tcase_add_test(t, a_call_by_hand_opens_it_for_one_and_a_failure_closes_it_again);
 	tcase_add_test(t, what_is_at_rest_is_forgotten_and_what_fails_is_not);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -17,7 +17,7 @@ static const struct {
 } ROWS[] = {
 	{ { .verdict = EXIT_EXITED }, TASK_COMPLETE, CAUSE_EXIT, "" },
 	{ { .verdict = EXIT_EXITED, .code = 1 }, TASK_ERROR, CAUSE_EXIT, "exit status 1: last words" },
-	{ { .verdict = EXIT_EXITED, .code = 137 }, TASK_ERROR, CAUSE_EXIT, "exit status 137: last words" },
+	{ { .verdict = EXIT_EXITED, .code = 137 }, TASK_KILLED, CAUSE_EXIT, "exit status 137: last words" },
 	{ { .verdict = EXIT_EXITED, .code = 137, .oom_kills = 1 }, TASK_KILLED, CAUSE_OUT_OF_MEMORY,
 	  "out of memory: killed at its limit of 64 MiB" },
 	{ { .verdict = EXIT_EXITED, .code = 127, .message = "cannot run nope: not found" },

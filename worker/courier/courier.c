@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/version.h"
 #include "worker/courier/inside.h"
 
 #include <signal.h>
@@ -96,7 +95,7 @@ static enum err open_http(struct courier *c, struct ctx *cx)
 		.total_ms = (int)c->set->courier.timeout_s * 1000,
 		.redirects = (int)c->set->courier.redirects,
 		.answer_max = ANSWER_BYTES,
-		.user_agent = "Stoker/" STOKER_VERSION,
+		.user_agent = USER_AGENT,
 		.ca_file = c->set->courier.ca_file,
 	};
 

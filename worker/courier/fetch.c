@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { TAKE_MOST = 500, OVER_BUDGET_S = 1 };
+enum { TAKE_MOST = 500, OVER_BUDGET_S = 1, PAUSED_S = 60 };
 
 /* --- in the thread ----------------------------------------------------------------------------------------- */
 
@@ -61,6 +61,13 @@ static void settle(struct delivery *d, enum outbox_end end, int64_t next_s, cons
 	d->out.end = end;
 	d->out.next_s = next_s;
 	d->out.error = str_of(why);
+}
+
+/* callback_store_pause ends that. */
+static void wait_for_resume(struct delivery *d)
+{
+	settle(d, OUTBOX_RELEASED, PAUSED_S, "");
+	d->out.waits = OUTBOX_WAITS_PAUSED;
 }
 
 static struct str body_of(struct arena *a, const struct delivery *d, const struct owner *o, const struct task *task)
@@ -134,7 +141,7 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
                         const struct task *tasks, size_t n)
 {
 	const struct task *found = task_of(d, tasks, n);
-	bool registered = !id_is_zero(&d->out.row.callback_id);
+	bool registered = !id_is_zero(&d->out.row.callback_id), is_test = str_is(d->out.row.kind, "test");
 	struct task task = { 0 };
 	struct owner *owner;
 	struct str code;
@@ -143,11 +150,15 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
 	d->keys = owner->keys;
 	if (!owner->is_there)
 		settle(d, OUTBOX_GIVEN_UP, 0, "the callback was deleted");
-	else if (registered && owner->callback.disabled_at != TIME_NONE)
+	else if (!is_test && registered && owner->callback.disabled_at != TIME_NONE)
 		settle(d, OUTBOX_GIVEN_UP, 0, "the callback is disabled: its receiver answered 410");
-	else if (registered && owner->callback.paused_at != TIME_NONE)
-		settle(d, OUTBOX_RELEASED, 60, "");
-	else if (!found && !str_is(d->out.row.kind, "test"))
+	else if (!is_test && registered && owner->callback.paused_at != TIME_NONE)
+		wait_for_resume(d);
+	else if (d->out.row.gone == OUTBOX_GONE_FOR_TASK)
+		settle(d, OUTBOX_GIVEN_UP, 0, "its receiver answered 410 to another of this task");
+	else if (d->out.row.gone == OUTBOX_GONE_FOR_CODE)
+		settle(d, OUTBOX_GIVEN_UP, 0, "the code's callback is disabled: its receiver answered 410");
+	else if (!is_test && !found)
 		settle(d, OUTBOX_GIVEN_UP, 0, "the task is not there any more");
 	if (d->settled)
 		return OK;
@@ -156,6 +167,8 @@ static enum err prepare(struct fetch *f, struct db *db, struct owners *owners, s
 	TRY(read_payload(f, db, owner, d, &task));
 	if (d->settled)
 		return OK;
+	if (!is_test)
+		callback_task_then(&task, d->out.row.kind, d->out.row.at, d->out.row.attempt);
 	d->traceparent = str_c(&f->w.cx.arena, task.traceparent);
 	d->body = body_of(&f->w.cx.arena, d, owner, &task);
 	f->body_bytes += d->body.n;
@@ -231,7 +244,7 @@ static bool want_lane(void *arg, struct lane *lane)
 	bool ask = lane->more && room > (lane->proven ? LANE_AHEAD / 2 : 0);
 
 	w->f->want.lanes[w->f->want.n++] = (struct outbox_lane){ .lane = lane->key, .room = room,
-		.wait_s = lane_pause_s(lane, w->now), .more = ask };
+		.wait_s = lane_pause_s(lane, w->now), .probes = lane_probes(lane, w->now), .more = ask };
 	if (ask)
 		lane->more = false; /* what is left is said with the answer */
 	return true;
@@ -277,17 +290,6 @@ void courier_fetch(struct courier *c)
 	store_pool_add(c->store, STORE_CLAIM, 0, &f->w);
 }
 
-static void queue(struct courier *c, struct delivery *d)
-{
-	struct lane *lane = d->lane;
-
-	d->next = NULL;
-	*lane->last = d;
-	lane->last = &d->next;
-	lane->waiting++;
-	courier_lane_ready(c, lane);
-}
-
 static void place(struct courier *c, struct delivery *d)
 {
 	uint32_t random;
@@ -297,10 +299,14 @@ static void place(struct courier *c, struct delivery *d)
 		d->lane->failures = d->out.row.lane_failures; /* as another courier, or the one before, met it */
 	c->held++;
 	c->held_bytes += d->body.n;
-	if (!d->settled)
-		queue(c, d);
-	else {
+	if (!d->settled) {
+		if (d->out.row.by_hand > 1)
+			lane_lift(d->lane);
+		courier_wait(d);
+		courier_lane_ready(c, d->lane);
+	} else {
 		if (d->out.end == OUTBOX_AGAIN) {
+			d->out.waits = OUTBOX_WAITS_RETRY;
 			crypt_random(&random, sizeof random);
 			d->out.next_s = retry_next(&c->plan, d->out.row.tries - d->out.row.plan_from, 0, 0, random);
 		}

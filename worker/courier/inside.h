@@ -3,12 +3,15 @@
  * run in store threads with a connection each. */
 #include "base/http_pool.h"
 #include "base/seal.h"
+#include "base/version.h"
 #include "model/signature.h"
 #include "store/outbox_store.h"
 #include "worker/courier/lane.h"
 #include "worker/courier/retry.h"
 #include "worker/export/export.h"
 #include "worker/store_thread.h"
+
+#define USER_AGENT "Stoker/" STOKER_VERSION
 
 struct fetch;
 struct courier {
@@ -74,6 +77,8 @@ void fetch_release(struct delivery *d);
 /* deliver.c: begins what may begin. */
 void courier_run_lanes(struct courier *c);
 void courier_lane_ready(struct courier *c, struct lane *lane);
+/* Behind what waits for a place in its lane. */
+void courier_wait(struct delivery *d);
 /* What waits for a place in a lane that is not called now goes back. */
 void courier_give_back(struct courier *c, struct lane *lane);
 /* tell.c: hands an outcome over to be stored. */

@@ -101,6 +101,11 @@ size_t lane_room(const struct lanes *l, const struct lane *lane, int64_t now_us)
 	return taken < most ? most - taken : 0;
 }
 
+size_t lane_probes(const struct lane *lane, int64_t now_us)
+{
+	return lane->open_until_us > now_us && !lane->open && !lane->waiting;
+}
+
 int64_t lane_pause_s(const struct lane *lane, int64_t now_us)
 {
 	return lane->open_until_us > now_us ? (lane->open_until_us - now_us + 999999) / 1000000 : 0;
@@ -133,4 +138,10 @@ void lane_failed(struct lane *lane, int64_t asked_s, int64_t now_us, uint32_t ra
 		pause_us = asked_s * 1000000;
 	if (pause_us && now_us + pause_us > lane->open_until_us)
 		lane->open_until_us = now_us + pause_us;
+}
+
+void lane_lift(struct lane *lane)
+{
+	lane->changed |= lane->open_until_us != 0;
+	lane->open_until_us = 0;
 }

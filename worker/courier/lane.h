@@ -41,9 +41,13 @@ void lanes_tidy(struct lanes *l, int64_t now_us);
 size_t lane_calls(const struct lanes *l, const struct lane *lane, int64_t now_us);
 /* Rows that may be taken for it. */
 size_t lane_room(const struct lanes *l, const struct lane *lane, int64_t now_us);
+/* Rows by hand that may be taken for it while it is not called. */
+size_t lane_probes(const struct lane *lane, int64_t now_us);
 /* Seconds until it may be called again, 0 = now. */
 int64_t lane_pause_s(const struct lane *lane, int64_t now_us);
 
 void lane_succeeded(struct lane *lane);
-/* `asked_s`: its Retry-After, 0 if none. `random` spreads the pause by a fifth. */
+/* `asked_s`: for so long at least it is not called, 0 = it did not ask. `random` spreads the pause by a fifth. */
 void lane_failed(struct lane *lane, int64_t asked_s, int64_t now_us, uint32_t random);
+/* Somebody asks for a call by hand: it may be called once now; another failure closes it again. */
+void lane_lift(struct lane *lane);

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { TELL_MOST = 500, AGAIN_US = 500000 };
+enum { TELL_MOST = 500, TELL_BYTES_MOST = 4 << 20, AGAIN_US = 500000 };
 
 struct tell {
 	struct store_work w;
@@ -73,7 +73,7 @@ static void add_health(struct courier *c, struct tell *t, struct lane *lane)
 
 void courier_tell_now(struct courier *c)
 {
-	size_t most = c->told_n < TELL_MOST ? c->told_n : TELL_MOST;
+	size_t most = c->told_n < TELL_MOST ? c->told_n : TELL_MOST, bytes = 0;
 	struct tell *t;
 
 	if (c->telling || !most || loop_is_waiting(&c->tell_again))
@@ -84,9 +84,10 @@ void courier_tell_now(struct courier *c)
 	t->outcomes = arena_array(&t->w.cx.arena, most, sizeof *t->outcomes);
 	t->of = arena_array(&t->w.cx.arena, most, sizeof *t->of);
 	t->lanes = arena_array(&t->w.cx.arena, most, sizeof *t->lanes);
-	for (; t->n < most; t->n++) {
+	for (; t->n < most && bytes < TELL_BYTES_MOST; t->n++) { /* of requests that are kept: a packet has a size */
 		struct delivery *d = c->told;
 
+		bytes += d->body.n < OUTBOX_BODY_BYTES ? d->body.n : OUTBOX_BODY_BYTES;
 		c->told = d->next;
 		t->of[t->n] = d;
 		t->outcomes[t->n] = d->out;

@@ -39,8 +39,11 @@ enum err skopeo_judge(struct str words)
 		{ "toomanyrequests", ERR_LIMIT },        { "too many requests", ERR_LIMIT },
 		{ "Too Many Requests", ERR_LIMIT },      { "status code 429", ERR_LIMIT },
 		{ "status code 5", ERR_LIMIT },          { "received unexpected HTTP status: 5", ERR_LIMIT },
-		{ "StatusCode: 5", ERR_LIMIT },          { "connection refused", ERR_LIMIT },
+		{ "StatusCode: 5", ERR_LIMIT },          { "status code from registry 5", ERR_LIMIT }, /* tokens, blobs */
+		{ "connection refused", ERR_LIMIT },     { "connection timed out", ERR_LIMIT },
 		{ "connection reset", ERR_LIMIT },       { "i/o timeout", ERR_LIMIT },
+		{ "broken pipe", ERR_LIMIT },            { "context deadline exceeded", ERR_LIMIT },
+		{ "\": EOF", ERR_LIMIT }, /* behind the address, as Go quotes it: hung up without an answer */
 		{ "TLS handshake timeout", ERR_LIMIT },  { "unexpected EOF", ERR_LIMIT },
 		{ "no such host", ERR_LIMIT },           { "network is unreachable", ERR_LIMIT },
 		{ "no route to host", ERR_LIMIT },       { "server misbehaving", ERR_LIMIT },

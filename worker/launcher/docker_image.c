@@ -222,13 +222,20 @@ static uint32_t take_stored(struct question *q, const struct launch_request *rq)
 	return status ? status : put(q, rq, id, config ? config : json_object());
 }
 
+/* No daemon can have it, whenever it is asked again: 400 and a redirect of Docker's, 500 with these words of Podman's,
+ * which it has for names that are none. */
+static bool is_unknown(const struct question *q, int status)
+{
+	return status == 404 || status == 400 || status / 100 == 3 || (status == 500 && strstr(q->answer, "normalizing image"));
+}
+
 static uint32_t find_image(struct question *q, const struct launch_request *rq)
 {
 	int status = inspect(q, q->name);
 
 	if (status == 200)
 		return take_answer(q, rq);
-	if (status == 404)
+	if (is_unknown(q, status))
 		return take_stored(q, rq);
 	return fail(q, LAUNCH_NODE, "ask the engine for the image", status);
 }

@@ -422,6 +422,20 @@ static void reap(struct ctx *cx, struct launcher *l)
 	}
 }
 
+/* Once a minute, whoever asks or not: what a monitor or a daemon left behind. Milliseconds until the next time. */
+static int until_sweep_ms(struct launcher *l)
+{
+	int64_t now = clock_boot_us();
+
+	if (!has_daemons(l))
+		return -1;
+	if (now >= l->sweep_us) {
+		docker_sweep(l);
+		l->sweep_us = now + SWEEP_US;
+	}
+	return (int)((l->sweep_us - now) / 1000) + 1;
+}
+
 /* False when it is time to end. */
 static bool turn(struct ctx *cx, struct launcher *l, int signals)
 {
@@ -433,12 +447,7 @@ static bool turn(struct ctx *cx, struct launcher *l, int signals)
 	p[1] = (struct pollfd){ .fd = n < l->starting_max ? RUNNER_FD : -1, .events = POLLIN };
 	for (size_t i = 0; i < n; i++)
 		p[2 + i] = (struct pollfd){ .fd = l->starting[i], .events = POLLIN };
-	/* once a minute, whoever asks or not: what a monitor or a daemon left behind */
-	if (clock_boot_us() >= l->sweep_us) {
-		docker_sweep(l);
-		l->sweep_us = clock_boot_us() + SWEEP_US;
-	}
-	if (poll(p, 2 + n, has_daemons(l) ? SWEEP_US / 1000 : -1) < 0)
+	if (poll(p, 2 + n, until_sweep_ms(l)) < 0)
 		return errno == EINTR;
 	drop_started(l, p + 2);
 	if (p[0].revents) {

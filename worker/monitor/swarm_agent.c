@@ -32,6 +32,8 @@ struct agent {
 	bool is_removed;        /* the service: what is left of it ends by itself */
 	bool was_away;          /* the manager, or the container's node */
 	bool kills;
+	int watch;              /* a question that has no answer; -1 = none */
+	bool is_watched;        /* the manager keeps it open */
 	uint64_t go_us, begun_us, look_us, kill_us, over_us;
 	char lost[240];         /* why the swarm's node is not believed any more */
 	char why[160];          /* what the manager last said of the container */
@@ -193,6 +195,33 @@ static void prepare(struct agent *a)
 		fail(a, "create the service", status);
 }
 
+/* --- the manager's life ----------------------------------------------------------------------------------------- */
+
+/* Events of a kind that there is not: this ends when the manager does, however soon another answers in its place. */
+static void watch(struct agent *a)
+{
+	if (a->watch >= 0)
+		return;
+	a->is_watched = false;
+	a->watch = engine_begin(a->api.socket, "GET", "/events?filters=%7B%22event%22%3A%5B%22none%22%5D%7D");
+}
+
+static void hear_watch(struct agent *a)
+{
+	char head[512] = "";
+	ssize_t n = recv(a->watch, head, sizeof head - 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		a->is_watched |= strncmp(head, "HTTP/", 5) == 0 && strstr(head, " 200 ");
+		return;
+	}
+	close(a->watch);
+	a->watch = -1;
+	a->was_away |= a->is_watched; /* one that was refused says nothing */
+}
+
 /* --- never two at once ---------------------------------------------------------------------------------------- */
 
 /* Of an attempt before this one something may still run, on a node that its monitor has lost: it is removed, and
@@ -247,6 +276,7 @@ static void go(struct agent *a)
 		never(a, true, "the node's lease is past", "");
 	a->is_scaled = true;
 	a->go_us = now_us();
+	watch(a);
 	status = swarm_scale(&a->api, false);
 	if (status >= 300)
 		fail(a, "start the service", status); /* without an answer it may have been started: that is looked after */
@@ -458,12 +488,15 @@ static void hear_orders(struct agent *a)
 
 static void turn(struct agent *a)
 {
-	struct pollfd p[2] = { { .fd = a->link, .events = POLLIN }, { .fd = a->log.fd, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = a->link, .events = POLLIN }, { .fd = a->log.fd, .events = POLLIN },
+		              { .fd = a->watch, .events = POLLIN } };
 	uint64_t now = now_us();
 	int wait = !a->is_scaled ? -1 : now >= a->look_us ? 0 : (int)((a->look_us - now) / 1000 + 1);
 
-	if (poll(p, 2, wait) < 0)
+	if (poll(p, sizeof p / sizeof *p, wait) < 0)
 		return;
+	if (p[2].revents)
+		hear_watch(a);
 	if (p[1].revents && !swarm_log_read(&a->log, hand_on, a))
 		swarm_log_close(&a->log);
 	if (a->has_end)
@@ -472,6 +505,7 @@ static void turn(struct agent *a)
 		hear_orders(a);
 	if (a->is_scaled && now_us() >= a->look_us) {
 		look(a);
+		watch(a);
 		if (a->log.fd < 0 && !a->is_removed)
 			swarm_log_open(&a->log, a->api.socket, a->api.id, true);
 	}
@@ -487,7 +521,7 @@ _Noreturn void swarm_agent(const struct monitor *m, int link, const char *what, 
 	memcpy(text, what, n);
 	a->m = m;
 	a->link = link;
-	a->log.fd = -1;
+	a->log.fd = a->watch = -1;
 	take_text(a, text);
 	prepare(a);
 	say(a, SWARM_READY, 0, "%s", "");

@@ -81,8 +81,10 @@ bool claim_take(struct runner *r, const struct claimed *c)
 	struct job *j;
 	uint32_t slot;
 
-	if (job_find(r, &key) || !slot_find(r, &slot))
+	if (job_find(r, &key))
 		return false;
+	if (!slot_find(r, &slot))
+		slot = SLOT_NONE; /* of a runner before us, which had more than it could run */
 	j = job_new(r, &key, slot);
 	j->stage = JOB_CLAIMED;
 	j->claim = *c;
@@ -162,6 +164,28 @@ static void claim_done(void *arg, struct store_work *w)
 	runner_look_at_end(r);
 }
 
+/* So many tasks that wait for an image, or a daemon, are enough to hold back from other nodes: of their lanes no
+ * more are claimed, so that those of others are. */
+static void pass_over(struct runner *r, struct claim_work *c)
+{
+	int64_t *lanes;
+	size_t n = 0;
+
+	if (r->parked < (size_t)r->set->node.slots)
+		return;
+	lanes = arena_array(&c->w.cx.arena, r->parked, sizeof *lanes);
+	for (const struct job *j = r->jobs; j; j = j->next) {
+		size_t at = 0;
+
+		while (at < n && lanes[at] != j->lane_id)
+			at++;
+		if (j->slot == SLOT_NONE && at == n)
+			lanes[n++] = j->lane_id;
+	}
+	c->who.passed = lanes;
+	c->who.passed_n = n;
+}
+
 static void look(struct runner *r, bool peek)
 {
 	struct claim_work *c;
@@ -180,6 +204,7 @@ static void look(struct runner *r, bool peek)
 	memcpy(c->session, r->held.session, sizeof c->session);
 	c->who = r->held.who;
 	c->who.session = str_bytes(c->session, sizeof c->session);
+	pass_over(r, c);
 	c->most = slots_free(r) < BATCH_MOST ? slots_free(r) : BATCH_MOST;
 	if (r->fault.is && c->most > FAULT_CLAIMS)
 		c->most = FAULT_CLAIMS;

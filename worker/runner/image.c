@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { THREADS = 3, PAUSE_LEAST_S = 1, PAUSE_MOST_S = 60, NOTE_BYTES = 400 };
+enum { THREADS = 8, THREADS_OF_PROJECT = 3, PAUSE_LEAST_S = 1, PAUSE_MOST_S = 60, NOTE_BYTES = 400 };
 
 /* In this order; a step that fails for a while is done again. */
 enum image_step { IMAGE_RESOLVE, IMAGE_PULL, IMAGE_UNPACK, IMAGE_READY };
@@ -33,6 +33,8 @@ struct image_entry {
 	char *image;
 	enum image_step step;
 	bool is_asked;    /* a thread or the engine works on the step */
+	bool has_thread, waits; /* waits: for a thread */
+	uint32_t thread;
 	unsigned char digest[SHA256_BYTES];
 	int64_t tries;
 	int64_t follow_tag_s, fresh_until_us; /* of one that follows its tag: then it is looked up again */
@@ -43,6 +45,7 @@ struct image_room {
 	struct store_pool *pool;
 	struct image_entry *first;
 	atomic_bool stop;
+	bool is_busy[THREADS];
 };
 
 /* --- the table ------------------------------------------------------------------------------------------- */
@@ -234,6 +237,43 @@ struct image_work {
 	int64_t asked_us, fresh_s;
 };
 
+/* A registry that hangs keeps its thread as long as it likes: nobody waits behind it, and one project's keep a few. */
+static bool find_thread(const struct image_entry *e, uint32_t *thread)
+{
+	const struct image_room *m = e->runner->images;
+	size_t of_project = 0;
+
+	for (const struct image_entry *o = m->first; o; o = o->next)
+		of_project += o->has_thread && id_equal(&o->project, &e->project);
+	*thread = 0;
+	while (*thread < THREADS && m->is_busy[*thread])
+		++*thread;
+	return *thread < THREADS && of_project < THREADS_OF_PROJECT;
+}
+
+static void hold_thread(struct image_entry *e, bool holds)
+{
+	e->has_thread = e->is_asked = e->runner->images->is_busy[e->thread] = holds;
+}
+
+/* Those that find a thread now; the oldest first. */
+static void serve_waiting(struct runner *r)
+{
+	struct image_entry *oldest;
+	uint32_t thread;
+
+	do {
+		oldest = NULL;
+		for (struct image_entry *e = r->images->first; e; e = e->next)
+			if (e->waits && find_thread(e, &thread))
+				oldest = e;
+		if (oldest) {
+			oldest->waits = false;
+			begin(oldest);
+		}
+	} while (oldest);
+}
+
 static enum err image_run(struct store_work *w, struct db *tasks, struct db *logs)
 {
 	struct image_work *i = (struct image_work *)w;
@@ -251,7 +291,7 @@ static void image_done(void *arg, struct store_work *w)
 	struct image_entry *e = i->entry;
 
 	(void)arg;
-	e->is_asked = false;
+	hold_thread(e, false);
 	if (atomic_load(&i->runner->images->stop)) {
 		store_work_free(w);
 		return;
@@ -265,13 +305,19 @@ static void image_done(void *arg, struct store_work *w)
 		e->step = i->step == IMAGE_RESOLVE ? IMAGE_PULL : IMAGE_UNPACK;
 		begin(e);
 	}
+	serve_waiting(i->runner);
 	store_work_free(w);
 }
 
 static void ask_thread(struct image_entry *e)
 {
-	struct image_work *i = store_work_new(sizeof *i);
+	struct image_work *i;
 
+	e->waits = !find_thread(e, &e->thread);
+	if (e->waits)
+		return;
+	hold_thread(e, true);
+	i = store_work_new(sizeof *i);
 	i->w.run = image_run;
 	i->w.done = image_done;
 	i->runner = e->runner;
@@ -282,8 +328,7 @@ static void ask_thread(struct image_entry *e)
 		                       .image = str_of(arena_text(&i->w.cx.arena, e->image)),
 		                       .follow_tag_s = e->follow_tag_s };
 	memcpy(i->digest, e->digest, sizeof i->digest);
-	e->is_asked = true;
-	store_pool_add(e->runner->images->pool, STORE_ANY, e->code.b[11], &i->w);
+	store_pool_add(e->runner->images->pool, STORE_ANY, e->thread, &i->w);
 }
 
 /* Another revision's, of the same digest, that is being fetched or unpacked: its end is ours too. */

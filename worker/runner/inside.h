@@ -111,7 +111,7 @@ void claim_ring(struct runner *r);        /* something may be due: look now */
 void claim_slot_freed(struct runner *r);
 void claim_stop(struct runner *r);
 void claim_ask_stops(struct runner *r);   /* whose end was asked for? */
-bool claim_take(struct runner *r, const struct claimed *c); /* makes its job; false without a free slot */
+bool claim_take(struct runner *r, const struct claimed *c); /* makes its job; false if it is there */
 
 /* --- launch.c */
 void launch_next(struct runner *r);       /* as many claimed jobs as may be launched at once */

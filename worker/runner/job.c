@@ -91,14 +91,11 @@ static void slot_empty(struct job *j)
 
 void slot_give(struct job *j)
 {
-	struct runner *r = j->runner;
-
-	/* so many tasks are enough to hold back from other nodes */
-	if (j->slot == SLOT_NONE || r->parked >= (size_t)r->set->node.slots)
+	if (j->slot == SLOT_NONE)
 		return;
 	slot_empty(j);
 	j->slot = SLOT_NONE;
-	r->parked++;
+	j->runner->parked++;
 }
 
 void job_free(struct job *j)

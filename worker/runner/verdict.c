@@ -141,13 +141,14 @@ static void judge_exited(struct verdict *v, const struct exit_file *end, const s
 		say(v, TASK_COMPLETE, CAUSE_EXIT, "");
 		return;
 	}
-	/* a shell reports its killed child so; without the memory limit it is a status like any other */
+	/* a shell reports its killed child so */
 	if (end->code == 128 + SIGKILL && end->oom_kills) {
 		judge_out_of_memory(v, f);
 		return;
 	}
 	snprintf(text, sizeof text, "exit status %d", end->code);
-	say(v, TASK_ERROR, CAUSE_EXIT, text);
+	/* 137 is killed whoever did it (IronWorker 9.5); the cause says that no limit did */
+	say(v, end->code == 128 + SIGKILL ? TASK_KILLED : TASK_ERROR, CAUSE_EXIT, text);
 	/* only the container's init tells a program that could not begin from one that ends with 126 */
 	if (end->message[0] && (end->code == 126 || end->code == 127)) {
 		v->cause = end->code == 127 ? CAUSE_NOT_FOUND :

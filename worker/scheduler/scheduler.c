@@ -21,6 +21,7 @@
  * the database. */
 static const int64_t PLACE_SOON_US = 200000, PLACE_REST_US = 2000000;
 enum { PLACE_SHARE = 9 };
+enum { LEASE_OVER_US = 2000 }; /* so long after its end nobody disputes it */
 
 enum { PROMOTE_MOST = 1000, EXPIRE_MOST = 200, EXPIRE_S = 2, PARTITIONS_S = 3600, PARTITIONS_AGAIN_S = 60, PACKAGES_S = 600, CLOSE_S = 60, FORGET_S = 3600 };
 
@@ -30,6 +31,7 @@ struct scheduler {
 	struct db *tasks, *logs;
 	bool knows_schema; /* it was asked once */
 	struct loop_timer round, placing;
+	int64_t lease_us; /* until the next lease is over: its tasks wait for the round after */
 	int64_t expire_at_us, partitions_at_us, packages_at_us, close_at_us, forget_at_us;
 	int64_t forgotten; /* number of the last delivery that was looked at */
 	enum err last, last_logs, last_packages, last_places, last_close, last_forget; /* what the round before gave: a fault is told once */
@@ -40,7 +42,7 @@ static enum err take_back(struct scheduler *s, struct ctx *cx)
 	int64_t taken, all = 0;
 
 	do {
-		TRY(node_store_take_back(s->tasks, cx, &taken));
+		TRY(node_store_take_back(s->tasks, cx, &taken, &s->lease_us));
 		all += taken;
 	} while (taken);
 	if (all)
@@ -75,6 +77,7 @@ static enum err round_of(struct scheduler *s, struct ctx *cx)
 {
 	bool grace = false;
 
+	s->lease_us = LEASE_AHEAD_US;
 	if (!s->knows_schema)
 		TRY(schema_store_check(s->tasks, cx));
 	s->knows_schema = true;
@@ -240,7 +243,10 @@ static void on_round(void *arg)
 	packages(s);
 	deliveries(s);
 	crypt_random(&random, sizeof random); /* several schedulers must not fall into step */
-	loop_start(s->loop, &s->round, pause - pause * (random % 100) / 1000, on_round, s);
+	pause -= pause * (random % 100) / 1000;
+	if (s->lease_us < LEASE_AHEAD_US && s->lease_us + LEASE_OVER_US < pause)
+		pause = s->lease_us + LEASE_OVER_US;
+	loop_start(s->loop, &s->round, pause, on_round, s);
 }
 
 static void on_signal(void *arg, const struct signalfd_siginfo *info)
