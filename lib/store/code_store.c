@@ -479,13 +479,15 @@ enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *c
 
 /* --- one that follows its tag ---------------------------------------------------------------------- */
 
-/* Whoever changes the row looks it up, for all nodes. */
+/* Whoever changes the row looks it up, for all nodes. The first look must be waited for: who has not answered by then
+ * has died. */
 static const struct sql TAKE_LOOKUP = {
 	"UPDATE revision SET looked_up_at = NOW(6) WHERE code_id = ? AND number = ?"
-	" AND (digest IS NULL OR looked_up_at IS NULL OR looked_up_at <= NOW(6) - INTERVAL ? SECOND)", "sii" };
+	" AND (looked_up_at IS NULL OR looked_up_at <= NOW(6) - INTERVAL IF(digest IS NULL, LEAST(?, 30), ?) SECOND)", "siii" };
 static const struct sql FOLLOWED = {
 	"SELECT digest, TIMESTAMPDIFF(SECOND, looked_up_at, NOW(6)) FROM revision WHERE code_id = ? AND number = ?", "si" };
 static const struct sql FOLLOW = { "UPDATE revision SET digest = ? WHERE code_id = ? AND number = ?", "ssi" };
+static const struct sql FORGET = { "UPDATE revision SET digest = NULL, looked_up_at = NULL WHERE code_id = ? AND number = ?", "si" };
 
 enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, int64_t every_s,
                              struct followed *out)
@@ -494,7 +496,7 @@ enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *cod
 	struct rows r;
 	struct str found;
 
-	TRY(db_exec(db, cx, &TAKE_LOOKUP, VALS(v_id(code), v_i(revision), v_i(every_s))));
+	TRY(db_exec(db, cx, &TAKE_LOOKUP, VALS(v_id(code), v_i(revision), v_i(every_s), v_i(every_s))));
 	f.is_due = db_changed(db) == 1;
 	TRY(db_query(db, cx, &FOLLOWED, VALS(v_id(code), v_i(revision)), &r));
 	if (!r.n)
@@ -510,7 +512,7 @@ enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *cod
 
 enum err code_store_follow(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, const unsigned char *digest)
 {
-	struct val v = digest ? v_s(str_bytes(digest, SHA256_BYTES)) : v_null();
-
-	return db_exec(db, cx, &FOLLOW, VALS(v, v_id(code), v_i(revision)));
+	if (!digest)
+		return db_exec(db, cx, &FORGET, VALS(v_id(code), v_i(revision)));
+	return db_exec(db, cx, &FOLLOW, VALS(v_s(str_bytes(digest, SHA256_BYTES)), v_id(code), v_i(revision)));
 }

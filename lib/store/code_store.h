@@ -68,7 +68,7 @@ enum err code_store_fix_digest(struct db *db, struct ctx *cx, const struct id *c
 /* What the tag of a revision means that follows it. */
 struct followed {
 	bool is_due;   /* the caller is to look it up: nobody has for so long, and nobody else will now */
-	bool is_known; /* it meant `digest`, looked up age_s seconds ago */
+	bool is_known; /* it meant `digest`, looked up age_s seconds ago; if neither, another looks it up now for the first time */
 	unsigned char digest[SHA256_BYTES];
 	int64_t age_s;
 };

@@ -2,16 +2,41 @@
 """The contract of tests/engine/contract.py, kept by the engine swarm, with a manager of the test's own."""
 import os
 import signal
+import time
 import unittest
 
-from contract import DaemonContract, main
-from node import OK, SWEEP, Swarm, wait_for
+from contract import DaemonContract, Proxy, main
+from node import OK, SWEEP, Node, Swarm, wait_for
+
+
+class LateManager(Proxy):
+    """One that hears later from its nodes which containers they have, than of what these say."""
+    hides = True
+
+    def changed(self, target, answer):
+        return answer.replace(b'"ContainerID"', b'"_ontainerID"') if self.hides and target.startswith("/tasks") else answer
 
 
 class SwarmTest(DaemonContract, unittest.TestCase):
     engine = "swarm"
     daemon_class = Swarm
     lossy = ("/secrets/create", "/services/create", "/update?version=")
+
+    def test_kill(self):
+        """kill: at once, whatever it ignores"""
+        super().test_kill()
+        with LateManager(self.daemon.socket) as manager:
+            node = Node({self.engine: manager.path})
+            try:
+                job = node.launch(self.engine, "trap '' TERM; echo up; while :; do sleep 0.1; done", grace=3600000)
+                job.wait_output("up")
+                job.send(b"K")
+                time.sleep(1)
+                self.assertFalse(job.has("exit"))
+                manager.hides = False
+                self.assertEqual("cancelled", job.end()["verdict"])
+            finally:
+                node.close()
 
     def test_daemon_hangs(self):
         """a daemon that hangs: its jobs end, are cancelled and fenced all the same; the engine oci launches"""

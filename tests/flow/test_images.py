@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import harness
 import oci_images
@@ -171,7 +172,7 @@ class Pulls(harness.FlowTest):
     def push(self, registry, name, text, *options):
         """An image that says `text`; its digest."""
         tag = "%s-%d" % (name.replace("/", "-").replace(":", "-"), len(self.layout.manifests))
-        self.layout.add(tag, [layer(busybox("cat")), layer({"says": text.encode()})], Cmd=["/bin/cat", "/says"],
+        self.layout.add(tag, [layer(busybox("cat", "sh", "sleep")), layer({"says": text.encode()})], Cmd=["/bin/cat", "/says"],
                         Env=["PATH=/bin"])
         written = os.path.join(self.folder, "digest")  # compressed on its way, it is another than in the layout
         oci_images.skopeo("copy", "-q", "--dest-tls-verify=false", "--digestfile", written, *options,
@@ -338,6 +339,70 @@ class Pulls(harness.FlowTest):
         self.assertNotIn(found.get("state", found["status"]), harness.SETTLED, found)
         note = found.get("note") or ""
         return found if "waits for its image" in note and words in note else None
+
+    def test_a_fetch_that_fails_leaves_others_of_its_digest_to_their_own(self):
+        digest = self.push(self.registry, "team/both:1", "both")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        gone = oci_images.refuse(404, "gone meanwhile")
+        self.front.moods["/team/both/blobs"] = lambda handler, body: gate.wait(60) and gone(handler, body)
+        for code, host in (("fails", self.front.host), ("works", self.registry.host)):
+            self.stoker.code(code, "", image="docker://%s/team/both@%s" % (host, digest))
+        fails = self.stoker.queue("fails")
+        harness.wait_for(lambda: any("/team/both/blobs" in path for path in self.front.seen), 30, "the fetch to begin")
+        works = self.stoker.queue("works")
+        harness.wait_for(lambda: self.waits_for_image(works, ""), 30, "the note")
+        gate.set()
+        done = self.stoker.wait_state(fails, *harness.SETTLED, seconds=60)
+        self.assertEqual((done["state"], done["cause"], "registry 404" in done["note"]), ("error", "image", True), done)
+        self.assertEqual(self.stoker.wait_state(works, *harness.SETTLED, seconds=60)["state"], "complete")
+
+    def hold_lookups(self, name):
+        """Until it is set, the registry does not say what the tag means."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.front.moods["/team/%s/manifests/1" % name] = lambda _, body: (gate.wait(60), body)[1]
+        return gate
+
+    def on_both_nodes(self, code):
+        """What as many tasks as both nodes have slots say, each; the nodes that ran them."""
+        tasks = [self.stoker.queue(code) for _ in range(4)]
+        for task in tasks:
+            done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+            self.assertEqual(done["state"], "complete", done)
+        nodes = self.stoker.sql("SELECT DISTINCT node_id FROM attempt WHERE task_id IN (%s)" %
+                                ", ".join("UNHEX('%s')" % task for task in tasks))
+        return {self.stoker.task_log(task) for task in tasks}, len(nodes)
+
+    def test_two_nodes_look_a_followed_tag_up_once(self):
+        self.push(self.registry, "team/twins:1", "first")
+        other = NearNode(self.stoker, 3, slots=2)
+        self.addCleanup(other.remove)
+        other.start()
+        gate = self.hold_lookups("twins")
+        self.stoker.code("twins", "sh -c 'cat /says; sleep 1'", follow_tag=3, image="docker://%s/team/twins:1" % self.front.host)
+        waiting = [self.stoker.queue("twins") for _ in range(4)]
+        harness.wait_for(lambda: any("another node" in (self.stoker.task(task).get("note") or "") for task in waiting), 30,
+                         "one of them to wait for the other's answer")
+        gate.set()
+        for task in waiting:
+            done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+            self.assertEqual(done["state"], "complete", done)
+        self.assertEqual(self.lookups("twins"), 1)
+        # while one asks, the other goes on with what it knows; once there is an answer, it does not stay with that
+        digest = self.push(self.registry, "team/twins:1", "second")
+        self.stoker.sql("UPDATE code SET follow_tag_s = 600 WHERE name = 'twins'")
+        time.sleep(3.1)  # so that both have to ask the database
+        self.stoker.sql("UPDATE revision SET looked_up_at = looked_up_at - INTERVAL 1 HOUR WHERE image LIKE '%/team/twins:1'")
+        gate = self.hold_lookups("twins")
+        waiting = [self.stoker.queue("twins") for _ in range(4)]
+        harness.wait_for(lambda: any(self.stoker.task(task)["status"] == "complete" for task in waiting), 30, "the other node's tasks")
+        gate.set()
+        for task in waiting:
+            done = self.stoker.wait_state(task, *harness.SETTLED, seconds=60)
+            self.assertEqual(done["state"], "complete", done)
+        harness.wait_for(lambda: self.on_both_nodes("twins") == ({b"second"}, 2), 40, "both nodes to know the answer")
+        self.assertEqual(("sha256:" + self.digests("twins")[-1], self.lookups("twins")), (digest, 2))
 
     def test_a_slow_registry_holds_no_slot(self):
         self.push(self.registry, "team/slow:1", "slow")

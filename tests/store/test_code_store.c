@@ -152,6 +152,11 @@ START_TEST(a_followed_tag_is_looked_up_by_one_for_all_and_again_when_its_time_is
 	ck_assert_int_eq(code.follow_tag_s, 60);
 	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &one));
 	ck_assert(one.is_due && !one.is_known);
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other)); /* the first answer is waited for */
+	ck_assert(!other.is_due && !other.is_known);
+	run_in(&f, f.db, "UPDATE revision SET looked_up_at = looked_up_at - INTERVAL 31 SECOND"); /* whoever asked has died */
+	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
+	ck_assert(other.is_due && !other.is_known);
 	fine(code_store_follow(f.db, &f.cx, &code.id, 1, meant));
 	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
 	ck_assert(!other.is_due && other.is_known && memcmp(other.digest, meant, sizeof meant) == 0);

@@ -152,16 +152,24 @@ static enum err look_again(struct ctx *cx, const struct image_source_of *from, c
 		log_warn("tag_not_looked_up", "image=" STR_FMT " why=\"%s\"", STR_ARG(wish->image), cx->message);
 		return OK;
 	}
-	if (e == ERR_INPUT) {
+	if (e == ERR_INPUT || (e && !f->is_known)) { /* others need not wait for our answer */
 		char why[sizeof cx->message];
 
 		snprintf(why, sizeof why, "%s", cx->message);
 		TRY(code_store_follow(from->db, cx, &wish->code, wish->revision, NULL));
-		return err_set(cx, ERR_INPUT, "%s", why);
+		return err_set(cx, e, "%s", why);
 	}
 	TRY(e);
 	memcpy(f->digest, now, sizeof now);
 	return code_store_follow(from->db, cx, &wish->code, wish->revision, now);
+}
+
+/* Another node's look may not have its answer yet: the database is asked again soon, then ever more seldom. */
+static int64_t stays_known_s(int64_t every_s, int64_t age_s)
+{
+	int64_t rest_s = every_s - age_s, soon_s = age_s < 1 ? 1 : age_s;
+
+	return rest_s < soon_s ? rest_s : soon_s;
 }
 
 static enum err resolve_followed(struct ctx *cx, const struct image_source_of *from, const struct image_wish *wish,
@@ -170,12 +178,12 @@ static enum err resolve_followed(struct ctx *cx, const struct image_source_of *f
 	struct followed f;
 
 	TRY(code_store_followed(from->db, cx, &wish->code, wish->revision, wish->follow_tag_s, &f));
-	if (f.is_due || !f.is_known) {
+	if (!f.is_due && !f.is_known)
+		return err_set(cx, ERR_BUSY, "another node asks the registry what " STR_FMT " means", STR_ARG(wish->image));
+	if (f.is_due)
 		TRY(look_again(cx, from, wish, ref, &f));
-		f.age_s = 0;
-	}
 	memcpy(digest, f.digest, SHA256_BYTES);
-	*fresh_s = wish->follow_tag_s - f.age_s;
+	*fresh_s = f.is_due ? wish->follow_tag_s : stays_known_s(wish->follow_tag_s, f.age_s);
 	return OK;
 }
 

@@ -31,7 +31,7 @@ struct agent {
 	bool is_stopping;       /* we asked for the end */
 	bool is_removed;        /* the service: what is left of it ends by itself */
 	bool was_away;          /* the manager, or the container's node */
-	bool kills;
+	bool kills, is_kill_told; /* told: to the daemon beside the manager, which may not have the container */
 	int watch;              /* a question that has no answer; -1 = none */
 	bool is_watched;        /* the manager keeps it open */
 	uint64_t go_us, begun_us, look_us, kill_us, over_us;
@@ -308,10 +308,18 @@ static struct swarm_task *our_task(struct agent *a)
 	return found;
 }
 
+/* True: it dies at once. The manager may not have heard yet which container it is, so that this is done with each look. */
+static bool kill_here(struct agent *a, const struct swarm_task *t)
+{
+	int status = a->is_kill_told || !t || !*t->container ? 0 : swarm_signal_here(&a->api, t, "SIGUSR1");
+
+	a->is_kill_told |= status > 0 && status < 500;
+	return status == 204;
+}
+
 /* At once only where the manager can reach the container; else it has its grace. */
 static void kill_job(struct agent *a)
 {
-	struct swarm_task *t;
 	bool first = !a->kills;
 
 	a->kills = true;
@@ -326,9 +334,8 @@ static void kill_job(struct agent *a)
 		return;
 	}
 	swarm_tasks(&a->api, a->tasks, &a->task_count);
-	t = our_task(a);
 	a->is_stopping = true;
-	if (!t || !swarm_signal_here(&a->api, t, "SIGUSR1"))
+	if (!kill_here(a, our_task(a)))
 		stop(a);
 }
 
@@ -443,6 +450,8 @@ static void look(struct agent *a)
 		return;
 	}
 	t = our_task(a);
+	if (a->kills)
+		kill_here(a, t);
 	look_at_begin(a, t);
 	if (t && t->is_alive) {
 		a->over_us = 0;

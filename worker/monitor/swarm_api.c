@@ -369,12 +369,12 @@ int swarm_node_is_down(struct swarm_api *s, const char *node, bool *is_down, cha
 	return status;
 }
 
-bool swarm_signal_here(struct swarm_api *s, const struct swarm_task *task, const char *signal)
+int swarm_signal_here(struct swarm_api *s, const struct swarm_task *task, const char *signal)
 {
 	char target[160];
 
 	if (strspn(task->container, "0123456789abcdef") != 64 || task->container[64])
-		return false;
+		return 404;
 	snprintf(target, sizeof target, "/containers/%s/kill?signal=%s", task->container, signal);
-	return ask(s, "POST", target, NULL, 0) == 204;
+	return ask(s, "POST", target, NULL, 0);
 }

@@ -60,5 +60,5 @@ int swarm_tasks(struct swarm_api *s, struct swarm_task *out, size_t *n);
 /* Does the manager say that the node is down? `name` gets its host name. */
 int swarm_node_is_down(struct swarm_api *s, const char *node, bool *is_down, char *name, size_t room);
 
-/* KILLs or signals the container, if it is on the manager's own node; false if it is not. */
-bool swarm_signal_here(struct swarm_api *s, const struct swarm_task *task, const char *signal);
+/* Signals the container; 404 if it is not on the manager's own node. */
+int swarm_signal_here(struct swarm_api *s, const struct swarm_task *task, const char *signal);

@@ -156,10 +156,13 @@ static void note(struct job *j, const char *text)
 
 /* --- the end of a step -------------------------------------------------------------------------------------- */
 
-/* How those that wait for it go on; `e` is gone if it did not work. */
+static void wake_others(struct runner *r, const unsigned char *digest);
+
+/* How those that wait for it go on; `e` is gone if it did not work, and leaves its digest to others that want it. */
 static void settle(struct image_entry *e, enum err err, const char *why)
 {
 	struct runner *r = e->runner;
+	unsigned char digest[SHA256_BYTES];
 	struct job *next;
 
 	for (struct job *j = r->jobs; j; j = next) {
@@ -174,8 +177,11 @@ static void settle(struct image_entry *e, enum err err, const char *why)
 		else
 			launch_refused(j, CAUSE_IMAGE, why);
 	}
-	if (err)
+	if (err) {
+		memcpy(digest, e->digest, sizeof digest);
 		drop(e);
+		wake_others(r, digest);
+	}
 	launch_next(r);
 	runner_look_at_end(r);
 }
@@ -210,7 +216,8 @@ static void failed(struct image_entry *e, enum err err, const char *why)
 	char text[NOTE_BYTES];
 
 	snprintf(text, sizeof text, "%s", why);
-	log_warn("image_failed", "image=%s try=%lld why=\"%s\"", e->image, (long long)e->tries + 1, text);
+	if (err != ERR_BUSY) /* another node asks */
+		log_warn("image_failed", "image=%s try=%lld why=\"%s\"", e->image, (long long)e->tries + 1, text);
 	if (err == ERR_LIMIT) /* the registry's; of the database there is always another try */
 		e->tries++;
 	if (err == ERR_INPUT || err == ERR_INTERNAL || e->tries >= e->runner->set->images.tries)
