@@ -2,6 +2,7 @@
 """The contract of tests/engine/contract.py, kept by the engine swarm, with a manager of the test's own."""
 import os
 import signal
+import socket
 import time
 import unittest
 
@@ -37,6 +38,23 @@ class SwarmTest(DaemonContract, unittest.TestCase):
                 self.assertEqual("cancelled", job.end()["verdict"])
             finally:
                 node.close()
+
+    def test_strays(self):
+        """what a dead node left is found by label at start; nothing of others is touched"""
+        super().test_strays()
+        image = "sha256:" + self.node.image(self.engine).hex()
+        made = {}
+        for node in ("%s:%s" % (socket.gethostname(), self.node.dir), "another:" + self.node.dir):
+            labels = {"stoker.node": node, "stoker.attempt": "0123456789abcdef01234567-1"}
+            made[node] = self.daemon.ask("POST", "/containers/create", {"Image": image, "Cmd": ["true"], "Labels": labels,
+                                                                        "HostConfig": {"NetworkMode": "none"}})[1]["Id"]
+            self.daemon.ask("POST", "/containers/%s/start" % made[node])
+            self.daemon.ask("POST", "/containers/%s/wait" % made[node])
+        ours, theirs = made.values()  # such as a swarm's one try to take away what is over leaves
+        self.assertEqual(OK, self.node.ask(SWEEP)[0])
+        wait_for(lambda: ours not in {c["Id"] for c in self.daemon.containers()}, of="the removal of what is left of ours")
+        self.assertIn(theirs, {c["Id"] for c in self.daemon.containers()})
+        self.daemon.ask("DELETE", "/containers/" + theirs)
 
     def test_daemon_hangs(self):
         """a daemon that hangs: its jobs end, are cancelled and fenced all the same; the engine oci launches"""

@@ -188,6 +188,14 @@ static int ask(const struct launcher *l, const char *method, const char *target,
 }
 
 /* The label is asked for, and compared again: nothing of others is touched whatever the manager makes of filters. */
+static bool is_stray(const struct launcher *l, const json_t *labels, const char *id)
+{
+	const char *node = json_string_value(json_object_get(labels, DOCKER_LABEL_NODE));
+	const char *attempt = json_string_value(json_object_get(labels, "stoker.attempt"));
+
+	return id && node && attempt && strcmp(node, l->swarm_label) == 0 && strlen(id) <= 64 && docker_is_stray(l, attempt);
+}
+
 static void sweep_kind(const struct launcher *l, const char *kind, char *list)
 {
 	char target[192], answer[1024];
@@ -196,14 +204,35 @@ static void sweep_kind(const struct launcher *l, const char *kind, char *list)
 	snprintf(target, sizeof target, "/%s%s", kind, LABEL_NODE_FILTER);
 	all = ask(l, "GET", target, ASK_MS, list, LIST_MAX) == 200 ? json_loads(list, 0, NULL) : NULL;
 	for (size_t i = 0; i < json_array_size(all); i++) {
-		const json_t *one = json_array_get(all, i), *labels = json_object_get(json_object_get(one, "Spec"), "Labels");
-		const char *node = json_string_value(json_object_get(labels, DOCKER_LABEL_NODE));
-		const char *attempt = json_string_value(json_object_get(labels, "stoker.attempt"));
+		const json_t *one = json_array_get(all, i);
 		const char *id = json_string_value(json_object_get(one, "ID"));
 
-		if (!id || !node || !attempt || strcmp(node, l->swarm_label) != 0 || strlen(id) > 64 || !docker_is_stray(l, attempt))
+		if (!is_stray(l, json_object_get(json_object_get(one, "Spec"), "Labels"), id))
 			continue;
 		snprintf(target, sizeof target, "/%s/%s", kind, id);
+		ask(l, "DELETE", target, ASK_MS, answer, sizeof answer);
+	}
+	json_decref(all);
+}
+
+/* A swarm leaves it at one try to take a container away. What that left on the manager's own node is asked for again. */
+static void sweep_containers(const struct launcher *l, char *list)
+{
+	static const char *const over[] = { "dead", "removing", "exited" };
+	char target[192], answer[1024];
+	json_t *all = ask(l, "GET", "/containers/json" LABEL_NODE_FILTER "&all=true", ASK_MS, list, LIST_MAX) == 200 ?
+	                      json_loads(list, 0, NULL) : NULL;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *one = json_array_get(all, i);
+		const char *id = json_string_value(json_object_get(one, "Id")), *state = json_string_value(json_object_get(one, "State"));
+		bool is_over = false;
+
+		for (size_t k = 0; state && k < sizeof over / sizeof over[0]; k++)
+			is_over |= strcmp(state, over[k]) == 0;
+		if (!is_over || !is_stray(l, json_object_get(one, "Labels"), id))
+			continue;
+		snprintf(target, sizeof target, "/containers/%s?force=true&v=true", id);
 		ask(l, "DELETE", target, ASK_MS, answer, sizeof answer);
 	}
 	json_decref(all);
@@ -217,6 +246,7 @@ void swarm_sweep(const struct launcher *l)
 		return;
 	sweep_kind(l, "services", list); /* first: secrets in use cannot be removed */
 	sweep_kind(l, "secrets", list);
+	sweep_containers(l, list);
 	free(list);
 }
 
