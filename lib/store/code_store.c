@@ -512,7 +512,10 @@ enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *cod
 
 enum err code_store_follow(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, const unsigned char *digest)
 {
-	if (!digest)
-		return db_exec(db, cx, &FORGET, VALS(v_id(code), v_i(revision)));
 	return db_exec(db, cx, &FOLLOW, VALS(v_s(str_bytes(digest, SHA256_BYTES)), v_id(code), v_i(revision)));
+}
+
+enum err code_store_forget(struct db *db, struct ctx *cx, const struct id *code, int64_t revision)
+{
+	return db_exec(db, cx, &FORGET, VALS(v_id(code), v_i(revision)));
 }

@@ -74,5 +74,7 @@ struct followed {
 };
 enum err code_store_followed(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, int64_t every_s,
                              struct followed *out);
-/* What was found then; NULL: nothing, so that the next who needs it looks at once. */
+/* What was found then. */
 enum err code_store_follow(struct db *db, struct ctx *cx, const struct id *code, int64_t revision, const unsigned char *digest);
+/* Nothing was: the next who needs it looks at once. */
+enum err code_store_forget(struct db *db, struct ctx *cx, const struct id *code, int64_t revision);

@@ -309,6 +309,30 @@ class Pulls(harness.FlowTest):
         self.assertEqual(reply.status, 200, reply)
         self.assertEqual(self.says("opened", image)[1], "hidden")
 
+    def as_project(self, name):
+        """From now on, until the test is over."""
+        before = self.stoker.project, self.stoker.token
+        self.addCleanup(lambda: (setattr(self.stoker, "project", before[0]), setattr(self.stoker, "token", before[1])))
+        project = self.stoker.admin("project", "create", name).stdout.strip()
+        token = self.stoker.admin("token", "create", "--user", name, "--project", name, "--role", "developer").stdout.strip()
+        self.stoker.project, self.stoker.token = project, token
+
+    def test_an_image_that_a_project_fetched_by_its_login_is_no_other_projects(self):
+        digest = self.push(self.locked, "team/private:1", "private", "--dest-creds", "ann:secret")
+        image = "docker://%s/team/private" % self.locked.host
+        self.as_project("owner")
+        login = {"username": "ann", "password": "secret", "serveraddress": self.locked.host}
+        self.stoker.post("credentials", {"auth": base64.b64encode(json.dumps(login).encode()).decode()})
+        self.assertEqual(self.says("private", image + "@" + digest)[1], "private")
+        self.as_project("stranger")
+        for number, (name, words) in enumerate(((image + ":1", "unauthorized|authentication required"),
+                                                (image + "@" + digest, "unauthorized|authentication required"),
+                                                (digest, "was fetched from a registry"))):
+            with self.subTest(name):
+                task, log = self.says("stranger-%d" % number, name)
+                self.assertEqual((task["state"], task["cause"], log), ("error", "image", ""), task)
+                self.assertRegex(task["note"], words)
+
     def test_a_registry_with_a_ca_of_its_own(self):
         self.push(self.tls, "team/tls:1", "encrypted")
         task, log = self.says("tls", "docker://%s/team/tls:1" % self.tls.host)

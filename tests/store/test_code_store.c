@@ -164,7 +164,7 @@ START_TEST(a_followed_tag_is_looked_up_by_one_for_all_and_again_when_its_time_is
 	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &one));
 	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
 	ck_assert(one.is_due && one.is_known && !other.is_due);
-	fine(code_store_follow(f.db, &f.cx, &code.id, 1, NULL)); /* the registry says it is gone */
+	fine(code_store_forget(f.db, &f.cx, &code.id, 1)); /* the registry says it is gone */
 	fine(code_store_followed(f.db, &f.cx, &code.id, 1, 60, &other));
 	ck_assert(other.is_due && !other.is_known);
 	order.image = STR_LIT("busybox");

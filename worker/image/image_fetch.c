@@ -13,6 +13,7 @@
 #include "model/image_ref.h"
 #include "store/code_store.h"
 #include "store/credential_store.h"
+#include "worker/image/image_cache.h"
 #include "worker/image/skopeo.h"
 
 static const int64_t BYTES_MOST = INT64_C(16) << 30;
@@ -24,6 +25,18 @@ bool image_is_unpacked(const unsigned char digest[SHA256_BYTES])
 
 	hex_format(digest, SHA256_BYTES, hex);
 	snprintf(path, sizeof path, "images/sha256-%s/rootfs", hex);
+	return access(path, F_OK) == 0;
+}
+
+bool image_is_fetched(struct str name)
+{
+	unsigned char digest[SHA256_BYTES];
+	char hex[2 * SHA256_BYTES + 1], path[128];
+
+	if (!str_starts(name, "sha256:") || !hex_parse(str_bytes(name.p + 7, name.n - 7), digest, sizeof digest))
+		return false;
+	hex_format(digest, sizeof digest, hex);
+	snprintf(path, sizeof path, "images/sha256-%s/" IMAGE_FETCHED, hex);
 	return access(path, F_OK) == 0;
 }
 
@@ -156,7 +169,7 @@ static enum err look_again(struct ctx *cx, const struct image_source_of *from, c
 		char why[sizeof cx->message];
 
 		snprintf(why, sizeof why, "%s", cx->message);
-		TRY(code_store_follow(from->db, cx, &wish->code, wish->revision, NULL));
+		TRY(code_store_forget(from->db, cx, &wish->code, wish->revision));
 		return err_set(cx, e, "%s", why);
 	}
 	TRY(e);
@@ -201,10 +214,9 @@ enum err image_resolve(struct ctx *cx, const struct image_source_of *from, const
 		e = code_store_digest(from->db, cx, &wish->code, wish->revision, digest);
 	if (e != ERR_NOT_FOUND)
 		return e;
-	if (ref.has_digest)
-		memcpy(digest, ref.digest, SHA256_BYTES);
-	else
-		TRY(ask_registry(cx, from, wish, &ref, digest));
+	TRY(ask_registry(cx, from, wish, &ref, digest)); /* of a digest, too: may the project have what is on this node? */
+	if (ref.has_digest && memcmp(digest, ref.digest, SHA256_BYTES) != 0)
+		return err_set(cx, ERR_INPUT, "the registry has another digest for " STR_FMT, STR_ARG(wish->image));
 	return wish->revision ? code_store_fix_digest(from->db, cx, &wish->code, wish->revision, digest) : OK;
 }
 

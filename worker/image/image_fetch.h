@@ -36,3 +36,6 @@ enum err image_pull(struct ctx *cx, const struct image_source_of *from, const st
                     const unsigned char digest[SHA256_BYTES]);
 /* Whether it is unpacked on this node. */
 bool image_is_unpacked(const unsigned char digest[SHA256_BYTES]);
+
+/* "sha256:<hex>" of an image that came from a registry: whoever may have it names it as the registry does. */
+bool image_is_fetched(struct str name);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "model/command.h"
+#include "worker/image/image_fetch.h"
 #include "worker/launcher/launch_request.h"
 
 #include <errno.h>
@@ -236,6 +237,8 @@ void launch_with(struct job *j, int payload)
 	r->launching++;
 	if (!package_image(j, &image))
 		refuse(j, CAUSE_IMAGE, "this node knows no image for the code's runtime or stack ([runtimes] images)");
+	else if (!*j->pulled && !job_is_of_daemon(j) && image_is_fetched(image))
+		refuse(j, CAUSE_IMAGE, "the image was fetched from a registry: a code names it as docker://SERVER/NAME@sha256:...");
 	else if (j->engine->prepare(r->host, &cx, *j->pulled ? str_of(j->pulled) : image_known_as(j, image), &img) != OK)
 		fail(j, cx.err == ERR_INTERNAL && is_want(errno), CAUSE_IMAGE, cx.message);
 	else if (ask(&cx, j, &img, payload, &taken) != OK)
