@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from node import BUSY, ENGINES, FAILED, MB, NO_IMAGE, OK, REFUSED, ROOT, RUNNER, SWEEP, Node, processes_of, wait_for
+from node import BUSY, ENGINES, FAILED, MB, NO_IMAGE, OK, REFUSED, ROOT, RUNNER, SWEEP, WAIT_S, Node, processes_of, wait_for
 
 RELAXATIONS = 9  # of worker/launcher/launch_request.h
 ROWS = {}  # what it is: what the engine does
@@ -617,8 +617,17 @@ class DaemonContract(Contract):
         for name in ("UPPER/case:1", "two words", "a//b", "../containers/json", "a:b:c", "x@sha256:12", 260 * "x"):
             self.assertEqual(FAILED, self.node.ask_image(self.engine, name)[0], name)  # not asked again for ever
 
+    def test_given_once(self):
+        """an image that only the node has is given to the daemon, once"""
+        name = "stoker-import:" + self.node.digest.hex()
+        first = self.node.image(self.engine)
+        self.assertEqual(first, self.node.image(self.engine))
+        told = self.daemon.ask("GET", "/images/%s/json" % name)[1]["Id"]
+        self.assertEqual(first.hex(), told.removeprefix("sha256:"))
+
     def test_daemon_hangs(self):
         """a daemon that hangs: its jobs end, are cancelled and fenced all the same; the engine oci launches"""
+        self.ends_before_its_start_is_told()
         node = self.new_node()
         try:
             ends = node.launch(self.engine, "echo up; sleep 0.5; echo late; exit 6")
@@ -648,6 +657,18 @@ class DaemonContract(Contract):
                      of="the removal of the containers")
         finally:
             node.close()
+
+    def ends_before_its_start_is_told(self):
+        with SlowStart(self.daemon.socket) as daemon:
+            node = Node({self.engine: daemon.path})
+            try:
+                job = node.launch(self.engine, "echo up; exit 6")
+                end = job.wait_exit()
+                self.assertEqual(("exited", 6, "up\n"), (end["verdict"], end["code"], job.out()))
+                self.assertFalse(daemon.gate.is_set())
+            finally:
+                daemon.gate.set()
+                node.close()
 
     def test_daemon_is_away(self):
         """no daemon: the node's fault, the job is given back"""
@@ -745,6 +766,18 @@ class Proxy:
                     one.sendall(self.changed(target, answer))
         one.close()
         two.close()
+
+class SlowStart(Proxy):
+    """A daemon that starts a container, and hangs before it says so."""
+
+    def __init__(self, daemon):
+        super().__init__(daemon)
+        self.gate = threading.Event()
+
+    def changed(self, target, answer):
+        if target.endswith("/start"):
+            self.gate.wait(WAIT_S)
+        return answer
 
 # --- the table -------------------------------------------------------------------------------------------------
 

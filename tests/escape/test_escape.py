@@ -58,6 +58,29 @@ def write_tar(path, links=None):
             tar.addfile(entry)
 
 
+def hostile_fields(engine):
+    """Every field of the API as a person would write it who wants out: of a code, of a task, and such as there are not."""
+    evil = '"],"args":["/bin/sh"],"capabilities":["CAP_SYS_ADMIN"],"x":["'
+    foreign = {"privileged": True, "capabilities": ["CAP_SYS_ADMIN"], "cap_add": ["ALL"], "network": "host",
+               "network_mode": "host", "pid": "host", "ipc": "host", "userns": "host", "volumes": ["/:/host"],
+               "mounts": [{"type": "bind", "source": "/", "destination": "/host"}], "devices": ["/dev/sda"],
+               "security_opt": ["seccomp=unconfined"], "seccomp": "unconfined", "hostname": evil, "user": "0:0",
+               "runtime": "/bin/sh", "annotations": {"run.oci.hooks": "x"}, "hooks": {"prestart": [{"path": "/x"}]},
+               "cgroup_parent": "/", "sysctls": {"kernel.core_pattern": "|/x"}, "rootfs": "/", "relaxed": ["seccomp=off"],
+               "uid": 0, "slot": -1, "isolation": "none", "readonly": False, "working_dir": "/proc/self/fd/7",
+               "entrypoint": ["/bin/sh"], "log_driver": evil, "oom_score_adj": -1000, "cpuset": "0", "no_new_privs": 0}
+    code = {"command": "/hostile wait '%s'" % evil, "config": evil, "runtime": evil, "stack": evil, "file_name": evil,
+            "env_vars": {"LD_PRELOAD": evil, "PATH": "/proc/self/fd/7:/bin", "_OCI_STARTPIPE": "3",
+                         "_LIBCRUN_INIT": "1", "RUNC": evil, "TASK_ID": "../../x"},
+            "callback": "http://192.0.2.1/%22],%22args%22:[%22/bin/sh", "max_concurrency": 1000000, "retries": 10,
+            "retries_delay": 31536000, "default_priority": 2, "timeout": 1 << 40, "grace": 3600, "memory_mb": MEMORY_MB,
+            "on_node_loss": "fail", "output": "merged", "scratch": "memory", "engine": engine, "follow_tag": 0}
+    task = {"payload": evil + "\u0000", "label": evil, "priority": 2, "timeout": 3600, "delay": 0, "expires_in": 1 << 30,
+            "cluster": "default", "callback": "http://192.0.2.1/%22]", "callback_states": ["complete", "error"],
+            "callback_ordered": True, "callback_payload": True}
+    return code, task, foreign
+
+
 class Host:
     """What there is to be reached: listeners, shared memory, a process that may be killed."""
 
@@ -345,32 +368,15 @@ class Crun(Node):
 
     def test_the_spec_knows_nothing_of_what_people_write(self):
         """Every field of the API is hostile; the spec is that of a harmless job, and the golden one."""
-        evil = '"],"args":["/bin/sh"],"capabilities":["CAP_SYS_ADMIN"],"x":["'
         self.stoker.code("harmless", "/hostile wait", image="hostile", config="c", env_vars={"A": "b"})
         harmless = self.spec_of_code("harmless", payload="{}")
-        foreign = {"privileged": True, "capabilities": ["CAP_SYS_ADMIN"], "cap_add": ["ALL"], "network": "host",
-                   "network_mode": "host", "pid": "host", "ipc": "host", "userns": "host", "volumes": ["/:/host"],
-                   "mounts": [{"type": "bind", "source": "/", "destination": "/host"}], "devices": ["/dev/sda"],
-                   "security_opt": ["seccomp=unconfined"], "seccomp": "unconfined", "hostname": evil, "user": "0:0",
-                   "runtime": "/bin/sh", "annotations": {"run.oci.hooks": "x"}, "hooks": {"prestart": [{"path": "/x"}]},
-                   "cgroup_parent": "/", "sysctls": {"kernel.core_pattern": "|/x"}, "rootfs": "/", "relaxed": ["seccomp=off"],
-                   "uid": 0, "slot": -1, "isolation": "none", "readonly": False, "working_dir": "/proc/self/fd/7",
-                   "entrypoint": ["/bin/sh"], "log_driver": evil, "oom_score_adj": -1000, "cpuset": "0", "no_new_privs": 0}
-        code = {"command": "/hostile wait '%s'" % evil, "config": evil, "runtime": evil, "stack": evil, "file_name": evil,
-                "env_vars": {"LD_PRELOAD": evil, "PATH": "/proc/self/fd/7:/bin", "_OCI_STARTPIPE": "3",
-                             "_LIBCRUN_INIT": "1", "RUNC": evil, "TASK_ID": "../../x"},
-                "callback": "http://192.0.2.1/%22],%22args%22:[%22/bin/sh", "max_concurrency": 1000000, "retries": 10,
-                "retries_delay": 31536000, "default_priority": 2, "timeout": 1 << 40, "grace": 3600, "memory_mb": MEMORY_MB,
-                "on_node_loss": "fail", "output": "merged", "scratch": "memory", "engine": "oci", "follow_tag": 0}
+        code, task, foreign = hostile_fields("oci")
         self.stoker.code("evil", image="hostile", **dict(code, **foreign))
-        task = {"payload": evil + "\u0000", "label": evil, "priority": 2, "timeout": 3600, "delay": 0, "expires_in": 1 << 30,
-                "cluster": "default", "callback": "http://192.0.2.1/%22]", "callback_states": ["complete", "error"],
-                "callback_ordered": True, "callback_payload": True}
         hostile = self.spec_of_code("evil", **dict(task, **foreign))
         self.expect_all_fields("code_json.c", set(code) | {"name", "image"})
         self.expect_all_fields("order_json.c", set(task) | {"code_name", "tasks"})
         for field in ("follow_tag", "output", "scratch", "on_node_loss", "engine", "grace", "memory_mb", "timeout"):
-            reply = self.stoker.post("codes", {"name": "evil", "image": "hostile", field: evil})
+            reply = self.stoker.post("codes", {"name": "evil", "image": "hostile", field: code["config"]})
             self.assertEqual((reply.status, field in reply.json["msg"]), (400, True), (field, reply))
         self.assertEqual(hostile, harmless)
         with open(os.path.join(HERE, "spec.golden.json")) as file:

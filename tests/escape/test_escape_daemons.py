@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The hostile jobs of test_escape.py on the engines that are daemons: there too each succeeds in a container that the daemon
 has opened on purpose, and fails in those that Stoker has it make, but for what docs/engines.md says."""
+import json
 import os
+import re
 import sys
 
 import test_escape
@@ -70,6 +72,30 @@ class OnDaemon:
             self.assertEqual(table[behind][0], "held", behind)
         self.assertIsNone(self.host.victim.poll())
         self.assertEqual(self.stoker.task(self.neighbour)["status"], "running")
+
+    def told_of(self, code, **fields):
+        """What the daemon was asked for, of a running task of the code, with what differs from job to job replaced."""
+        task = self.stoker.queue(code, **fields)
+        self.stoker.wait_state(task, "running")
+        if self.engine == "swarm":
+            told = self.daemon.ask("GET", "/services/stoker-%s-1" % task)[1]["Spec"]
+        else:
+            told = self.daemon.ask("GET", "/containers/stoker-%s-1/json" % task)[1]
+        self.stoker.post("tasks/%s/cancel" % task)
+        self.stoker.wait_state(task, "cancelled")
+        text = json.dumps({key: told[key] for key in told if self.engine == "swarm" or key in ("Config", "HostConfig", "Path", "Args")},
+                          sort_keys=True, indent=1)
+        return re.sub(r'("(?:Secret|Config)ID|Path|Image)": "[^"]*"', r'\1": ""', text.replace(task, "TASK").replace(told.get("Id", "-"), "ID"))
+
+    def test_what_the_daemon_is_asked_for_knows_nothing_of_what_people_write(self):
+        code, task, foreign = test_escape.hostile_fields(self.engine)
+        numbers = {key: code[key] for key in ("grace", "memory_mb", "timeout", "output")}
+        self.stoker.code("harmless", "/hostile wait", image="hostile", engine=self.engine, config="c", **numbers)
+        self.stoker.code("evil", image="hostile", **dict(code, **foreign))
+        harmless = self.told_of("harmless", payload="{}")
+        self.maxDiff = None
+        self.assertEqual(self.told_of("evil", **dict(task, **foreign)), harmless)
+        self.assertNotIn("/hostile", harmless)
 
     def test_what_ends_a_job_ends_that_job_alone(self):
         task, _ = self.run_hostile("deadly", "memfd", env=self.host.variables(self.stoker))

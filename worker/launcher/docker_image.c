@@ -18,7 +18,8 @@
 #include "worker/launcher/swarm.h"
 #include "worker/monitor/engine_http.h"
 
-enum { ASK_MS = 30000, LOAD_MS = 600000, ANSWER_MAX = 1 << 20 };
+enum { ASK_MS = 30000, LOAD_MS = 600000, ANSWER_MAX = 1 << 20, HEX_ROOM = 65 };
+#define GIVEN "stoker-import" /* what the daemon calls them; the tag is the digest in the node's store */
 
 struct question {
 	const struct launcher *l;
@@ -63,7 +64,7 @@ static int inspect(struct question *q, const char *name)
 /* --- from the node's store ----------------------------------------------------------------------------------- */
 
 /* The folder images/sha256-<hex> that the name stands for, or -1. '/' in the file's name is %2F. */
-static int open_stored(const struct question *q)
+static int open_stored(const struct question *q, char hex[HEX_ROOM])
 {
 	char file[3 * LAUNCH_IMAGE_NAME_MAX + 1], text[96], folder[96], *at = file;
 	int names = openat(q->l->images, "names", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
@@ -78,7 +79,10 @@ static int open_stored(const struct question *q)
 	close(names);
 	if (n < 71 || strncmp(text, "sha256:", 7) != 0)
 		return -1;
-	snprintf(folder, sizeof folder, "sha256-%.64s", text + 7);
+	snprintf(hex, HEX_ROOM, "%.64s", text + 7);
+	if (strspn(hex, "0123456789abcdef") != HEX_ROOM - 1)
+		return -1;
+	snprintf(folder, sizeof folder, "sha256-%s", hex);
 	return openat(q->l->images, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -118,12 +122,34 @@ static bool find_id(const char *answer, char id[72])
 	return found != NULL;
 }
 
-/* Only the files: entrypoint, environment and user are those of our own config.json. */
-static uint32_t give(struct question *q, int folder, char id[72])
+/* Podman tells an id as hex alone. */
+static void with_kind(const char *id, char out[72])
 {
-	struct engine_question load = { .socket = q->l->opt.engine[q->engine], .method = "POST",
-		                        .target = "/images/create?fromSrc=-&repo=stoker-import", .type = "application/x-tar",
-		                        .file = tar_of(q, folder), .timeout_ms = LOAD_MS };
+	snprintf(out, 72, "%s%s", strncmp(id, "sha256:", 7) == 0 ? "" : "sha256:", id);
+}
+
+/* Given before, for another revision or by another node: a copy for each would fill the daemon's disk. */
+static bool was_given(struct question *q, const char *hex, char id[72])
+{
+	char name[sizeof GIVEN ":" + HEX_ROOM];
+	json_t *image;
+	const char *found;
+
+	snprintf(name, sizeof name, GIVEN ":%s", hex);
+	image = inspect(q, name) == 200 ? json_loads(q->answer, 0, NULL) : NULL;
+	found = json_string_value(json_object_get(image, "Id"));
+	if (found)
+		with_kind(found, id);
+	json_decref(image);
+	return found;
+}
+
+/* Only the files: entrypoint, environment and user are those of our own config.json. */
+static uint32_t give(struct question *q, int folder, const char *hex, char id[72])
+{
+	char target[160];
+	struct engine_question load = { .socket = q->l->opt.engine[q->engine], .method = "POST", .target = target,
+		                        .type = "application/x-tar", .file = tar_of(q, folder), .timeout_ms = LOAD_MS };
 	struct stat st;
 	int status;
 
@@ -131,6 +157,7 @@ static uint32_t give(struct question *q, int folder, char id[72])
 		snprintf(q->reply->message, sizeof q->reply->message, "pack the image for the engine: %s", strerrordesc_np(errno));
 		return LAUNCH_NODE;
 	}
+	snprintf(target, sizeof target, "/images/create?fromSrc=-&repo=" GIVEN ":%s", hex);
 	load.length = (size_t)st.st_size;
 	status = engine_ask(&load, q->answer, sizeof q->answer);
 	close(load.file);
@@ -195,7 +222,7 @@ static uint32_t take_answer(struct question *q, const struct launch_request *rq)
 		         docker_engine_name(q->engine));
 		return LAUNCH_FAILED;
 	}
-	snprintf(with, sizeof with, "%s%s", strncmp(id, "sha256:", 7) == 0 ? "" : "sha256:", id);
+	with_kind(id, with);
 	if (q->engine == LAUNCH_ENGINE_SWARM)
 		swarm_note_reference(q->l, with, json_string_value(json_array_get(json_object_get(image, "RepoDigests"), 0)));
 	return put(q, rq, with, config);
@@ -203,10 +230,10 @@ static uint32_t take_answer(struct question *q, const struct launch_request *rq)
 
 static uint32_t take_stored(struct question *q, const struct launch_request *rq)
 {
-	int folder = open_stored(q), fd;
-	char id[72], text[65536];
+	char id[72], hex[HEX_ROOM], text[65536];
+	int folder = open_stored(q, hex), fd;
+	uint32_t status = LAUNCH_OK;
 	json_t *config = NULL;
-	uint32_t status;
 	ssize_t n;
 
 	if (folder < 0) {
@@ -214,7 +241,8 @@ static uint32_t take_stored(struct question *q, const struct launch_request *rq)
 		         docker_engine_name(q->engine), q->name);
 		return LAUNCH_FAILED;
 	}
-	status = give(q, folder, id);
+	if (!was_given(q, hex, id))
+		status = give(q, folder, hex, id);
 	fd = openat(folder, "config.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	n = fd < 0 ? -1 : read(fd, text, sizeof text);
 	if (n > 0)

@@ -156,6 +156,8 @@ static void end_childless(struct monitor *m)
 static void look_at_remote(struct monitor *m)
 {
 	docker_watch(m);
+	if (m->runtime > 0 && m->init == -1)
+		kill(m->runtime, SIGKILL); /* the container has been, however long the daemon takes to say that it started it */
 	if (m->runtime)
 		return;
 	if (m->engine_answered && m->init == 0 && !m->failure[0])
@@ -362,7 +364,7 @@ static void reap(struct monitor *m)
 			;
 		if (pid == m->runtime) {
 			m->runtime = 0;
-			m->runtime_status = status;
+			m->runtime_status = m->is_remote && m->ready ? 0 : status; /* there is a container, whatever the daemon says */
 			drop_rights(m);
 			end_starting(m);
 		} else if (pid == m->init) {
