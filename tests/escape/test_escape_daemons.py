@@ -81,6 +81,7 @@ class OnDaemon:
             told = self.daemon.ask("GET", "/services/stoker-%s-1" % task)[1]["Spec"]
         else:
             told = self.daemon.ask("GET", "/containers/stoker-%s-1/json" % task)[1]
+            told["Config"]["Env"].sort()  # as Podman does not
         self.stoker.post("tasks/%s/cancel" % task)
         self.stoker.wait_state(task, "cancelled")
         text = json.dumps({key: told[key] for key in told if self.engine == "swarm" or key in ("Config", "HostConfig", "Path", "Args")},
