@@ -381,6 +381,26 @@ class Pulls(harness.FlowTest):
         self.assertEqual((done["state"], done["cause"], "registry 404" in done["note"]), ("error", "image", True), done)
         self.assertEqual(self.stoker.wait_state(works, *harness.SETTLED, seconds=60)["state"], "complete")
 
+    def test_another_projects_server_that_hangs_keeps_nobody_waiting(self):
+        digest = self.push(self.registry, "team/common:1", "common")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.front.moods["/team/common/blobs"] = lambda _, body: (gate.wait(60), body)[1]
+        theirs = []
+        ours = self.stoker.project, self.stoker.token
+        self.as_project("slow")
+        self.stoker.code("common", "", image="docker://%s/team/common@%s" % (self.front.host, digest))
+        theirs.append(self.stoker.queue("common"))
+        harness.wait_for(lambda: any("/team/common/blobs" in path for path in self.front.seen), 30, "the fetch to begin")
+        slow = self.stoker.project, self.stoker.token
+        self.stoker.project, self.stoker.token = ours
+        self.assertEqual(self.says("common", "docker://%s/team/common@%s" % (self.registry.host, digest))[1], "common")
+        self.stoker.project, self.stoker.token = slow
+        self.assertFalse(gate.is_set())
+        gate.set()
+        self.assertEqual(self.stoker.wait_state(theirs[0], *harness.SETTLED, seconds=60)["state"], "complete")
+        self.assertEqual([name for name in os.listdir(os.path.join(self.stoker.node, "pulls")) if digest[7:] in name], [])
+
     def hold_lookups(self, name):
         """Until it is set, the registry does not say what the tag means."""
         gate = threading.Event()

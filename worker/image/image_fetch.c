@@ -260,13 +260,13 @@ enum err image_pull(struct ctx *cx, const struct image_source_of *from, const st
 
 	hex_format(digest, SHA256_BYTES, hex);
 	there = arena_printf(&cx->arena, IMAGE_PULLS "/%s", hex);
-	coming = arena_printf(&cx->arena, IMAGE_PULLS "/tmp-%s", hex);
+	coming = arena_printf(&cx->arena, IMAGE_PULLS "/tmp-%s-%s-%lld", hex, id_format(&wish->code).s, (long long)wish->revision);
 	if (image_is_unpacked(digest) || access(there, F_OK) == 0)
 		return OK;
 	TRY(parse(cx, wish, &ref));
 	tree_remove(AT_FDCWD, coming);
 	e = copy_layers(cx, from, wish, &ref, hex, coming);
-	if (!e && rename(coming, there) && errno != EEXIST && errno != ENOTEMPTY)
+	if (!e && !image_is_unpacked(digest) && rename(coming, there) && errno != EEXIST && errno != ENOTEMPTY)
 		e = err_errno(cx, "put the image's layers in place");
 	tree_remove(AT_FDCWD, coming);
 	return e;

@@ -338,12 +338,21 @@ static void ask_thread(struct image_entry *e)
 	store_pool_add(e->runner->images->pool, STORE_ANY, e->thread, &i->w);
 }
 
+/* One that hangs is waited for by its own alone: another project may have the same bytes from a server that does not. */
+static bool is_same_source(const struct image_entry *a, const struct image_entry *b)
+{
+	struct image_ref x, y;
+
+	return id_equal(&a->project, &b->project) ||
+	       (image_ref_parse(str_of(a->image), &x) && image_ref_parse(str_of(b->image), &y) && str_equal(x.server, y.server));
+}
+
 /* Another revision's, of the same digest, that is being fetched or unpacked: its end is ours too. */
-static bool is_under_way(const struct image_entry *e)
+static bool is_under_way(const struct image_entry *e, enum image_step from)
 {
 	for (const struct image_entry *o = e->runner->images->first; o; o = o->next)
-		if (o != e && (o->is_asked || loop_is_waiting(&o->again)) && (o->step == IMAGE_PULL || o->step == IMAGE_UNPACK) &&
-		    memcmp(o->digest, e->digest, sizeof e->digest) == 0)
+		if (o != e && (o->is_asked || loop_is_waiting(&o->again)) && o->step >= from && o->step <= IMAGE_UNPACK &&
+		    memcmp(o->digest, e->digest, sizeof e->digest) == 0 && (o->step == IMAGE_UNPACK || is_same_source(o, e)))
 			return true;
 	return false;
 }
@@ -388,10 +397,12 @@ static void begin(struct image_entry *e)
 	if (e->step != IMAGE_RESOLVE && image_is_unpacked(e->digest)) {
 		e->step = IMAGE_READY;
 		settle(e, OK, "");
+	} else if (e->step == IMAGE_UNPACK && is_under_way(e, IMAGE_UNPACK)) {
+		e->step = IMAGE_PULL; /* done, when that one's end wakes it */
 	} else if (e->step == IMAGE_UNPACK) {
 		e->is_asked = true;
 		e->engine->fetch(e->runner->host, &cx, str_of(e->image), e->digest);
-	} else if (e->step == IMAGE_RESOLVE || !is_under_way(e)) {
+	} else if (e->step == IMAGE_RESOLVE || !is_under_way(e, IMAGE_PULL)) {
 		ask_thread(e);
 	}
 }
