@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Kills each program at each of its fault points (lib/base/fault_point.h), before and after every commit and side
 effect, while it works; then lets each system call of the worker's programs fail once, place by place (nth_call.c), and
-hears the same witnesses as the storm. Needs a test build: make FAULTS=1 O=build-faults
+hears the same witnesses as the storm. Jobs run on oci, and in the whole round on docker, podman and a swarm, too, with images
+of a registry and with scratch on disk. Needs a test build: make FAULTS=1 O=build-faults
 
     tests/faults/points.py [--seed N] [--only points|calls]    prints how often each was passed, and that it killed or failed"""
 import argparse
@@ -17,6 +18,8 @@ import time
 import zipfile
 
 import storm
+import oci_images
+import witnessed
 from receivers import Good
 from storm import harness
 
@@ -31,6 +34,9 @@ WAY = {
     "courier": ["take_news", "take_lanes", "deliver", "told"],
 }
 ROUND_S = 30
+# Of the whole round alone: {kind: its fields}.
+FAR = {"docker": {"engine": "docker"}, "podman": {"engine": "podman"}, "swarm": {"engine": "swarm"}, "disk": {"scratch": "disk"}}
+PULLED = storm.SAY.replace('"', '\\"') + "say end"
 PAYLOAD_BYTES = 20000  # more than comes with a claim, less than what is queued in a transaction
 
 
@@ -47,7 +53,10 @@ def points_in_source():
 
 
 class Points(storm.Storm):
-    """With `most`: at most so many points of each program, and no lost node."""
+    """With `most`: at most so many points of each program, no lost node, and no daemons."""
+
+    kinds = ["short", "delayed", "failing", "cancelled", "long", "limited", "zipped"]
+    daemons = registry = None
 
     def __init__(self, seed, most=None, only=None):
         super().__init__(0, 0, seed, 400)
@@ -59,7 +68,13 @@ class Points(storm.Storm):
         self.points = self.folder + "/evidence/points"
         os.mkdir(self.points)
         os.chmod(self.points, 0o777)
-        return super().env(doors)
+        env = super().env(doors)
+        if self.most is None:
+            self.daemons = witnessed.Daemons()
+            self.registry = oci_images.Registry(self.folder + "/registry")
+            self.layout = oci_images.Layout(self.folder + "/layout")
+            env.update(self.daemons.env, STOKER_IMAGES_PLAIN_HTTP=self.registry.host)
+        return env
 
     def build(self):
         return harness.BUILD + "-faults"
@@ -70,6 +85,33 @@ class Points(storm.Storm):
         for address in (self.logs.url(), "tcp://127.0.0.1:%d" % self.logs.port):  # the second takes nothing
             self.stoker.post("log_destinations", {"address": address})
         self.pack()
+        if self.daemons:
+            self.start_far()
+
+    def start_far(self):
+        self.daemons.start(self.stoker)
+        self.kinds = self.kinds + list(FAR)
+        for kind, fields in FAR.items():
+            self.stoker.code(kind, storm.SAY + "sleep 0.3; say alive; say end", **fields)
+        self.pull()
+
+    def pull(self):
+        """A new image in the registry, and a revision that names it."""
+        tag = "n%d" % self.number
+        self.layout.add(tag, [oci_images.layer(dict(oci_images.busybox("sh", "sleep"), number=b"%d" % self.number))])
+        image = "%s/pulled:%s" % (self.registry.host, tag)
+        oci_images.skopeo("copy", "-q", "--dest-tls-verify=false", "oci:%s:%s" % (self.layout.folder, tag), "docker://" + image)
+        body = b'{"name": "pulled", "image": "docker://%s", "command": "%s"}' % (image.encode(), PULLED.encode())
+        storm.Client(self, []).until_answered("POST", "/2/projects/%s/codes" % self.stoker.project, body)
+
+    def remove(self, keep=False):
+        try:
+            if self.daemons:
+                self.daemons.close()
+        finally:
+            if self.registry:
+                self.registry.close()
+            super().remove(keep)
 
     # --- load: everything that a task may meet, over and over --------------------------------------------
 
@@ -85,13 +127,14 @@ class Points(storm.Storm):
         client = storm.Client(self, [])
         self.clients_of_load = [client]
         path = "/2/projects/%s/" % self.stoker.project
-        kinds = ("short", "delayed", "failing", "cancelled", "long", "limited", "zipped")
         while not self.stopped.is_set():
             self.number += 1
             if self.number % 25 == 0:
                 self.pack()
                 self.kill("stoker-monitor")
-            client.orders = [(self.number, self.random.choice(kinds), 0)]
+            if self.registry and self.number % 40 == 0:
+                self.pull()
+            client.orders = [(self.number, self.random.choice(self.kinds), 0)]
             storm.Client.run(client)
             # without a key: who gets no answer does not ask again
             client.ask("POST", path + "tasks", b'{"tasks": [{"code_name": "short", "callback": "%s", "payload": "%s"}]}' % (

@@ -40,7 +40,7 @@ CALLING = {"STOKER_COURIER_ALLOW_PRIVATE": "yes", "STOKER_COURIER_RETRY_S": "1,1
 SAY = 'say() { read now idle </proc/uptime; echo "$1 $TASK_ID $STOKER_ATTEMPT $now" >>/evidence; }; say start; '
 TICKS = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; say alive; done; "
 
-# code: command, its other fields, how many of a hundred, how it must end
+# code: command ("": registered elsewhere), its other fields, how many of a hundred, how it must end
 KINDS = {
     "short": ("echo $TASK_ID; say end", {}, 40, {"complete"}),
     "long": (TICKS + "echo $TASK_ID; say end", {}, 10, {"complete"}),
@@ -51,6 +51,7 @@ KINDS = {
     "delayed": ("say end", {}, 10, {"complete"}),
     "patient": (TICKS * 8 + "echo $TASK_ID; say end", {}, 0, {"complete"}),
     "zipped": ("say end", {}, 0, {"complete"}),
+    **{far: ("", {}, 0, {"complete"}) for far in ("docker", "podman", "swarm", "disk", "pulled")},  # points.py
     "limited": ("sleep 0.1; say alive; say end", {"max_concurrency": 2}, 12, {"complete"}),
 }
 
@@ -170,7 +171,8 @@ class Storm:
         self.proxy = Proxy(doors + "/db", self.stoker.run + "/s/db.sock")
         self.stoker.start()
         for kind, (command, fields, _, _) in KINDS.items():
-            self.stoker.code(kind, SAY + command, **fields)
+            if command:
+                self.stoker.code(kind, SAY + command, **fields)
         for _ in range(3 if self.jobs else 0):
             self.stoker.post("schedules", {"schedules": [{"code_name": "short", "run_every": 2, "run_times": self.seconds // 2,
                                                           "misfire": "all"}]})

@@ -2,7 +2,6 @@
 """What a node runs is dead before anybody else may have it: a stopped runner, a dead node, one that is cut off from a
 living database, each engine's jobs, side by side. The jobs tell by themselves: each attempt writes the time of every sign of
 life to a file that all nodes' containers append to (evidence_runtime.c), and the next one writes its first."""
-import importlib.util
 import os
 import shutil
 import socket
@@ -11,43 +10,12 @@ import unittest
 
 import node
 from node import harness
-
-spec = importlib.util.spec_from_file_location("engine_node", os.path.join(harness.TOP, "tests", "engine", "node.py"))
-daemons = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(daemons)
+from witnessed import Daemons
 
 ALIVE = ('say() { read now idle </proc/uptime; echo "$TASK_ID $STOKER_ATTEMPT $now" >>/evidence; }; say; [ $STOKER_ATTEMPT -gt 1 ] && exit 0; '
          "while :; do sleep 0.05; say; done")
 LEASE_S = 12
 DEATH_S = 15  # from a node's death to the next attempt
-
-
-WITNESS = "/var/opt/witness/runc"  # instance.sh
-
-
-class Witnessed:
-    """A dockerd in the instance's private mounts, with a runtime that lets containers give evidence."""
-
-    def command(self):
-        return ["nsenter", "-t", self.keeper, "-m", *super().command(), "--add-runtime", "witness=" + WITNESS,
-                "--default-runtime", "witness"]
-
-
-class WitnessedDocker(Witnessed, daemons.Docker):
-    pass
-
-
-class WitnessedSwarm(Witnessed, daemons.Swarm):
-    """Its containers are no processes of the node: they outlive its death, and the next attempt has them ended first."""
-
-
-class WitnessedPodman(daemons.Podman):
-    def command(self):
-        words = super().command()
-        words[words.index("runc")] = WITNESS
-        return ["nsenter", "-t", self.keeper, "-m", *words]
-
-
 ENGINES = ("oci", "docker", "podman", "swarm")
 WAYS = (("stopped", node.Node.pause), ("dead", node.Node.die), ("cut off", node.Node.cut))
 
@@ -56,17 +24,14 @@ class Fencing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = harness.scratch("stoker-evidence-")
-        cls.daemons = [WitnessedDocker(), WitnessedPodman(), WitnessedSwarm()]
-        env = {"STOKER_NODE_%s_SOCKET" % each.name.upper(): each.socket for each in cls.daemons}
+        cls.daemons = Daemons()
         cls.stoker = harness.Instance(script=os.path.join(node.HERE, "instance.sh"),
-                                      env=dict(env, STOKER_EVIDENCE=cls.folder, STOKER_NODE_SLOTS=str(len(ENGINES) * len(WAYS)),
-                                               STOKER_NODE_ENGINES=",".join(ENGINES)))
+                                      env=dict(cls.daemons.env, STOKER_EVIDENCE=cls.folder,
+                                               STOKER_NODE_SLOTS=str(len(ENGINES) * len(WAYS))))
         cls.nodes = []
         try:
             cls.stoker.start()
-            for each in cls.daemons:
-                each.keeper = str(cls.stoker.pid("keeper"))
-                each.start()
+            cls.daemons.start(cls.stoker)
             cls.nodes = [node.Node(cls.stoker, n + 1) for n in range(len(ENGINES) * len(WAYS))]
             for each in cls.nodes:
                 each.start()
@@ -78,9 +43,7 @@ class Fencing(unittest.TestCase):
     def tearDownClass(cls):
         for each in cls.nodes:
             each.remove()
-        for each in cls.daemons:
-            if each.process:
-                each.close()
+        cls.daemons.close()
         cls.stoker.remove()
         shutil.rmtree(cls.folder, ignore_errors=True)
 

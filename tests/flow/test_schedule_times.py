@@ -233,6 +233,8 @@ class Database(harness.FlowTest):
             self.clock.turn(offset)
             harness.wait_for(lambda: abs(float(self.stoker.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0]) - time.time() - offset) < 60, 10,
                              "the database's clock to be turned")
+            harness.wait_for(lambda: self.stoker.sql("SELECT 1 FROM information_schema.innodb_trx LIMIT 1") == [], 10,
+                             "what was fired as it was turned")
 
         harness.wait_for(lambda: len(ledger()) >= 3, 15, "the first fires")
         turn(-3600) # an hour that it has had already
