@@ -260,8 +260,8 @@ static enum err heed_after(struct request *rq, struct log_reader *r)
 
 	if (!request_query(rq, "after", &text))
 		return OK;
-	if (r->stream != STREAM_ALL || r->skip)
-		return err_set(&rq->cx, ERR_INPUT, "query field after: goes with /log alone, and without offset, stream and tail");
+	if (r->stream != STREAM_ALL || r->skip || r->left != INT64_MAX) /* X-Log-Next is behind all of it, not where a limit cut */
+		return err_set(&rq->cx, ERR_INPUT, "query field after: goes with /log alone, and without offset, limit, stream and tail");
 	if (!stream_place_parse(text, &r->after_attempt, &r->after_byte))
 		return err_set(&rq->cx, ERR_INPUT, "query field after: must be the id of an event or X-Log-Next, such as 1-4096");
 	while (r->head_count && r->heads->attempt < r->after_attempt) {

@@ -174,7 +174,7 @@ const char *log_body_type(enum log_template t)
 
 struct log_bulk_answer log_bulk_answer(struct ctx *cx, struct str body)
 {
-	enum { DEPTH = 16, NODES = 1000000, CONFLICT = 409, TOO_MANY = 429, OURS = 400, THEIRS = 500 };
+	enum { DEPTH = 16, NODES = 1000000, BAD = 400, CONFLICT = 409, TOO_LARGE = 413, UNPROCESSABLE = 422, ERRORS = 400 };
 	struct log_bulk_answer answer = { .again = true };
 	auto_json *j = NULL;
 	json_t *items, *one;
@@ -188,8 +188,11 @@ struct log_bulk_answer log_bulk_answer(struct ctx *cx, struct str body)
 		json_t *what = json_object_iter_value(json_object_iter(one));
 		json_int_t status = json_integer_value(json_object_get(what, "status"));
 
-		answer.again |= status == TOO_MANY || status >= THEIRS;
-		answer.refused += status >= OURS && status < THEIRS && status != CONFLICT && status != TOO_MANY;
+		bool is_refused = status == BAD || status == TOO_LARGE || status == UNPROCESSABLE;
+
+		/* no index, no right to write: that is not the line's fault, and may be mended */
+		answer.again |= status >= ERRORS && !is_refused && status != CONFLICT;
+		answer.refused += is_refused;
 	}
 	return answer;
 }

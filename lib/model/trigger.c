@@ -209,11 +209,12 @@ enum err trigger_verify(struct ctx *cx, enum trigger_kind kind, struct str secre
 	return OK;
 }
 
+/* X-Gitlab-Event-UUID is none: all that one request, or a webhook's own doing, sets off there has the same. */
 struct str trigger_delivery(struct ctx *cx, enum trigger_kind kind, const json_t *options, const struct trigger_request *rq,
                             const json_t *body)
 {
 	static const char *const OF_KIND[TRIGGER_KIND_COUNT] = {
-		[TRIGGER_GITHUB] = "X-GitHub-Delivery", [TRIGGER_GITLAB] = "X-Gitlab-Event-UUID", [TRIGGER_STRIPE] = "/id",
+		[TRIGGER_GITHUB] = "X-GitHub-Delivery", [TRIGGER_GITLAB] = "Idempotency-Key", [TRIGGER_STRIPE] = "/id",
 		[TRIGGER_SLACK] = "/event_id", [TRIGGER_STANDARD] = "webhook-id" };
 	const char *where = option(options, "delivery", OF_KIND[kind] ? OF_KIND[kind] : "");
 	json_t *found;

@@ -130,7 +130,7 @@ class Streams(followers.StreamTest):
             self.assertEqual(reply.headers["x-log-next"], "1-%d" % max(start, len(whole)))
         self.assertEqual(self.stoker.get(path + "0-0").body, whole)
         self.assertEqual(self.stoker.get(path + "2-0").body, b"")
-        for bad in (path + "x", path + "1-3&tail=4", path + "1-3&offset=1", path.replace("/log", "/outlog") + "1-3"):
+        for bad in (path + "x", path + "1-3&tail=4", path + "1-3&offset=1", path + "1-3&limit=4", path.replace("/log", "/outlog") + "1-3"):
             self.assertEqual(self.stoker.get(bad).status, 400, bad)
 
     def test_who_may_not_and_what_is_not_there(self):

@@ -93,6 +93,9 @@ START_TEST(an_answer_to_a_bulk_says_what_was_taken)
 		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":400}},{\"create\":{\"status\":201}}]}", false, 1 },
 		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":400}},{\"create\":{\"status\":429}}]}", true, 1 },
 		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":503}}]}", true, 0 },
+		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":404}}]}", true, 0 },
+		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":403}},{\"create\":{\"status\":401}}]}", true, 0 },
+		{ "{\"errors\":true,\"items\":[{\"create\":{\"status\":413}},{\"create\":{\"status\":422}}]}", false, 2 },
 		{ "<html>", true, 0 },
 		{ "{}", true, 0 },
 	};

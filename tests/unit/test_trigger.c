@@ -111,6 +111,19 @@ START_TEST(gitlab_basic_and_addresses)
 }
 END_TEST
 
+/* Its documentation: Idempotency-Key is the same for each try of a delivery, X-Gitlab-Event-UUID for all that one
+ * event sets off. */
+START_TEST(a_delivery_of_gitlab_is_known_by_what_its_tries_share_alone)
+{
+	struct trigger_request rq = { header_of, HEADERS({ "X-Gitlab-Event-UUID", "u" }, { "Idempotency-Key", "k" }), "203.0.113.9",
+		                      STR_LIT("{}"), 0 };
+
+	ck_assert(str_is(trigger_delivery(&cx, TRIGGER_GITLAB, NULL, &rq, NULL), "k"));
+	rq.arg = HEADERS({ "X-Gitlab-Event-UUID", "u" });
+	ck_assert_uint_eq(trigger_delivery(&cx, TRIGGER_GITLAB, NULL, &rq, NULL).n, 0);
+}
+END_TEST
+
 /* RFC 4231, test case 2. */
 START_TEST(hmac_in_a_header_of_choice)
 {
@@ -199,6 +212,7 @@ int main(void)
 	tcase_add_test(t, standard_webhooks_as_its_libraries_say);
 	tcase_add_test(t, stripe_by_the_scheme_of_its_documentation);
 	tcase_add_test(t, gitlab_basic_and_addresses);
+	tcase_add_test(t, a_delivery_of_gitlab_is_known_by_what_its_tries_share_alone);
 	tcase_add_test(t, hmac_in_a_header_of_choice);
 	tcase_add_test(t, pointers_as_the_standard_says);
 	tcase_add_test(t, filters_and_maps_read_the_body);
