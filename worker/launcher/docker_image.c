@@ -63,20 +63,28 @@ static int inspect(struct question *q, const char *name)
 
 /* --- from the node's store ----------------------------------------------------------------------------------- */
 
-/* The folder images/sha256-<hex> that the name stands for, or -1. '/' in the file's name is %2F. */
+/* The folder images/sha256-<hex> that the name stands for; -1 with errno, ENOENT if it stands for none. '/' in the
+ * file's name is %2F. */
 static int open_stored(const struct question *q, char hex[HEX_ROOM])
 {
 	char file[3 * LAUNCH_IMAGE_NAME_MAX + 1], text[96], folder[96], *at = file;
-	int names = openat(q->l->images, "names", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+	int names = openat(q->l->images, "names", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd, err;
 	ssize_t n;
+
+	if (names < 0)
+		return -1;
 
 	for (const char *p = q->name; *p; p++)
 		at += snprintf(at, 4, *p == '/' ? "%%2F" : "%c", *p);
 	*at = '\0';
+	errno = ENOENT;
 	fd = *file == '.' ? -1 : openat(names, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	close(fd);
+	err = errno;
+	if (fd >= 0)
+		close(fd);
 	close(names);
+	errno = n < 0 ? err : ENOENT;
 	if (n < 71 || strncmp(text, "sha256:", 7) != 0)
 		return -1;
 	snprintf(hex, HEX_ROOM, "%.64s", text + 7);
@@ -228,6 +236,12 @@ static uint32_t take_answer(struct question *q, const struct launch_request *rq)
 	return put(q, rq, with, config);
 }
 
+/* What a node may lack for a while; whatever else is wrong with a name is the name's. */
+static bool is_want(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOSPC || err == EIO;
+}
+
 static uint32_t take_stored(struct question *q, const struct launch_request *rq)
 {
 	char id[72], hex[HEX_ROOM], text[65536];
@@ -236,6 +250,10 @@ static uint32_t take_stored(struct question *q, const struct launch_request *rq)
 	json_t *config = NULL;
 	ssize_t n;
 
+	if (folder < 0 && is_want(errno)) {
+		snprintf(q->reply->message, sizeof q->reply->message, "look for the image on this node: %s", strerrordesc_np(errno));
+		return LAUNCH_NODE;
+	}
 	if (folder < 0) {
 		snprintf(q->reply->message, sizeof q->reply->message, "neither the engine %s nor this node has an image %.100s",
 		         docker_engine_name(q->engine), q->name);

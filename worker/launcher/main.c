@@ -167,7 +167,7 @@ static enum launch_status status_of(uint16_t op, enum err e)
 	case ERR_TOO_LARGE:
 		return LAUNCH_FAILED;
 	default:
-		return op == LAUNCH_LAUNCH || op == LAUNCH_UNPACK ? LAUNCH_NODE : LAUNCH_FAILED;
+		return op == LAUNCH_LAUNCH || op == LAUNCH_UNPACK || op == LAUNCH_IMAGE ? LAUNCH_NODE : LAUNCH_FAILED;
 	}
 }
 

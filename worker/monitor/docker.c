@@ -43,6 +43,13 @@ static int say_why(const char *what, int status, const char *answer)
 	return status == 503 ? DOCKER_RUN_AWAY : 1;
 }
 
+/* The node's own want, not what was asked for. */
+static int say_want(const char *what)
+{
+	dprintf(STDERR_FILENO, "%s: %s\n", what, strerrordesc_np(errno));
+	return DOCKER_RUN_AWAY;
+}
+
 /* Asks until there is an answer, since what is asked for may be asked for again. */
 static int ask_until(const struct monitor *m, const char *target, struct engine_question *body, char *answer)
 {
@@ -64,25 +71,31 @@ static bool keep_id(const char *answer)
 	int fd = id ? openat(MONITOR_FD_JOB, "container", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640) : -1;
 	bool done = fd >= 0 && write(fd, id + sizeof key - 1, CONTAINER_ID) == CONTAINER_ID;
 
+	int err = errno;
+
 	if (fd >= 0)
 		close(fd);
+	errno = err;
 	return done;
 }
 
-/* "" if there is none that is ours. */
+/* "" if there is none that is ours, or with errno if that cannot be known. */
 static const char *read_id(char id[CONTAINER_ID + 1])
 {
 	int fd = openat(MONITOR_FD_JOB, "container", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, id, CONTAINER_ID);
+	int err = errno;
 
 	if (fd >= 0)
 		close(fd);
+	errno = err;
 	id[n == CONTAINER_ID ? n : 0] = '\0';
 	return strspn(id, "0123456789abcdef") == CONTAINER_ID ? id : "";
 }
 
-/* Of that name there is one already: ours, whose answer was lost, or somebody else's? */
-static bool is_ours(const struct monitor *m, const char *what, size_t n)
+/* Of that name there is one already: ours, whose answer was lost, or somebody else's? 1 and 0; -1 with errno: it cannot be
+ * known, or not be kept. */
+static int is_ours(const struct monitor *m, const char *what, size_t n)
 {
 	char target[96];
 	static const char key[] = "\"" DOCKER_LABEL_NODE "\":";
@@ -91,11 +104,20 @@ static bool is_ours(const struct monitor *m, const char *what, size_t n)
 	char answer[INSPECT_MAX];
 
 	snprintf(target, sizeof target, "/containers/" DOCKER_NAME "%s/json", m->setup.id);
-	if (!wanted || engine_ask(&q, answer, sizeof answer) != 200)
-		return false;
+	int status;
+
+	if (!wanted)
+		return 0;
+	status = engine_ask(&q, answer, sizeof answer);
+	if (status < 0)
+		errno = -status;
+	if (status != 200)
+		return status < 0 ? -1 : 0;
 	end = memchr(wanted + sizeof key, '"', n - (size_t)(wanted + sizeof key - what));
 	found = strstr(answer, key);
-	return found && end && strncmp(wanted, found, (size_t)(end + 1 - wanted)) == 0 && keep_id(answer);
+	if (!found || !end || strncmp(wanted, found, (size_t)(end + 1 - wanted)) != 0)
+		return 0;
+	return keep_id(answer) ? 1 : -1;
 }
 
 /* Podman answers 500 where Docker answers 409. */
@@ -108,14 +130,19 @@ int docker_run(const struct monitor *m, const char *what, size_t n)
 {
 	struct engine_question create = { .body = what, .length = n };
 	char answer[ANSWER_MAX], target[128], id[CONTAINER_ID + 1];
-	int status;
+	int status, kept;
 
 	snprintf(target, sizeof target, "/containers/create?name=" DOCKER_NAME "%s", m->setup.id);
 	status = ask_until(m, target, &create, answer);
 	FAULT_POINT("container", "after_create");
-	if (status == 201 ? !keep_id(answer) : (!is_taken(status, answer) || !is_ours(m, what, n)))
+	kept = status == 201 ? (keep_id(answer) ? 1 : -1) : is_taken(status, answer) ? is_ours(m, what, n) : 0;
+	if (kept < 0)
+		return say_want("keep the id of the container");
+	if (!kept)
 		return say_why("create the container", status, answer);
-	snprintf(target, sizeof target, "/containers/%s/start", read_id(id));
+	if (!*read_id(id))
+		return say_want("read the id of the container");
+	snprintf(target, sizeof target, "/containers/%s/start", id);
 	status = ask_until(m, target, NULL, answer);
 	if (status != 204 && status != 304) /* 304: it has been started */
 		return say_why("start the container", status, answer);

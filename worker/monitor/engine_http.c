@@ -90,6 +90,12 @@ static int take_apart(char *out, size_t n)
 	return (int)status;
 }
 
+/* One that refuses does so before it has read all: what it says is read all the same. 0: a file was shorter than said. */
+static bool has_hung_up(int err)
+{
+	return err == EPIPE || err == ECONNRESET || err == 0;
+}
+
 int engine_ask(const struct engine_question *q, char *out, size_t room)
 {
 	const char *type = q->type ? q->type : "application/json";
@@ -104,11 +110,14 @@ int engine_ask(const struct engine_question *q, char *out, size_t room)
 	fd = connect_to(q->socket, 0, q->timeout_ms);
 	if (fd < 0)
 		return fd;
+	if (!(send_all(fd, head, (size_t)n) &&
+	      (!q->length || (q->body ? send_all(fd, q->body, q->length) : send_file(fd, q->file, q->length)))) &&
+	    !has_hung_up(errno)) {
+		status = errno == EAGAIN ? -ETIMEDOUT : -errno;
+		close(fd);
+		return status;
+	}
 	errno = 0;
-	/* one that refuses does so before it has read all: what it says is read all the same */
-	if (send_all(fd, head, (size_t)n) && q->length &&
-	    (q->body ? send_all(fd, q->body, q->length) : send_file(fd, q->file, q->length)))
-		errno = 0;
 	got = read_answer(fd, out, room);
 	status = got < 0 ? -(errno == EAGAIN ? ETIMEDOUT : errno) : take_apart(out, (size_t)got);
 	close(fd);
